@@ -1,0 +1,379 @@
+# The life of a node
+# ==================
+# A node of the graph *is* a Python object, a Value, and an edge is a reference to it:
+#
+#       Value                 a * b                 Value a
+#      +-----------+---------+---+----+------+     +-----------+------
+#      | refcount  | weak-   | node: data,   | --> | refcount  | ...
+#      | type      | refs,   | grad, op,     |     +-----------+------
+#      |           | attrs   | a, b          | --> Value b
+#      +-----------+---------+---------------+
+#
+# So Python's own rules decide: a node lives while a variable or a result computed from it lives.
+# Identity, weak references, attributes and subclasses need nothing further. Four things make it
+# fast and safe:
+#
+# 1. The pool. Values come from chunks of CHUNK bytes, never from malloc one by one, and a chunk
+#    whose last Value died goes back to the system (but for a few, kept for the next step).
+# 2. Death is iterative. The last reference to a root may be the last reference to a million
+#    nodes. A Value that dies while another is being taken apart only joins a list (linked through
+#    the dead themselves, so nothing can fail); the outermost death works the list off.
+# 3. The cyclic garbage collector does not see a plain Value: numbers cannot form cycles. A Value
+#    is shown to it once it refers to an object that could lead back: a `_backward`, say.
+# 4. Such a cycle may run through plain Values (leaf -> attribute -> root -> ... -> leaf). Before a
+#    full collection, therefore, if any Value refers to such an object, all of them are shown.
+
+from cpython.mem cimport PyMem_Realloc, PyMem_Free
+from libc.string cimport memset
+
+cdef extern from "Python.h":
+    ctypedef struct PyObject:
+        Py_ssize_t ob_refcnt
+        PyTypeObject* ob_type
+    ctypedef int (*visitproc)(PyObject*, void*) noexcept
+    ctypedef struct PyTypeObject:
+        Py_ssize_t tp_dictoffset, tp_weaklistoffset
+        PyObject* (*tp_alloc)(PyTypeObject*, Py_ssize_t) noexcept
+        void (*tp_free)(void*) noexcept
+        void (*tp_dealloc)(PyObject*) noexcept
+        int (*tp_traverse)(PyObject*, visitproc, void*) noexcept
+        int (*tp_clear)(PyObject*) noexcept
+        PyObject* (*tp_vectorcall)(PyObject*, PyObject**, size_t, PyObject*) except NULL
+        void* tp_new
+        void* tp_init
+        void* tp_finalize
+    PyTypeObject* Py_TYPE(PyObject*) noexcept
+    void Py_INCREF(PyObject*) noexcept
+    void Py_DECREF(PyObject*) noexcept
+    void Py_XINCREF(PyObject*) noexcept
+    void Py_XDECREF(PyObject*) noexcept
+    void PyObject_GC_Track(void*) noexcept
+    void PyObject_GC_UnTrack(void*) noexcept
+    bint PyObject_GC_IsTracked(PyObject*) noexcept
+    bint PyObject_IS_GC(PyObject*) noexcept
+    void PyObject_ClearWeakRefs(PyObject*) noexcept
+    int PyObject_CallFinalizerFromDealloc(PyObject*) noexcept
+    void PyType_Modified(PyTypeObject*) noexcept
+    PyObject* PyErr_NoMemory() noexcept
+
+cdef extern from "ops.h" nogil:
+    enum: OBJECT, NUMPY, REAL, INTEGER
+    enum: ADD, MUL, POW, RELU, OPERATION_COUNT, CUSTOM, LEAF
+    const char* const* symbols
+    const char* gradients
+    ctypedef struct Number:
+        double x
+        int kind
+    ctypedef struct Pair:
+        Number a, b
+    Number apply(int op, double a, int A, double b, int B)
+    Pair derivatives(int op, double a, int A, double b, int B, double y, int Y, double g, int G)
+    bint is_plain(Number)
+
+cdef union Slot:
+    double x
+    PyObject* object            # NULL: the attribute was deleted, or never set
+
+cdef struct Node:
+    Slot data                   # what it holds depends on its kind
+    Slot grad
+    Node* a                     # the operands; each is an owned reference
+    Node* b                     # NULL for a unary operation
+    unsigned char op
+    unsigned char data_kind     # OBJECT, or a kind of number (see ops.h)
+    unsigned char grad_kind
+    unsigned char flags
+
+cdef enum:
+    VISITED = 1                 # the sort has seen it
+    CALLBACK = 2                # attrs["_backward"] replaces the operation's derivative
+    OWN_PREV = 4                # attrs["_prev"] replaces a and b where the graph is walked
+
+cdef struct Body:               # a Value as C sees it; value.pxi declares the class
+    PyObject head
+    Node node
+    PyObject* attrs             # the instance's __dict__, made when first needed
+    PyObject* weakrefs
+
+cdef inline Node* node_of(PyObject* value) noexcept:
+    return &(<Body*>value).node
+
+cdef inline PyObject* value_of(Node* n) noexcept:
+    return <PyObject*>(<char*>n - sizeof(PyObject))
+
+
+# The pool. Chunks stand in a ring; those with room come first, so the head has room or none has.
+
+cdef extern from *:
+    """
+    #if defined(Py_GIL_DISABLED)
+    #error "micrograd-native has not been made for free-threaded Python; please use the standard build"
+    #endif
+    #if defined(_WIN32)
+    #include <malloc.h>
+    #define aligned_new(size) _aligned_malloc(size, size)
+    #define aligned_delete _aligned_free
+    #else
+    #include <stdlib.h>
+    static void *aligned_new(size_t size) {
+        void *memory;
+        return posix_memalign(&memory, size, size) ? NULL : memory;
+    }
+    #define aligned_delete free
+    #endif
+    """
+    void* aligned_new(size_t) noexcept
+    void aligned_delete(void*) noexcept
+
+cdef enum:
+    CHUNK = 1 << 18             # bytes, and the alignment: a Value's address tells its chunk
+    GC_HEAD = 16                # bytes; what the garbage collector keeps in front of an object
+    SPARE = 64                  # empty chunks kept
+
+cdef struct Cell:               # a place for one Value; type is NULL while it is free
+    void* gc_head[2]
+    Body body
+
+cdef struct Chunk:
+    Chunk* next
+    Chunk* previous
+    Cell* free                  # cells given back, linked through data.object
+    int fresh                   # cells never used yet: the last of them
+    int live
+    Cell cells[1]
+
+cdef int CELLS = (CHUNK - sizeof(Chunk)) // sizeof(Cell) + 1     # in a chunk
+
+cdef Chunk* head = NULL
+cdef int spare = 0              # chunks with no live Value
+
+cdef void link(Chunk* c) noexcept:
+    """Put c at the head of the ring."""
+    global head
+    if head == NULL:
+        c.next = c.previous = c
+    else:
+        c.next, c.previous = head, head.previous
+        c.next.previous = c.previous.next = c
+    head = c
+
+cdef void unlink(Chunk* c) noexcept:
+    global head
+    if head == c:
+        head = NULL if c.next == c else c.next
+    c.next.previous, c.previous.next = c.previous, c.next
+
+cdef bint has_room(Chunk* c) noexcept:
+    return c.free != NULL or c.fresh > 0
+
+cdef bint make_room() noexcept:
+    """See to it that the head has room; False when memory is out."""
+    global head, spare
+    if head != NULL and not has_room(head):
+        head = head.next        # the full chunk is the last of the ring now
+    if head != NULL and has_room(head):
+        return True
+    cdef Chunk* c = <Chunk*>aligned_new(CHUNK)
+    if c == NULL:
+        return False
+    c.free, c.fresh, c.live = NULL, CELLS, 0
+    spare += 1
+    link(c)
+    return True
+
+cdef inline Cell* take_cell() noexcept:
+    global spare
+    if (head == NULL or not has_room(head)) and not make_room():
+        return NULL
+    cdef Cell* cell = head.free
+    if cell != NULL:
+        head.free = <Cell*>cell.body.node.data.object
+    else:
+        head.fresh -= 1
+        cell = &head.cells[head.fresh]
+        cell.gc_head[0] = cell.gc_head[1] = NULL        # not tracked
+    spare -= head.live == 0
+    head.live += 1
+    return cell
+
+cdef inline void give_cell(Cell* cell) noexcept:
+    cdef Chunk* c = <Chunk*>(<size_t>cell & ~<size_t>(CHUNK - 1))
+    if not has_room(c):         # it has now, and goes before the full ones
+        unlink(c)
+        link(c)
+    cell.body.head.ob_type = NULL
+    cell.body.node.data.object = <PyObject*>c.free
+    c.free = cell
+    c.live -= 1
+    if c.live == 0:
+        retire(c)
+
+cdef void retire(Chunk* c) noexcept:
+    """Keep an empty chunk for the next graph, or give it back to the system."""
+    global spare
+    if spare == SPARE:
+        unlink(c)
+        aligned_delete(c)
+    else:
+        spare += 1
+
+cdef Py_ssize_t count_values():
+    """The Values alive in the pool. Instances of subclasses come from Python's own allocator."""
+    cdef Py_ssize_t count = 0
+    cdef Chunk* c = head
+    while c != NULL:
+        count += c.live
+        c = NULL if c.next == head else c.next
+    return count
+
+
+# Birth and death.
+
+cdef PyTypeObject* value_type = NULL    # class Value
+cdef PyObject* dead = NULL              # Values to take apart, linked through weakrefs
+cdef bint burying = False               # somebody is working that list off
+
+cdef inline PyObject* new_value() noexcept:
+    """A Value from the pool with nothing filled in, or NULL. It owns no reference to its type,
+    which lives as long as the process."""
+    cdef Cell* cell = take_cell()
+    if cell == NULL:
+        return NULL
+    cell.body.head.ob_refcnt = 1
+    cell.body.head.ob_type = value_type
+    cell.body.attrs = cell.body.weakrefs = NULL
+    return &cell.body.head
+
+cdef PyObject* value_alloc(PyTypeObject* type, Py_ssize_t items) noexcept:
+    """tp_alloc: what Value.__new__ calls."""
+    cdef PyObject* value = new_value()
+    if value == NULL:
+        return PyErr_NoMemory()
+    memset(node_of(value), 0, sizeof(Node))     # data and grad not set, as object.__new__ leaves them
+    node_of(value).op = LEAF
+    return value
+
+cdef void value_dealloc(PyObject* value) noexcept:
+    """tp_dealloc: point 2 of the essay."""
+    global dead, burying
+    cdef Body* body = <Body*>value
+    if body.head.ob_type.tp_finalize != NULL and PyObject_CallFinalizerFromDealloc(value) < 0:
+        return                                  # __del__ has brought it back to life
+    PyObject_GC_UnTrack(value)
+    if body.weakrefs != NULL:
+        PyObject_ClearWeakRefs(value)
+    if not burying:
+        burying = True
+        bury(body)
+        while dead != NULL:
+            body = <Body*>dead
+            dead = body.weakrefs
+            bury(body)
+        burying = False
+    elif body.head.ob_type == value_type:
+        body.weakrefs = dead
+        dead = value
+    else:
+        bury(body)      # Python defers deep chains of its own classes' instances itself
+
+cdef void bury(Body* body) noexcept:
+    cdef PyTypeObject* type = body.head.ob_type
+    value_clear(&body.head)
+    if type == value_type:
+        give_cell(<Cell*>(<char*>body - GC_HEAD))
+    else:
+        type.tp_free(body)
+        Py_DECREF(<PyObject*>type)
+
+cdef inline void forget(Slot* slot, unsigned char* kind) noexcept:
+    """Release what a data or grad holds; it is an attribute not set afterwards."""
+    cdef PyObject* old = slot.object if kind[0] == OBJECT else NULL
+    kind[0] = OBJECT
+    slot.object = NULL
+    Py_XDECREF(old)
+
+cdef inline void forget_operands(Node* n) noexcept:
+    cdef Node* a = n.a
+    cdef Node* b = n.b
+    n.a = n.b = NULL
+    n.op = LEAF
+    if a != NULL:
+        Py_DECREF(value_of(a))
+    if b != NULL:
+        Py_DECREF(value_of(b))
+
+cdef int value_clear(PyObject* value) noexcept:
+    """tp_clear: let go of everything."""
+    cdef Body* body = <Body*>value
+    cdef PyObject* attrs = body.attrs
+    body.attrs = NULL
+    body.node.flags = 0
+    Py_XDECREF(attrs)
+    forget(&body.node.data, &body.node.data_kind)
+    forget(&body.node.grad, &body.node.grad_kind)
+    forget_operands(&body.node)
+    return 0
+
+cdef int value_traverse(PyObject* value, visitproc visit, void* arg) noexcept:
+    """tp_traverse: everything that a Value owns a reference to."""
+    cdef Body* body = <Body*>value
+    cdef Node* n = &body.node
+    cdef int r = 0
+    if n.a != NULL:
+        r = visit(value_of(n.a), arg)
+    if r == 0 and n.b != NULL:
+        r = visit(value_of(n.b), arg)
+    if r == 0 and body.attrs != NULL:
+        r = visit(body.attrs, arg)
+    if r == 0 and n.data_kind == OBJECT and n.data.object != NULL:
+        r = visit(n.data.object, arg)
+    if r == 0 and n.grad_kind == OBJECT and n.grad.object != NULL:
+        r = visit(n.grad.object, arg)
+    if r == 0 and body.head.ob_type != value_type:
+        r = visit(<PyObject*>body.head.ob_type, arg)
+    return r
+
+
+# Points 3 and 4 of the essay: what the cyclic garbage collector sees.
+
+cdef bint shown = False                 # any Value, ever
+
+cdef inline void show(PyObject* value) noexcept:
+    """Track a Value that may be part of a cycle."""
+    global shown
+    shown = True
+    if not PyObject_GC_IsTracked(value):
+        PyObject_GC_Track(value)
+
+cdef inline void show_if_needed(PyObject* value, PyObject* referent) noexcept:
+    if referent != NULL and PyObject_IS_GC(referent):
+        show(value)
+
+cdef inline bint is_live(Cell* cell) noexcept:
+    return cell.body.head.ob_type != NULL and cell.body.head.ob_refcnt > 0
+
+cdef bint may_lead_back(Body* body) noexcept:
+    return (body.attrs != NULL or body.node.data_kind == OBJECT
+            or body.node.grad_kind == OBJECT)
+
+cdef bint any_leads_back() noexcept:
+    cdef Chunk* c = head
+    cdef int i
+    while c != NULL:
+        for i in range(c.fresh, CELLS):
+            if is_live(&c.cells[i]) and may_lead_back(&c.cells[i].body):
+                return True
+        c = NULL if c.next == head else c.next
+    return False
+
+def _before_collection(phase, info):
+    """Called by gc around each collection."""
+    cdef Chunk* c = head
+    cdef int i
+    if phase != "start" or info["generation"] < 2 or not (shown or any_leads_back()):
+        return
+    while c != NULL:
+        for i in range(c.fresh, CELLS):
+            if is_live(&c.cells[i]):
+                show(&c.cells[i].body.head)
+        c = NULL if c.next == head else c.next

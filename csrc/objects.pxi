@@ -1,0 +1,120 @@
+# Python's numbers in and out of nodes, and the operations on data that is no plain number:
+# complex, Fraction, arrays, tensors, ints beyond 2**53, other Values, floats that have an error to
+# raise. All of it goes by Python's own operators, which is slow, and right, and raises the
+# original's errors.
+
+cdef extern from "Python.h":
+    bint PyFloat_CheckExact(PyObject*) noexcept
+    bint PyFloat_Check(PyObject*) noexcept
+    bint PyLong_CheckExact(PyObject*) noexcept
+    double PyFloat_AS_DOUBLE(PyObject*) noexcept
+    long long PyLong_AsLongLongAndOverflow(PyObject*, int*) except? -1
+    PyObject* PyFloat_FromDouble(double) except NULL
+    PyObject* PyLong_FromLongLong(long long) except NULL
+    ctypedef struct PyFloatObject:
+        double ob_fval
+
+cdef PyTypeObject* numpy_float64 = NULL     # known once the first one has been met
+
+cdef bint is_numpy_float64(PyObject* o):
+    """Whether o is a numpy.float64: a float with the layout of float and another name."""
+    global numpy_float64
+    cdef PyTypeObject* type = Py_TYPE(o)
+    if numpy_float64 == NULL and PyFloat_Check(o):
+        cls = <object><PyObject*>type
+        if cls.__module__ == "numpy" and cls.__name__ == "float64":
+            numpy_float64 = type
+            Py_INCREF(<PyObject*>type)
+    return type == numpy_float64
+
+cdef inline Number number_of(object o):
+    """The number that o is, or one of kind OBJECT."""
+    cdef PyObject* p = <PyObject*>o
+    cdef Number n
+    cdef int overflow
+    n.x, n.kind = 0, OBJECT
+    if PyFloat_CheckExact(p):
+        n.x, n.kind = PyFloat_AS_DOUBLE(p), REAL
+    elif PyLong_CheckExact(p):
+        n.x = <double>PyLong_AsLongLongAndOverflow(p, &overflow)
+        if overflow == 0 and -9007199254740992.0 <= n.x <= 9007199254740992.0:
+            n.kind = INTEGER
+    elif PyFloat_Check(p) and is_numpy_float64(p):
+        n.x, n.kind = PyFloat_AS_DOUBLE(p), NUMPY
+    return n
+
+cdef inline void put(Node* n, Slot* slot, unsigned char* kind, object o):
+    """Store o as the data or grad of n."""
+    cdef Number new = number_of(o)
+    cdef PyObject* old = slot.object if kind[0] == OBJECT else NULL
+    kind[0] = new.kind
+    if new.kind == OBJECT:
+        slot.object = <PyObject*>o
+        Py_INCREF(slot.object)
+        show_if_needed(value_of(n), slot.object)
+    else:
+        slot.x = new.x
+    Py_XDECREF(old)
+
+cdef inline object get(Slot slot, int kind, str name):
+    """The Python object that a data or grad stands for."""
+    cdef PyObject* o
+    if kind == REAL:
+        return slot.x
+    if kind == INTEGER:
+        return <long long>slot.x
+    if kind == NUMPY:
+        o = numpy_float64.tp_alloc(numpy_float64, 0)
+        if o == NULL:
+            raise MemoryError
+        (<PyFloatObject*>o).ob_fval = slot.x
+        result = <object>o
+        Py_DECREF(o)
+        return result
+    if slot.object == NULL:
+        raise AttributeError(f"'Value' object has no attribute '{name}'")
+    return <object>slot.object
+
+cdef inline object get_data(Node* n):
+    return get(n.data, n.data_kind, "data")
+
+cdef inline object get_grad(Node* n):
+    return get(n.grad, n.grad_kind, "grad")
+
+cdef inline void put_data(Node* n, object o):
+    put(n, &n.data, &n.data_kind, o)
+
+cdef inline void put_grad(Node* n, object o):
+    put(n, &n.grad, &n.grad_kind, o)
+
+
+# The table of operations once more, in Python's arithmetic.
+
+cdef object apply_to_objects(int op, a, b):
+    if op == ADD:
+        return a + b
+    if op == MUL:
+        return a * b
+    if op == POW:
+        return a ** b
+    if op == RELU:
+        return 0 if a < 0 else a
+    raise SystemError(f"operation {op} has no case for objects")
+
+cdef object derivative_to_a(int op, a, b, y, g):
+    if op == ADD:
+        return g
+    if op == MUL:
+        return b * g
+    if op == POW:
+        return (b * a ** (b - 1)) * g
+    if op == RELU:
+        return (y > 0) * g
+    raise SystemError(f"operation {op} has no derivative for objects")
+
+cdef object derivative_to_b(int op, a, b, y, g):
+    if op == ADD:
+        return g
+    if op == MUL:
+        return a * g
+    raise SystemError(f"operation {op} has no second derivative for objects")

@@ -1,0 +1,103 @@
+/* The table of operations, and the kinds of number they compute with.
+   Nothing in this file knows of nodes or of Python. */
+#ifndef MICROGRAD_OPS_H
+#define MICROGRAD_OPS_H
+
+#include <float.h>
+#include <math.h>
+
+/* A kind says which Python type stands behind a double. Kinds are nested sets of bits, so that the
+   kind of a result is the intersection of its operands' kinds, as in Python: int and float give
+   float, float and numpy.float64 give numpy.float64, and an OBJECT (which has no double) gives
+   whatever its own operators give. */
+enum { OBJECT = 0, NUMPY = 1, REAL = 3, INTEGER = 7 };
+
+/* One operation a line. In a column's expression
+       a, b, y    are the data of the operands and of the result,  A, B, Y  their kinds,
+       g          is the gradient of the result,                   G        its kind.
+   `grads` is how many operands get a gradient: the exponent of ** is its operand b, and gets none.
+   The kind OBJECT hands a case over to Python's own operators: powers of ints, say, are exact there.
+
+      name  symbol  grads  y = f(a, b)    kind            a.grad +=            kind
+                                                          b.grad +=            kind            */
+#define OPERATIONS(OP)                                                                          \
+    OP(ADD,  "+",    2,    a + b,         A & B,          g,                   G,               \
+                                                          g,                   G)               \
+    OP(MUL,  "*",    2,    a * b,         A & B,          b * g,               B & G,           \
+                                                          a * g,               A & G)           \
+    OP(POW,  "**",   1,    pow(a, b),     INEXACT(A) & B, b * pow(a, b-1) * g, INEXACT(A) & B & G, \
+                                                          0,                   OBJECT)          \
+    OP(RELU, "ReLU", 1,    a < 0 ? 0 : a, a < 0 ? INTEGER : A, (y > 0) * g,    STEP(Y, G),      \
+                                                          0,                   OBJECT)
+
+#define INEXACT(K) ((K) == INTEGER ? OBJECT : (K))
+/* (y > 0) * g is a bool times g; numpy's own bool gives a numpy.int64 for an int g. */
+#define STEP(Y, G) ((Y) != NUMPY ? (G) : (G) == INTEGER ? OBJECT : NUMPY)
+
+/* What a node can be: the result of an operation, a leaf, or a result whose derivative the program
+   supplies itself (CUSTOM). */
+enum {
+#define NAME(name, ...) name,
+    OPERATIONS(NAME)
+#undef NAME
+    OPERATION_COUNT,
+    CUSTOM = OPERATION_COUNT,
+    LEAF
+};
+
+static const char *const symbols[] = {
+#define SYMBOL(name, symbol, ...) symbol,
+    OPERATIONS(SYMBOL)
+#undef SYMBOL
+    "", ""
+};
+
+static const char gradients[] = {
+#define GRADIENTS(name, symbol, grads, ...) grads,
+    OPERATIONS(GRADIENTS)
+#undef GRADIENTS
+};
+
+typedef struct { double x; int kind; } Number;
+typedef struct { Number a, b; } Pair;
+
+/* An int keeps no sign on its zero. */
+static inline Number number(double x, int kind) {
+    Number result = {kind == INTEGER ? x + 0.0 : x, kind};
+    return result;
+}
+
+/* A double tells the whole truth: an int that is exact, or a float about which Python and numpy
+   have no error to raise and no warning to give. */
+static inline int is_plain(Number n) {
+    static const double limit[] = {[OBJECT] = -1, [NUMPY] = DBL_MAX, [REAL] = DBL_MAX,
+                                   [INTEGER] = 9007199254740992.0};
+    return fabs(n.x) <= limit[n.kind];
+}
+
+static inline Number apply(int op, double a, int A, double b, int B) {
+    switch (op) {
+#define APPLY(name, symbol, grads, y, kind, ...) case name: return number(y, kind);
+    OPERATIONS(APPLY)
+#undef APPLY
+    }
+    return number(0, OBJECT);
+}
+
+static inline Pair derivatives(int op, double a, int A, double b, int B, double y, int Y,
+                               double g, int G) {
+    Pair none = {{0, OBJECT}, {0, OBJECT}};
+    (void)Y;
+    switch (op) {
+#define DERIVE(name, symbol, grads, y_, kind, da, da_kind, db, db_kind)             \
+    case name: {                                                             \
+        Pair result = {number(da, da_kind), number(db, db_kind)};            \
+        return result;                                                       \
+    }
+    OPERATIONS(DERIVE)
+#undef DERIVE
+    }
+    return none;
+}
+
+#endif

@@ -1,0 +1,327 @@
+# class Value: the operators and attributes of the original, over nodes.
+#
+# Only a Value as it was shipped takes short cuts. Where the class was patched, or a subclass
+# overrides an operator, Python's own dispatch finds the program's version: -, / and the reflected
+# operators are written with Python's operators, as in the original, and a patched __init__ or
+# __new__ is called for every new node (`shipped` tells).
+
+import gc
+import sys
+
+cdef extern from *:
+    """
+    #define steal(p) ((PyObject *)(p))
+    """
+    object steal(PyObject*)     # a new reference, to a caller that counts references
+    size_t PyVectorcall_NARGS(size_t)
+
+cdef void* object_new = (<PyTypeObject*>object).tp_new
+cdef void* value_init = NULL    # Value.__init__, as shipped
+
+cdef inline bint shipped() noexcept:
+    return value_type.tp_init == value_init and value_type.tp_new == object_new
+
+cdef inline bint is_value(object o):
+    return Py_TYPE(<PyObject*>o) == value_type or isinstance(o, Value)
+
+# Only Python can make these: a signature with the original's error messages, and a real function.
+cdef dict python = {}
+exec("""
+class Value:
+    def __init__(self, data, _children=(), _op=''):
+        return data, _children, _op
+def make_backward(run, value):
+    return lambda: run(value)
+""", python)
+arguments = python["Value"].__init__
+make_backward = python["make_backward"]
+
+
+# Making nodes.
+
+cdef inline void fill(Node* n, int op, Node* a, Node* b) noexcept:
+    """Everything but the data of a new node."""
+    n.grad.x, n.grad_kind = 0, INTEGER
+    n.op, n.flags, n.a, n.b = op, 0, a, b
+    if a != NULL:
+        Py_INCREF(value_of(a))
+    if b != NULL:
+        Py_INCREF(value_of(b))
+
+cdef inline object number_node(Number data, int op, Node* a, Node* b):
+    cdef PyObject* value = new_value()
+    if value == NULL:
+        raise MemoryError
+    node_of(value).data.x, node_of(value).data_kind = data.x, data.kind
+    fill(node_of(value), op, a, b)
+    return steal(value)
+
+cdef object object_node(object data, int op, Node* a, Node* b):
+    cdef PyObject* value = new_value()
+    if value == NULL:
+        raise MemoryError
+    node_of(value).data.object, node_of(value).data_kind = NULL, OBJECT
+    fill(node_of(value), op, a, b)
+    result = steal(value)
+    put_data(node_of(value), data)
+    return result
+
+cdef inline object plain_leaf(object data):
+    cdef Number n = number_of(data)
+    return object_node(data, LEAF, NULL, NULL) if n.kind == OBJECT else number_node(n, LEAF, NULL, NULL)
+
+cdef inline object leaf(object data):
+    """Value(data)"""
+    return plain_leaf(data) if shipped() else Value(data)
+
+cdef inline object compute(int op, Node* a, Node* b):
+    """The node of an operation; b is NULL for a unary one."""
+    cdef Node* other = a if b == NULL else b
+    cdef Number y = apply(op, a.data.x, a.data_kind, other.data.x, other.data_kind)
+    if is_plain(y) and shipped():
+        return number_node(y, op, a, b)
+    return compute_with_objects(op, a, b)
+
+cdef object compute_with_objects(int op, Node* a, Node* b):
+    first, second = <object>value_of(a), None if b == NULL else <object>value_of(b)
+    y = apply_to_objects(op, get_data(a), None if b == NULL else get_data(b))
+    if shipped():
+        return object_node(y, op, a, b)
+    children = (first,) if gradients[op] == 1 else (first, second)
+    result = Value(y, children, operation_name(op, b))
+    if is_value(result):
+        forget_operands(node_of(<PyObject*>result))
+        adopt(node_of(<PyObject*>result), op, a, b)
+    return result
+
+cdef void adopt(Node* n, int op, Node* a, Node* b) noexcept:
+    n.op, n.a, n.b = op, a, b
+    Py_INCREF(value_of(a))
+    if b != NULL:
+        Py_INCREF(value_of(b))
+
+cdef str operation_name(int op, Node* b):
+    if op == POW:
+        return f"**{get_data(b)}"
+    return symbols[op].decode()
+
+cdef inline object binary(int op, object a, object b):
+    if Py_TYPE(<PyObject*>a) == value_type and Py_TYPE(<PyObject*>b) == value_type:
+        return compute(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
+    return binary_of_any(op, a, b)
+
+cdef object binary_of_any(int op, object a, object b):
+    if not is_value(a):             # reflected: b + a, b * a
+        a = python_number(a)
+        return b + a if op == ADD else b * a
+    if not is_value(b):
+        b = leaf(b)
+    return compute(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
+
+cdef object numpy_generic = None
+
+cdef object python_number(object o):
+    """A numpy scalar on the left of a Value acts as Python's own number: numpy turns itself into
+    one when it meets an operand that it does not know."""
+    global numpy_generic
+    if type(o) is int or type(o) is float:
+        return o
+    if numpy_generic is None and "numpy" in sys.modules:
+        numpy_generic = sys.modules["numpy"].generic
+    return o.item() if numpy_generic is not None and isinstance(o, numpy_generic) else o
+
+
+# Attributes beside the node's own.
+
+cdef dict attrs_of(object value):
+    cdef Body* body = <Body*>value
+    if body.attrs == NULL:
+        attrs = {}
+        body.attrs = <PyObject*>attrs
+        Py_INCREF(body.attrs)
+    return <dict>body.attrs
+
+cdef object own(object value, str name):
+    """What the program set as the attribute, or None."""
+    cdef Body* body = <Body*>value
+    return None if body.attrs == NULL else (<dict>body.attrs).get(name)
+
+cdef int set_own(object value, str name, object new, int flag) except -1:
+    attrs_of(value)[name] = new
+    node_of(<PyObject*>value).flags |= flag
+    if node_of(<PyObject*>value).op == LEAF:
+        node_of(<PyObject*>value).op = CUSTOM
+    show(<PyObject*>value)
+    return 0
+
+cdef int check_child(object child) except -1:
+    if not is_value(child):
+        raise TypeError(f"the operands of a node must be Values, not {type(child).__name__}: {child!r:.60}")
+    return 0
+
+cdef int set_operands(object value, object children) except -1:
+    """Make the iterable children the operands of value, a node without operands."""
+    cdef Node* n = node_of(<PyObject*>value)
+    unique = set(children)
+    for child in unique:
+        check_child(child)
+    if len(unique) > 2:
+        return set_own(value, "_prev", unique, OWN_PREV)
+    if unique:
+        # in the order given, where there is one
+        pair = [c for c in dict.fromkeys(children if type(children) in (tuple, list) else unique)]
+        n.op = CUSTOM
+        n.a = node_of(<PyObject*>pair[0])
+        n.b = node_of(<PyObject*>pair[1]) if len(pair) == 2 else NULL
+        Py_INCREF(value_of(n.a))
+        if n.b != NULL:
+            Py_INCREF(value_of(n.b))
+        show(<PyObject*>value)
+    return 0
+
+def _run(value):
+    """The operation's own backward, for one node; what `_backward` calls."""
+    cdef Node* n = node_of(<PyObject*>value)
+    if n.op < OPERATION_COUNT and not add_numbers(n):
+        add_objects(n)
+
+
+cdef class Value:
+    """ stores a single scalar value and its gradient """
+
+    cdef Node node
+    cdef object attrs       # with __weakref__, laid out as Body; makes the type a collectable one
+    cdef object __weakref__
+
+    def __init__(self, *args, **kwargs):
+        data, children, op = arguments(self, *args, **kwargs)
+        cdef Node* n = &self.node
+        if (<Body*>self).attrs != NULL:
+            for name in ("_prev", "_op", "_backward"):
+                attrs_of(self).pop(name, None)
+        if type(self) is not Value:
+            show(<PyObject*>self)
+        n.flags = 0
+        forget_operands(n)
+        put_data(n, data)
+        put_grad(n, 0)
+        if children != ():
+            set_operands(self, children)
+        if op != "":
+            attrs_of(self)["_op"] = op
+
+    @property
+    def data(self):
+        return get_data(&self.node)
+
+    @data.setter
+    def data(self, new):
+        put_data(&self.node, new)
+
+    @data.deleter
+    def data(self):
+        forget(&self.node.data, &self.node.data_kind)
+
+    @property
+    def grad(self):
+        return get_grad(&self.node)
+
+    @grad.setter
+    def grad(self, new):
+        put_grad(&self.node, new)
+
+    @grad.deleter
+    def grad(self):
+        forget(&self.node.grad, &self.node.grad_kind)
+
+    @property
+    def _prev(self):
+        prev = own(self, "_prev")
+        if prev is None:
+            prev = set()
+            if self.node.a != NULL:
+                prev.add(<object>value_of(self.node.a))
+            if self.node.b != NULL and self.node.op != POW:
+                prev.add(<object>value_of(self.node.b))
+        return prev
+
+    @_prev.setter
+    def _prev(self, children):
+        if type(children) not in (set, frozenset, list, tuple):
+            children = set(children)
+        for child in children:
+            check_child(child)
+        set_own(self, "_prev", children, OWN_PREV)
+
+    @property
+    def _op(self):
+        name = own(self, "_op")
+        return operation_name(self.node.op, self.node.b) if name is None else name
+
+    @_op.setter
+    def _op(self, name):
+        attrs_of(self)["_op"] = name
+
+    @property
+    def _backward(self):
+        backward = own(self, "_backward")
+        return make_backward(_run, self) if backward is None else backward
+
+    @_backward.setter
+    def _backward(self, function):
+        set_own(self, "_backward", function, CALLBACK)
+
+    @property
+    def __dict__(self):
+        return attrs_of(self)
+
+    def __add__(self, other):           # self + other, other + self
+        return binary(ADD, self, other)
+
+    def __mul__(self, other):           # self * other, other * self
+        return binary(MUL, self, other)
+
+    def __pow__(self, other, modulo):   # self ** other
+        if not is_value(self):
+            number = python_number(self)
+            return NotImplemented if number is self else number ** other
+        if modulo is not None:
+            raise TypeError("Value.__pow__() takes 2 positional arguments but 3 were given")
+        if not isinstance(other, (int, float)):
+            raise AssertionError("only supporting int/float powers for now")
+        exponent = plain_leaf(other)
+        return compute(POW, node_of(<PyObject*>self), node_of(<PyObject*>exponent))
+
+    def relu(self):
+        return compute(RELU, &self.node, NULL)
+
+    def __neg__(self):                  # -self
+        return self * -1
+
+    def __sub__(self, other):           # self - other, other - self
+        return (self if is_value(self) else python_number(self)) + (-other)
+
+    def __truediv__(self, other):       # self / other, other / self
+        return (self if is_value(self) else python_number(self)) * other**-1
+
+    def backward(self):
+        """ set the gradients of all nodes under this one: the chain rule in reverse topological order """
+        run_backward(&self.node)
+
+    def __repr__(self):
+        return f"Value(data={self.data}, grad={self.grad})"
+
+
+value_type = <PyTypeObject*>Value
+value_init = value_type.tp_init
+value_type.tp_new = object_new
+value_type.tp_alloc = value_alloc
+value_type.tp_dealloc = value_dealloc
+value_type.tp_traverse = value_traverse
+value_type.tp_clear = value_clear
+value_type.tp_dictoffset = <Py_ssize_t>&(<Body*>NULL).attrs
+value_type.tp_weaklistoffset = <Py_ssize_t>&(<Body*>NULL).weakrefs
+Py_INCREF(<PyObject*>value_type)
+PyType_Modified(value_type)
+Value.__module__ = "micrograd.engine"
+gc.callbacks.append(_before_collection)
