@@ -150,17 +150,15 @@ cdef inline bint add_numbers(Node* n) noexcept:
 
 cdef int add_objects(Node* n) except -1:
     """Apply the chain rule to n in Python's arithmetic, term by term as the original does."""
-    a, b = <object>value_of(n.a), None if n.b == NULL else <object>value_of(n.b)
-    cdef Node* to = node_of(<PyObject*>a)
-    grad = get_grad(to)
-    grad += derivative_to_a(n.op, get_data(to), None if b is None else get_data(node_of(<PyObject*>b)),
-                            get_data(n), get_grad(n))
-    put_grad(to, grad)
+    value, a = <object>value_of(n), <object>value_of(n.a)
+    b = a if n.b == NULL else <object>value_of(n.b)
+    add_object(a, derivative_to_a(n.op, data_of(a), data_of(b), data_of(value), grad_of(value)))
     if gradients[n.op] == 2:
-        grad = get_grad(node_of(<PyObject*>b))
-        grad += derivative_to_b(n.op, get_data(to), get_data(node_of(<PyObject*>b)),
-                                get_data(n), get_grad(n))
-        put_grad(node_of(<PyObject*>b), grad)
+        add_object(b, derivative_to_b(n.op, data_of(a), data_of(b), data_of(value), grad_of(value)))
+    return 0
+
+cdef int add_object(object to, object more) except -1:
+    put_grad(node_of(<PyObject*>to), PyNumber_InPlaceAdd(grad_of(to), more))
     return 0
 
 cdef void finish(Sweep* s) noexcept:
@@ -180,11 +178,15 @@ cdef void finish(Sweep* s) noexcept:
         PyMem_Free(s.order.items)
         PyMem_Free(s.stack.items)
 
-cdef int run_backward(Node* root) except -1:
+cdef void begin(Sweep* s) noexcept:
+    """Take over the idle arrays; a sweep within a sweep makes its own."""
     global idle
-    cdef Sweep s = idle         # a sweep within a sweep brings its own
-    idle.order.items = idle.stack.items = NULL
-    idle.order.capacity = idle.stack.capacity = 0
+    s[0] = idle
+    memset(&idle, 0, sizeof(Sweep))
+
+cdef int run_backward(Node* root) except -1:
+    cdef Sweep s
+    begin(&s)
     try:
         sort(&s, root)
         if root.grad_kind == OBJECT:

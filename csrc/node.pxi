@@ -32,6 +32,7 @@ cdef extern from "Python.h":
         PyTypeObject* ob_type
     ctypedef int (*visitproc)(PyObject*, void*) noexcept
     ctypedef struct PyTypeObject:
+        const char* tp_name
         Py_ssize_t tp_dictoffset, tp_weaklistoffset
         PyObject* (*tp_alloc)(PyTypeObject*, Py_ssize_t) noexcept
         void (*tp_free)(void*) noexcept
@@ -217,7 +218,7 @@ cdef void retire(Chunk* c) noexcept:
     else:
         spare += 1
 
-cdef Py_ssize_t count_values():
+def _count_values():
     """The Values alive in the pool. Instances of subclasses come from Python's own allocator."""
     cdef Py_ssize_t count = 0
     cdef Chunk* c = head

@@ -37,7 +37,7 @@ cdef inline Number number_of(object o):
         n.x, n.kind = PyFloat_AS_DOUBLE(p), REAL
     elif PyLong_CheckExact(p):
         n.x = <double>PyLong_AsLongLongAndOverflow(p, &overflow)
-        if overflow == 0 and -9007199254740992.0 <= n.x <= 9007199254740992.0:
+        if overflow == 0 and -9007199254740991.0 <= n.x <= 9007199254740991.0:
             n.kind = INTEGER
     elif PyFloat_Check(p) and is_numpy_float64(p):
         n.x, n.kind = PyFloat_AS_DOUBLE(p), NUMPY
@@ -75,10 +75,12 @@ cdef inline object get(Slot slot, int kind, str name):
         raise AttributeError(f"'Value' object has no attribute '{name}'")
     return <object>slot.object
 
-cdef inline object get_data(Node* n):
+cdef inline object data_of(object value):
+    cdef Node* n = node_of(<PyObject*>value)
     return get(n.data, n.data_kind, "data")
 
-cdef inline object get_grad(Node* n):
+cdef inline object grad_of(object value):
+    cdef Node* n = node_of(<PyObject*>value)
     return get(n.grad, n.grad_kind, "grad")
 
 cdef inline void put_data(Node* n, object o):
@@ -88,15 +90,19 @@ cdef inline void put_grad(Node* n, object o):
     put(n, &n.grad, &n.grad_kind, o)
 
 
-# The table of operations once more, in Python's arithmetic.
+# The table of operations once more, in Python's arithmetic. (By the functions of the C API: Cython's
+# own + and * word some errors differently.)
+
+from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Multiply, PyNumber_Power
+from cpython.number cimport PyNumber_Negative, PyNumber_Subtract
 
 cdef object apply_to_objects(int op, a, b):
     if op == ADD:
-        return a + b
+        return PyNumber_Add(a, b)
     if op == MUL:
-        return a * b
+        return PyNumber_Multiply(a, b)
     if op == POW:
-        return a ** b
+        return PyNumber_Power(a, b, None)
     if op == RELU:
         return 0 if a < 0 else a
     raise SystemError(f"operation {op} has no case for objects")
@@ -105,16 +111,17 @@ cdef object derivative_to_a(int op, a, b, y, g):
     if op == ADD:
         return g
     if op == MUL:
-        return b * g
+        return PyNumber_Multiply(b, g)
     if op == POW:
-        return (b * a ** (b - 1)) * g
+        power = PyNumber_Power(a, PyNumber_Subtract(b, 1), None)
+        return PyNumber_Multiply(PyNumber_Multiply(b, power), g)
     if op == RELU:
-        return (y > 0) * g
+        return PyNumber_Multiply(y > 0, g)
     raise SystemError(f"operation {op} has no derivative for objects")
 
 cdef object derivative_to_b(int op, a, b, y, g):
     if op == ADD:
         return g
     if op == MUL:
-        return a * g
+        return PyNumber_Multiply(a, g)
     raise SystemError(f"operation {op} has no second derivative for objects")

@@ -67,11 +67,11 @@ static inline Number number(double x, int kind) {
     return result;
 }
 
-/* A double tells the whole truth: an int that is exact, or a float about which Python and numpy
+/* A double tells the whole truth: an int below 2**53, so that no rounding took place, or a float about which Python and numpy
    have no error to raise and no warning to give. */
 static inline int is_plain(Number n) {
     static const double limit[] = {[OBJECT] = -1, [NUMPY] = DBL_MAX, [REAL] = DBL_MAX,
-                                   [INTEGER] = 9007199254740992.0};
+                                   [INTEGER] = 9007199254740991.0};
     return fabs(n.x) <= limit[n.kind];
 }
 

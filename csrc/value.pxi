@@ -84,7 +84,7 @@ cdef inline object compute(int op, Node* a, Node* b):
 
 cdef object compute_with_objects(int op, Node* a, Node* b):
     first, second = <object>value_of(a), None if b == NULL else <object>value_of(b)
-    y = apply_to_objects(op, get_data(a), None if b == NULL else get_data(b))
+    y = apply_to_objects(op, data_of(first), None if b == NULL else data_of(second))
     if shipped():
         return object_node(y, op, a, b)
     children = (first,) if gradients[op] == 1 else (first, second)
@@ -102,7 +102,7 @@ cdef void adopt(Node* n, int op, Node* a, Node* b) noexcept:
 
 cdef str operation_name(int op, Node* b):
     if op == POW:
-        return f"**{get_data(b)}"
+        return f"**{data_of(<object>value_of(b))}"
     return symbols[op].decode()
 
 cdef inline object binary(int op, object a, object b):
@@ -113,7 +113,7 @@ cdef inline object binary(int op, object a, object b):
 cdef object binary_of_any(int op, object a, object b):
     if not is_value(a):             # reflected: b + a, b * a
         a = python_number(a)
-        return b + a if op == ADD else b * a
+        return PyNumber_Add(b, a) if op == ADD else PyNumber_Multiply(b, a)
     if not is_value(b):
         b = leaf(b)
     return compute(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
@@ -212,7 +212,7 @@ cdef class Value:
 
     @property
     def data(self):
-        return get_data(&self.node)
+        return data_of(self)
 
     @data.setter
     def data(self, new):
@@ -224,7 +224,7 @@ cdef class Value:
 
     @property
     def grad(self):
-        return get_grad(&self.node)
+        return grad_of(self)
 
     @grad.setter
     def grad(self, new):
@@ -284,7 +284,7 @@ cdef class Value:
     def __pow__(self, other, modulo):   # self ** other
         if not is_value(self):
             number = python_number(self)
-            return NotImplemented if number is self else number ** other
+            return NotImplemented if number is self else PyNumber_Power(number, other, None)
         if modulo is not None:
             raise TypeError("Value.__pow__() takes 2 positional arguments but 3 were given")
         if not isinstance(other, (int, float)):
@@ -296,17 +296,24 @@ cdef class Value:
         return compute(RELU, &self.node, NULL)
 
     def __neg__(self):                  # -self
-        return self * -1
+        return PyNumber_Multiply(self, -1)
 
     def __sub__(self, other):           # self - other, other - self
-        return (self if is_value(self) else python_number(self)) + (-other)
+        return PyNumber_Add(self if is_value(self) else python_number(self), PyNumber_Negative(other))
 
     def __truediv__(self, other):       # self / other, other / self
-        return (self if is_value(self) else python_number(self)) * other**-1
+        return PyNumber_Multiply(self if is_value(self) else python_number(self),
+                                 PyNumber_Power(other, -1, None))
 
     def backward(self):
         """ set the gradients of all nodes under this one: the chain rule in reverse topological order """
         run_backward(&self.node)
+
+    def __copy__(self):
+        return copy_value(self)
+
+    def __deepcopy__(self, memo):
+        return deep_copy(self, memo)
 
     def __repr__(self):
         return f"Value(data={self.data}, grad={self.grad})"
@@ -323,5 +330,8 @@ value_type.tp_dictoffset = <Py_ssize_t>&(<Body*>NULL).attrs
 value_type.tp_weaklistoffset = <Py_ssize_t>&(<Body*>NULL).weakrefs
 Py_INCREF(<PyObject*>value_type)
 PyType_Modified(value_type)
+value_type.tp_name = "Value"            # as error messages call it
 Value.__module__ = "micrograd.engine"
+Value.__array_priority__ = -1.0         # numpy's scalars leave the operation to us, its arrays do not
+del Value.__rpow__                      # a slot wrapper only: number ** Value is not supported
 gc.callbacks.append(_before_collection)

@@ -1,0 +1,46 @@
+"""Do one of the project's jobs in an environment of its own, made on the spot:
+
+    python3 run.py demo     build micrograd and train the two-moons classifier with it
+    python3 run.py test     build micrograd and run its tests
+"""
+import os
+import pathlib
+import subprocess
+import sys
+import venv
+
+ROOT = pathlib.Path(__file__).resolve().parent
+JOBS = {
+    "demo": ["python", "benchmarks/moons.py"],
+    "test": ["pytest", "tests"],
+}
+
+
+def main(job, *arguments):
+    home = ROOT / ".venv" / job
+    if not (home / "ready").exists():
+        print(f"making an environment in {home}", flush=True)
+        venv.create(home, clear=True, with_pip=True)
+        pip(home, "--upgrade", "pip>=25.1")         # knows dependency groups
+        pip(home, "--group", job)
+        (home / "ready").touch()
+    print("building micrograd", flush=True)
+    pip(home, "--force-reinstall", "--no-deps", ".")
+    program, *rest = JOBS[job]
+    environ = {**os.environ, "MICROGRAD_ENGINE": "c"}  # a missing compiled engine is an error
+    return subprocess.run([bin(home, program), *rest, *arguments], cwd=ROOT, env=environ).returncode
+
+
+def bin(home, program):
+    return str(home / ("Scripts" if os.name == "nt" else "bin") / program)
+
+
+def pip(home, *arguments):
+    subprocess.run([bin(home, "python"), "-m", "pip", "install", "--quiet", *arguments],
+                   cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in JOBS:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,45 @@
+"""What the tests share: the engines under test, and the original as a judge."""
+import gc
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from micrograd import _engine_py, engine
+
+try:
+    from micrograd import _core
+except ImportError:
+    _core = None        # MICROGRAD_ENGINE=c has failed by now, in micrograd.engine
+
+ENGINES = {"python": _engine_py} if _core is None else {"c": _core, "python": _engine_py}
+
+
+def pytest_report_header():
+    return f"micrograd engine: {engine.__engine__}; tested: {', '.join(ENGINES)}"
+
+
+@pytest.fixture(params=ENGINES)
+def Value(request):
+    """class Value of each engine there is."""
+    return ENGINES[request.param].Value
+
+
+@pytest.fixture(scope="session")
+def original():
+    """The folder of micrograd 0.1.0 as published, installed outside the environment."""
+    folder = pathlib.Path(sys.prefix) / "micrograd-as-published"
+    if not (folder / "micrograd").exists():
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
+                        "--target", folder, "micrograd==0.1.0"], check=True)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_value_left():
+    """Every test gives all its nodes back to the pool."""
+    yield
+    if _core is not None:
+        gc.collect()
+        assert _core._count_values() == 0

@@ -1,0 +1,318 @@
+"""Values of each engine against PyTorch, finite differences and Python's own arithmetic."""
+import copy
+import gc
+import math
+import random
+import threading
+import weakref
+
+import pytest
+import torch
+
+from conftest import ENGINES
+
+
+def graph_of_a_few(a, b):
+    """Exercises every operator; works on Values, tensors and floats alike."""
+    relu = lambda x: x.relu() if hasattr(x, "relu") else max(x, 0.0)
+    c = a + b
+    d = a * b + b**3
+    c = c + c + 1
+    c = c + 1 + c + (-a)
+    d = d + d * 2 + relu(b + a)
+    d = d + 3 * d + relu(b - a)
+    e = c - d
+    f = e**2
+    g = f / 2.0
+    return g + 10.0 / f
+
+
+def test_one_neuron_agrees_with_pytorch(Value):
+    x = Value(-4.0)
+    z = 2 * x + 2 + x
+    q = z.relu() + z * x
+    h = (z * z).relu()
+    y = h + q + q * x
+    y.backward()
+
+    t = torch.tensor(-4.0, dtype=torch.double, requires_grad=True)
+    z = 2 * t + 2 + t
+    q = z.relu() + z * t
+    h = (z * z).relu()
+    expected = h + q + q * t
+    expected.backward()
+    assert (y.data, x.grad) == (expected.item(), t.grad.item())
+
+
+def test_more_operators_agree_with_pytorch(Value):
+    a, b = Value(-4.0), Value(2.0)
+    y = graph_of_a_few(a, b)
+    y.backward()
+    s, t = (torch.tensor(v, dtype=torch.double, requires_grad=True) for v in (-4.0, 2.0))
+    expected = graph_of_a_few(s, t)
+    expected.backward()
+    assert y.data == pytest.approx(expected.item(), rel=1e-13)
+    assert (a.grad, b.grad) == pytest.approx((s.grad.item(), t.grad.item()), rel=1e-13)
+
+
+def test_gradients_are_the_slopes(Value):
+    rng = random.Random(3)
+    for _ in range(20):
+        x, y = rng.uniform(0.5, 3), rng.uniform(-3, -0.5)
+        a, b = Value(x), Value(y)
+        graph_of_a_few(a, b).backward()
+        h = 1e-6
+        slope_a = (graph_of_a_few(x + h, y) - graph_of_a_few(x - h, y)) / (2 * h)
+        slope_b = (graph_of_a_few(x, y + h) - graph_of_a_few(x, y - h)) / (2 * h)
+        assert (a.grad, b.grad) == pytest.approx((slope_a, slope_b), rel=1e-5)
+
+
+def test_forward_bits_are_those_of_python_floats(Value):
+    rng = random.Random(5)
+    for _ in range(2000):
+        x, y = rng.uniform(-9, 9), rng.uniform(-9, 9)
+        n = rng.choice([-3, -1, 2, 3, 0.5, 1.7, 0])
+        assert (Value(x) * y + x).data == x * y + x
+        assert (Value(x) - y).data == x + -y
+        assert (Value(x) / y).data == x * y**-1
+        assert (Value(abs(x)) ** n).data == abs(x) ** n
+
+
+def random_graph(Value, rng, size):
+    """A DAG in which any earlier node may be an operand again; its nodes, in order of creation."""
+    nodes = [Value(rng.uniform(-1, 1)) for _ in range(3)]
+    for _ in range(size):
+        a, b = rng.choice(nodes), rng.choice(nodes[-6:])
+        op = rng.randrange(5)
+        nodes.append(a + b if op == 0 else a * b if op == 1 else a - b if op == 2
+                     else (a * 0.5 + b).relu() if op == 3 else a ** 2 * 0.1 + b)
+    return nodes
+
+
+def test_random_graphs_agree_across_engines():
+    if len(ENGINES) < 2:
+        pytest.skip("needs both engines")
+    for seed in range(60):
+        graphs = [random_graph(e.Value, random.Random(seed), 80) for e in ENGINES.values()]
+        for nodes in graphs:
+            nodes[-1].backward()
+            nodes[-9].backward()
+        for c, p in zip(*graphs):
+            assert repr(c.data) == repr(p.data)
+            assert type(c.grad) is type(p.grad)
+            assert c.grad == pytest.approx(p.grad, rel=1e-9, abs=1e-12)
+
+
+def test_a_deep_chain(Value):
+    x = y = Value(1.0)
+    for _ in range(200_000):
+        y = y + 1
+    y.backward()
+    assert (y.data, x.grad) == (200_001.0, 1)
+
+
+def test_children_must_be_values(Value):
+    for make in (lambda: Value(1, {2}), lambda: Value(1, (Value(2), "b"))):
+        with pytest.raises(TypeError, match="operands of a node must be Values, not (int|str)"):
+            make()
+    with pytest.raises(TypeError, match="'int' object is not iterable"):
+        Value(1, 2)
+
+
+def test_a_foreign_child_slipped_in_later(Value):
+    y = Value(1.0) * 2
+    with pytest.raises(TypeError, match="must be Values, not int"):
+        y._prev = [3]
+        y.backward()
+    children = [Value(1.0)]
+    y = Value(2.0) * 3
+    y._prev = children
+    children.append("no value")
+    with pytest.raises(TypeError, match="must be Values, not str"):
+        y.backward()
+    assert y.grad == 0
+    y._prev = ()
+    y.backward()
+    assert y.grad == 1
+
+
+def test_an_exception_leaves_the_graph_sound(Value):
+    a, b = Value(2.0), Value(3.0)
+    middle = a * b
+    product = middle * a
+    top = product + b
+
+    def fail():
+        raise ValueError("on purpose")
+
+    own = middle._backward
+    middle._backward = fail
+    with pytest.raises(ValueError, match="on purpose"):
+        top.backward()
+    middle._backward = own
+    for v in (a, b, middle, product, top):
+        v.grad = 0
+    top.backward()
+    assert (a.grad, b.grad) == (12.0, 5.0)
+
+
+def test_a_callback_may_run_backward_edit_and_drop(Value):
+    a, b = Value(2.0), Value(3.0)
+    log = []
+    inner = a * b
+    custom = Value(inner.data, (inner,), "custom")
+
+    def callback():
+        (a * 7).backward()              # another graph over the same leaf
+        inner.data = 5.0
+        inner._prev = ()                # the walk over this graph was made before
+        custom._prev = ()
+        gc.collect()
+        log.append(custom.grad)
+        inner.grad += custom.grad
+
+    custom._backward = callback
+    top = custom * 2
+    top.backward()
+    assert log == [2]
+    assert (a.grad, b.grad) == (7 + 6.0, 4.0)
+
+
+def test_backward_of_the_same_root_in_a_callback(Value):
+    x = Value(1.0)
+    y = x * 2
+    calls = []
+
+    def again():
+        if len(calls) < 2:
+            calls.append(1)
+            z.backward()
+        y_backward()
+
+    y_backward, y._backward = y._backward, again
+    z = y + 1
+    z.backward()
+    assert len(calls) == 2 and x.grad > 0
+    y._backward = y_backward    # again() holds y: the cycle ends here
+    del again, y_backward
+
+
+def test_state_outlives_the_variable(Value):
+    class Tagged(Value):
+        pass
+
+    leaf, sub = Value(1.0), Tagged(2.0)
+    leaf.label, sub.label = "leaf", "sub"
+    out = leaf * sub
+    del leaf, sub
+    gc.collect()
+    assert sorted(v.label for v in out._prev) == ["leaf", "sub"]
+    assert {type(v) for v in out._prev} == {Value, Tagged}
+
+
+def test_weak_references(Value):
+    died = []
+    v = Value(1.0)
+    r = weakref.ref(v, lambda _: died.append(1))
+    w = v * 2
+    del v
+    assert r() is not None
+    del w
+    gc.collect()
+    assert r() is None and died == [1]
+
+
+def test_patched_init_and_new_are_used_for_results(Value):
+    made = []
+    shipped = Value.__init__
+
+    def init(self, data, _children=(), _op='', label=''):
+        shipped(self, data, _children, _op)
+        self.label = label
+        made.append(_op)
+
+    Value.__init__ = init
+    try:
+        out = (Value(2.0, label="x") * 3 + 1).relu() ** 2
+        out.backward()
+        assert made == ['', '', '*', '', '+', 'ReLU', '**2']
+        assert (out.label, out._op, out.data, len(out._prev)) == ("", "**2", 49.0, 1)
+        assert [p.grad for p in out._prev] == [14.0]
+    finally:
+        Value.__init__ = shipped
+    assert Value(1.0).data == 1.0
+
+
+@pytest.mark.parametrize("name", ["__add__", "__mul__", "__neg__", "__pow__", "__radd__", "__rmul__"])
+def test_patched_operators_are_used_by_the_others(Value, name):
+    shipped, calls = Value.__dict__[name], []
+
+    def spy(self, *other):
+        calls.append(name)
+        return shipped(self, *other)
+
+    setattr(Value, name, spy)
+    try:
+        v = Value(2.0)
+        for make in (lambda: v - 1, lambda: 1 - v, lambda: v / 2, lambda: 2 / v, lambda: 1 + v, lambda: 2 * v):
+            make()
+    finally:
+        setattr(Value, name, shipped)
+    assert len(calls) == {"__add__": 3, "__mul__": 4, "__neg__": 1, "__pow__": 1, "__radd__": 2,
+                          "__rmul__": 2}[name]
+
+
+def test_numbers_at_the_edges(Value):
+    inf = math.inf
+    assert repr((Value(inf) * 0).data) == "nan"
+    assert (Value(1e308) * 10).data == inf
+    assert repr((Value(0) * -1.0).data) == "-0.0"
+    assert repr((Value(0) * -1).data) == "0"
+    assert (Value(2**53 - 1) + 1).data == 2**53
+    assert (Value(2**53) + 1).data == 2**53 + 1
+    assert repr((Value(-5) ** 3).data) == "-125"
+    assert repr((Value(2) ** -1).data) == "0.5"
+    x = Value(3**30)
+    y = x * x
+    y.backward()
+    assert (y.data, x.grad) == (3**60, 2 * 3**30)
+
+
+def test_deepcopy_has_gradients_of_its_own():
+    if "c" not in ENGINES:
+        pytest.skip("an improvement of the compiled engine")
+    Value = ENGINES["c"].Value
+    x = Value(2.0)
+    y = x
+    for _ in range(100_000):
+        y = y + x
+    twin = copy.deepcopy(y)
+    twin.backward()
+    assert (x.grad, y.grad, twin.grad) == (0, 0, 1)
+    (x * 1.0).backward()
+    assert x.grad == 1.0
+
+
+def test_threads_of_their_own(Value):
+    results = {}
+
+    def train(seed):
+        rng = random.Random(seed)
+        w = [Value(rng.uniform(-1, 1)) for _ in range(5)]
+        for _ in range(50):
+            loss = sum(((wi * rng.random() - 0.3) ** 2 for wi in w), Value(0))
+            for p in w:
+                p.grad = 0
+            loss.backward()
+            for p in w:
+                p.data -= 0.1 * p.grad
+        results[seed, threading.current_thread() is threading.main_thread()] = [p.data for p in w]
+
+    threads = [threading.Thread(target=train, args=(seed,)) for seed in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for seed in range(4):
+        train(seed)
+        assert results[seed, True] == results[seed, False]

@@ -1,0 +1,26 @@
+"""Whole programs, in processes of their own: the engines print what the original prints."""
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import conftest
+
+PROGRAMS = sorted(pathlib.Path(__file__).with_name("programs").glob("*.py"))
+INSTALLED = pathlib.Path(conftest.engine.__file__).parent.parent
+
+
+def printed(program, path, engine=""):
+    environ = {**os.environ, "PYTHONPATH": str(path), "MICROGRAD_ENGINE": engine}
+    ran = subprocess.run([sys.executable, str(program)], env=environ, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+@pytest.mark.parametrize("engine", conftest.ENGINES)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.stem)
+def test_same_text(program, engine, original):
+    assert printed(program, INSTALLED, engine) == printed(program, original)
