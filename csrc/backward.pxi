@@ -2,8 +2,9 @@
 #
 # While only numbers are added up, no Python code can run, and the nodes are safe in the graph.
 # Before the first thing that might run some (a callback, data that is an object, a signal's
-# handler) the sweep is *guarded*: it takes a reference to every node of its order, and wipes the
-# marks, so that the code may do as it likes: change edges, drop the graph, call backward itself.
+# handler) the sweep is *guarded*: fused layers become plain nodes, every node still to come is
+# referenced, and the marks are wiped, so that the code may do as it likes: look at the graph,
+# change edges, drop it all, call backward itself.
 
 from cpython.exc cimport PyErr_CheckSignals
 
@@ -15,6 +16,7 @@ cdef struct Sweep:
     Nodes order                 # operands before results
     Nodes stack                 # of the sort
     bint guarded
+    bint plain                  # fused layers are to become plain nodes
 
 cdef enum:
     PATIENCE = 1 << 22          # nodes swept between two looks at the signals; far under a second
@@ -68,10 +70,15 @@ cdef int sort(Sweep* s, Node* root) except -1:
         if is_tagged(n):
             push(&s.order, untagged(n))
         elif not n.flags & VISITED:
+            if n.op == FUSED and not run_of(n).body.node.flags & VISITED:
+                if s.plain or not may_stay_fused(run_of(n)):
+                    expand(run_of(n))
             n.flags |= VISITED
             push(&s.stack, tagged(n))
             if n.flags & OWN_PREV:
                 visit_own_prev(s, n)
+            elif n.op == RUN:
+                visit_inputs(s, run_of(n))
             else:
                 if n.b != NULL:
                     visit_later(s, n.b)
@@ -86,6 +93,17 @@ cdef int visit_own_prev(Sweep* s, Node* n) except -1:
         visit_later(s, node_of(<PyObject*>child))
     return 0
 
+cdef int visit_inputs(Sweep* s, Run* r) except -1:
+    """The operands of a Run, taken together with those before it: the inputs of the first."""
+    cdef int i
+    while r.inputs == NULL:
+        r = previous_layer(r)
+    reserve(&s.stack, matrix(r).nin)
+    for i in range(matrix(r).nin - 1, -1, -1):
+        if r.inputs[i] != NULL:
+            visit_later(s, r.inputs[i])
+    return 0
+
 cdef void unmark(Sweep* s) noexcept:
     cdef Py_ssize_t i
     for i in range(s.order.count):
@@ -93,30 +111,84 @@ cdef void unmark(Sweep* s) noexcept:
     for i in range(s.stack.count):
         untagged(s.stack.items[i]).flags &= ~VISITED
 
-cdef void guard(Sweep* s) noexcept:
+cdef int guard(Sweep* s) except -1:
+    """Let Python run during the rest of the sweep."""
     cdef Py_ssize_t i
-    if not s.guarded:
-        s.guarded = True
-        unmark(s)
-        for i in range(s.order.count):
-            Py_INCREF(value_of(s.order.items[i]))
+    if s.guarded:
+        return 0
+    make_plain(s)
+    unmark(s)
+    for i in range(s.order.count):
+        Py_INCREF(value_of(s.order.items[i]))
+    s.guarded = True
+    return 0
 
 cdef int sweep(Sweep* s) except -1:
     """Call every node's backward, results before operands."""
     cdef Node* n
-    cdef Py_ssize_t i
-    for i in range(s.order.count - 1, -1, -1):
-        n = s.order.items[i]
-        n.flags &= ~VISITED
-        if n.flags & CALLBACK:
-            guard(s)
-            call_back(n)
-        elif n.op < OPERATION_COUNT and not add_numbers(n):
-            guard(s)
-            add_objects(n)
-        if i % PATIENCE == PATIENCE - 1:
+    while s.order.count:
+        n = pop(&s.order)
+        if s.guarded:
+            sweep_with_python(s, steal(value_of(n)))
+        else:
+            n.flags &= ~VISITED
+            if not sweep_numbers(n):
+                sweep_with_python(s, <object>value_of(n))
+        if s.order.count % PATIENCE == PATIENCE - 1:
             guard(s)
             PyErr_CheckSignals()
+    return 0
+
+cdef inline bint sweep_numbers(Node* n) noexcept:
+    """The backward of one node; False where that takes Python, and then nothing was changed."""
+    if n.flags & CALLBACK:
+        return False
+    if n.op < OPERATION_COUNT:
+        return add_numbers(n)
+    if n.op == FUSED:
+        return sweep_output(n)
+    if n.op == RUN:
+        sweep_layers(run_of(n))
+    return True
+
+cdef int sweep_with_python(Sweep* s, object value) except -1:
+    cdef Node* n = node_of(<PyObject*>value)
+    if not s.guarded:
+        n.flags |= VISITED      # still part of this sweep, for make_plain
+        try:
+            guard(s)
+        finally:
+            n.flags &= ~VISITED
+    if n.flags & CALLBACK:
+        call_back(n)
+    elif n.op < OPERATION_COUNT and not add_numbers(n):
+        add_objects(n)
+    return 0
+
+cdef int make_plain(Sweep* s) except -1:
+    """Replace the fused layers still to come by the plain nodes they stand for."""
+    cdef Nodes order
+    cdef Node* n
+    cdef Py_ssize_t i
+    cdef bint any_run = False
+    for i in range(s.order.count):
+        any_run = any_run or s.order.items[i].op == RUN
+    if not any_run:
+        return 0
+    memset(&order, 0, sizeof(Nodes))
+    try:
+        for i in range(s.order.count - 1, -1, -1):
+            n = s.order.items[i]
+            if n.op == RUN:
+                append_expanded(&order, run_of(n))
+            else:
+                reserve(&order, 1)
+                push(&order, n)
+        for i in range(order.count // 2):
+            order.items[i], order.items[order.count - 1 - i] = order.items[order.count - 1 - i], order.items[i]
+        order, s.order = s.order, order
+    finally:
+        PyMem_Free(order.items)
     return 0
 
 cdef int call_back(Node* n) except -1:
@@ -125,26 +197,27 @@ cdef int call_back(Node* n) except -1:
 
 cdef inline bint add(Node* to, Number more) noexcept:
     """to.grad += more; False where that takes Python."""
+    cdef double* grad = grad_of_node(to)
+    cdef unsigned char* kind = grad_kind_of(to)
     cdef Number sum
-    sum.x = to.grad.x + more.x
-    sum.kind = to.grad_kind & more.kind
+    sum.x = grad[0] + more.x
+    sum.kind = kind[0] & more.kind
     if not is_plain(sum) or not is_plain(more):
         return False
-    to.grad.x = sum.x
-    to.grad_kind = sum.kind
+    grad[0], kind[0] = sum.x, sum.kind
     return True
 
 cdef inline bint add_numbers(Node* n) noexcept:
     """Apply the chain rule to n; False where that takes Python, and then nothing was changed."""
-    cdef Node* b = n.a if n.b == NULL else n.b
-    cdef Pair d = derivatives(n.op, n.a.data.x, n.a.data_kind, b.data.x, b.data_kind,
-                              n.data.x, n.data_kind, n.grad.x, n.grad_kind)
-    cdef Slot grad = n.a.grad
-    cdef unsigned char kind = n.a.grad_kind
+    cdef Node* second = n.a if n.b == NULL else n.b
+    cdef Number a = data_of_node(n.a), b = data_of_node(second), y = data_of_node(n)
+    cdef Pair d = derivatives(n.op, a.x, a.kind, b.x, b.kind, y.x, y.kind, n.grad.x, n.grad_kind)
+    cdef double grad = grad_of_node(n.a)[0]
+    cdef unsigned char kind = grad_kind_of(n.a)[0]
     if not add(n.a, d.a):
         return False
-    if gradients[n.op] == 2 and not add(b, d.b):
-        n.a.grad, n.a.grad_kind = grad, kind
+    if gradients[n.op] == 2 and not add(second, d.b):
+        grad_of_node(n.a)[0], grad_kind_of(n.a)[0] = grad, kind
         return False
     return True
 
@@ -171,7 +244,7 @@ cdef void finish(Sweep* s) noexcept:
     else:
         unmark(s)
     s.order.count = s.stack.count = 0
-    s.guarded = False
+    s.guarded = s.plain = False
     if idle.order.items == NULL and s.order.capacity <= KEPT and s.stack.capacity <= KEPT:
         idle = s[0]
     else:

@@ -12,24 +12,24 @@ cdef object copy_value(object value):
         attrs_of(value).update(_prev=value._prev, _op=value._op, _backward=value._backward)
         attrs_of(twin).update(attrs_of(value))
         set_own(twin, "_prev", value._prev, OWN_PREV | CALLBACK)
-    copy_slot(node_of(<PyObject*>twin), &node_of(<PyObject*>twin).data,
-              &node_of(<PyObject*>twin).data_kind, n.data, n.data_kind)
-    copy_slot(node_of(<PyObject*>twin), &node_of(<PyObject*>twin).grad,
-              &node_of(<PyObject*>twin).grad_kind, n.grad, n.grad_kind)
+    if has_data(n):
+        put_data(node_of(<PyObject*>twin), data_of(value))
+    if has_grad(n):
+        put_grad(node_of(<PyObject*>twin), grad_of(value))
     return twin
 
-cdef int copy_slot(Node* n, Slot* slot, unsigned char* kind, Slot source, int source_kind) except -1:
-    if source_kind != OBJECT:
-        slot[0], kind[0] = source, source_kind
-    elif source.object != NULL:
-        put(n, slot, kind, <object>source.object)
-    return 0
+cdef bint has_data(Node* n) noexcept:
+    return n.data_kind != OBJECT or n.data.object != NULL
+
+cdef bint has_grad(Node* n) noexcept:
+    return n.grad_kind != OBJECT or n.grad.object != NULL
 
 cdef object deep_copy(object root, dict memo):
     """A copy of the whole graph under root, of any depth, with gradients of its own."""
     cdef Sweep s
     cdef Py_ssize_t i
     begin(&s)
+    s.plain = True
     try:
         sort(&s, node_of(<PyObject*>root))
         guard(&s)
@@ -57,10 +57,8 @@ cdef object deep_copy_node(object value, dict memo):
         attrs_of(twin).update(copying.deepcopy(attrs_of(value), memo))
         t.flags = n.flags & (CALLBACK | OWN_PREV)
         show(<PyObject*>twin)
-    copy_slot(t, &t.data, &t.data_kind, n.data, n.data_kind)
-    copy_slot(t, &t.grad, &t.grad_kind, n.grad, n.grad_kind)
-    if n.data_kind == OBJECT and n.data.object != NULL:
-        put_data(t, copying.deepcopy(<object>n.data.object, memo))
-    if n.grad_kind == OBJECT and n.grad.object != NULL:
-        put_grad(t, copying.deepcopy(<object>n.grad.object, memo))
+    if has_data(n):
+        put_data(t, copying.deepcopy(data_of(value), memo))
+    if has_grad(n):
+        put_grad(t, copying.deepcopy(grad_of(value), memo))
     return twin

@@ -31,8 +31,14 @@ cdef extern from "Python.h":
         Py_ssize_t ob_refcnt
         PyTypeObject* ob_type
     ctypedef int (*visitproc)(PyObject*, void*) noexcept
+    ctypedef struct PyNumberMethods:
+        void* nb_add
+        void* nb_multiply
     ctypedef struct PyTypeObject:
         const char* tp_name
+        PyObject* tp_dict
+        PyNumberMethods* tp_as_number
+        void* tp_getattro
         Py_ssize_t tp_dictoffset, tp_weaklistoffset
         PyObject* (*tp_alloc)(PyTypeObject*, Py_ssize_t) noexcept
         void (*tp_free)(void*) noexcept
@@ -58,8 +64,8 @@ cdef extern from "Python.h":
     PyObject* PyErr_NoMemory() noexcept
 
 cdef extern from "ops.h" nogil:
-    enum: OBJECT, NUMPY, REAL, INTEGER
-    enum: ADD, MUL, POW, RELU, OPERATION_COUNT, CUSTOM, LEAF
+    enum: OBJECT, NUMPY, REAL, INTEGER, PACKED
+    enum: ADD, MUL, POW, RELU, OPERATION_COUNT, CUSTOM, FUSED, RUN, LEAF
     const char* const* symbols
     const char* gradients
     ctypedef struct Number:
@@ -84,6 +90,7 @@ cdef struct Node:
     unsigned char data_kind     # OBJECT, or a kind of number (see ops.h)
     unsigned char grad_kind
     unsigned char flags
+    unsigned int index          # of a FUSED node in its layer, of a PACKED one in its matrix
 
 cdef enum:
     VISITED = 1                 # the sort has seen it
@@ -101,6 +108,22 @@ cdef inline Node* node_of(PyObject* value) noexcept:
 
 cdef inline PyObject* value_of(Node* n) noexcept:
     return <PyObject*>(<char*>n - sizeof(PyObject))
+
+# Where a node's numbers stand. (What has kind OBJECT is no number; nobody reads its double.)
+
+cdef inline Number data_of_node(Node* n) noexcept:
+    cdef Number data
+    if n.data_kind != PACKED:
+        data.x, data.kind = n.data.x, n.data_kind
+    else:
+        data.x, data.kind = matrix_of(n).data[n.index], matrix_of(n).data_kind[n.index]
+    return data
+
+cdef inline double* grad_of_node(Node* n) noexcept:
+    return &n.grad.x if n.grad_kind != PACKED else &matrix_of(n).grad[n.index]
+
+cdef inline unsigned char* grad_kind_of(Node* n) noexcept:
+    return &n.grad_kind if n.grad_kind != PACKED else &matrix_of(n).grad_kind[n.index]
 
 
 # The pool. Chunks stand in a ring; those with room come first, so the head has room or none has.
@@ -271,7 +294,7 @@ cdef void value_dealloc(PyObject* value) noexcept:
             dead = body.weakrefs
             bury(body)
         burying = False
-    elif body.head.ob_type == value_type:
+    elif body.head.ob_type == value_type or body.head.ob_type == run_type:
         body.weakrefs = dead
         dead = value
     else:
@@ -279,6 +302,9 @@ cdef void value_dealloc(PyObject* value) noexcept:
 
 cdef void bury(Body* body) noexcept:
     cdef PyTypeObject* type = body.head.ob_type
+    if type == run_type:
+        bury_run(<Run*>body)
+        return
     value_clear(&body.head)
     if type == value_type:
         give_cell(<Cell*>(<char*>body - GC_HEAD))
@@ -296,6 +322,8 @@ cdef inline void forget(Slot* slot, unsigned char* kind) noexcept:
 cdef inline void forget_operands(Node* n) noexcept:
     cdef Node* a = n.a
     cdef Node* b = n.b
+    if n.op == FUSED:
+        run_of(n).values[n.index] = NULL
     n.a = n.b = NULL
     n.op = LEAF
     if a != NULL:
@@ -370,6 +398,7 @@ cdef bint any_leads_back() noexcept:
 def _before_collection(phase, info):
     """Called by gc around each collection."""
     cdef Chunk* c = head
+    cdef Run* r = runs
     cdef int i
     if phase != "start" or info["generation"] < 2 or not (shown or any_leads_back()):
         return
@@ -378,3 +407,7 @@ def _before_collection(phase, info):
             if is_live(&c.cells[i]):
                 show(&c.cells[i].body.head)
         c = NULL if c.next == head else c.next
+    while r != NULL:
+        if r.body.head.ob_refcnt > 0:
+            show(&r.body.head)
+        r = r.next

@@ -56,39 +56,60 @@ cdef inline void put(Node* n, Slot* slot, unsigned char* kind, object o):
         slot.x = new.x
     Py_XDECREF(old)
 
-cdef inline object get(Slot slot, int kind, str name):
-    """The Python object that a data or grad stands for."""
+cdef object number_object(double x, int kind):
+    """The Python object of a number."""
     cdef PyObject* o
     if kind == REAL:
-        return slot.x
+        return x
     if kind == INTEGER:
-        return <long long>slot.x
-    if kind == NUMPY:
-        o = numpy_float64.tp_alloc(numpy_float64, 0)
-        if o == NULL:
-            raise MemoryError
-        (<PyFloatObject*>o).ob_fval = slot.x
-        result = <object>o
-        Py_DECREF(o)
-        return result
-    if slot.object == NULL:
+        return <long long>x
+    o = numpy_float64.tp_alloc(numpy_float64, 0)
+    if o == NULL:
+        raise MemoryError
+    (<PyFloatObject*>o).ob_fval = x
+    return steal(o)
+
+cdef object attribute_object(PyObject* o, str name):
+    if o == NULL:
         raise AttributeError(f"'Value' object has no attribute '{name}'")
-    return <object>slot.object
+    return <object>o
 
 cdef inline object data_of(object value):
     cdef Node* n = node_of(<PyObject*>value)
-    return get(n.data, n.data_kind, "data")
+    cdef Number data = data_of_node(n)
+    return attribute_object(n.data.object, "data") if data.kind == OBJECT else number_object(data.x, data.kind)
 
 cdef inline object grad_of(object value):
     cdef Node* n = node_of(<PyObject*>value)
-    return get(n.grad, n.grad_kind, "grad")
+    cdef int kind = grad_kind_of(n)[0]
+    return attribute_object(n.grad.object, "grad") if kind == OBJECT else number_object(grad_of_node(n)[0], kind)
 
 cdef inline void put_data(Node* n, object o):
+    cdef Number new
+    cdef Matrix* m
+    if n.data_kind == PACKED:
+        new = number_of(o)
+        m = matrix_of(n)
+        if new.kind != OBJECT:
+            m.kinds_known = m.kinds_known and m.data_kind[n.index] == new.kind
+            m.data[n.index], m.data_kind[n.index] = new.x, new.kind
+            return
+        dissolve_of(n)
     put(n, &n.data, &n.data_kind, o)
 
 cdef inline void put_grad(Node* n, object o):
+    cdef Number new
+    if n.grad_kind == PACKED:
+        new = number_of(o)
+        if new.kind != OBJECT:
+            grad_of_node(n)[0], grad_kind_of(n)[0] = new.x, new.kind
+            return
+        dissolve_of(n)
     put(n, &n.grad, &n.grad_kind, o)
 
+cdef inline void unpack(Node* n) noexcept:
+    if n.data_kind == PACKED:
+        dissolve_of(n)
 
 # The table of operations once more, in Python's arithmetic. (By the functions of the C API: Cython's
 # own + and * word some errors differently.)

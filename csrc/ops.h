@@ -10,7 +10,8 @@
    kind of a result is the intersection of its operands' kinds, as in Python: int and float give
    float, float and numpy.float64 give numpy.float64, and an OBJECT (which has no double) gives
    whatever its own operators give. */
-enum { OBJECT = 0, NUMPY = 1, REAL = 3, INTEGER = 7 };
+enum { OBJECT = 0, NUMPY = 1, REAL = 3, INTEGER = 7,
+       PACKED = 8 /* a number too, kept by a layer (nn.pxi): not for the expressions below */ };
 
 /* One operation a line. In a column's expression
        a, b, y    are the data of the operands and of the result,  A, B, Y  their kinds,
@@ -34,14 +35,16 @@ enum { OBJECT = 0, NUMPY = 1, REAL = 3, INTEGER = 7 };
 /* (y > 0) * g is a bool times g; numpy's own bool gives a numpy.int64 for an int g. */
 #define STEP(Y, G) ((Y) != NUMPY ? (G) : (G) == INTEGER ? OBJECT : NUMPY)
 
-/* What a node can be: the result of an operation, a leaf, or a result whose derivative the program
-   supplies itself (CUSTOM). */
+/* What a node can be: the result of an operation; a result whose derivative the program supplies
+   itself (CUSTOM); an output of a layer (FUSED) and that layer (RUN), see nn.pxi; a leaf. */
 enum {
 #define NAME(name, ...) name,
     OPERATIONS(NAME)
 #undef NAME
     OPERATION_COUNT,
     CUSTOM = OPERATION_COUNT,
+    FUSED,
+    RUN,
     LEAF
 };
 
@@ -49,7 +52,7 @@ static const char *const symbols[] = {
 #define SYMBOL(name, symbol, ...) symbol,
     OPERATIONS(SYMBOL)
 #undef SYMBOL
-    "", ""
+    "", "", "", ""
 };
 
 static const char gradients[] = {
@@ -70,8 +73,9 @@ static inline Number number(double x, int kind) {
 /* A double tells the whole truth: an int below 2**53, so that no rounding took place, or a float about which Python and numpy
    have no error to raise and no warning to give. */
 static inline int is_plain(Number n) {
-    static const double limit[] = {[OBJECT] = -1, [NUMPY] = DBL_MAX, [REAL] = DBL_MAX,
-                                   [INTEGER] = 9007199254740991.0};
+    static const double limit[] = {
+        [OBJECT] = -1, [NUMPY] = DBL_MAX, [2] = -1, [REAL] = DBL_MAX, [4] = -1, [5] = -1, [6] = -1,
+        [INTEGER] = 9007199254740991.0, [PACKED] = -1};
     return fabs(n.x) <= limit[n.kind];
 }
 

@@ -16,7 +16,10 @@ cdef extern from *:
     size_t PyVectorcall_NARGS(size_t)
 
 cdef void* object_new = (<PyTypeObject*>object).tp_new
+cdef void* object_getattro = (<PyTypeObject*>object).tp_getattro
 cdef void* value_init = NULL    # Value.__init__, as shipped
+cdef void* value_add = NULL     # Value.__add__ and __radd__, as shipped
+cdef void* value_mul = NULL
 
 cdef inline bint shipped() noexcept:
     return value_type.tp_init == value_init and value_type.tp_new == object_new
@@ -76,11 +79,23 @@ cdef inline object leaf(object data):
 
 cdef inline object compute(int op, Node* a, Node* b):
     """The node of an operation; b is NULL for a unary one."""
-    cdef Node* other = a if b == NULL else b
-    cdef Number y = apply(op, a.data.x, a.data_kind, other.data.x, other.data_kind)
+    cdef Number y = value_of_operation(op, a, b)
     if is_plain(y) and shipped():
         return number_node(y, op, a, b)
     return compute_with_objects(op, a, b)
+
+cdef inline Number value_of_operation(int op, Node* a, Node* b) noexcept:
+    cdef Number x = data_of_node(a)
+    cdef Number z = x if b == NULL else data_of_node(b)
+    return apply(op, x.x, x.kind, z.x, z.kind)
+
+cdef object compute_plain(int op, Node* a, Node* b):
+    """The same, of class Value as it was shipped."""
+    cdef Number y = value_of_operation(op, a, b)
+    if is_plain(y):
+        return number_node(y, op, a, b)
+    second = None if b == NULL else data_of(<object>value_of(b))
+    return object_node(apply_to_objects(op, data_of(<object>value_of(a)), second), op, a, b)
 
 cdef object compute_with_objects(int op, Node* a, Node* b):
     first, second = <object>value_of(a), None if b == NULL else <object>value_of(b)
@@ -147,6 +162,8 @@ cdef object own(object value, str name):
     return None if body.attrs == NULL else (<dict>body.attrs).get(name)
 
 cdef int set_own(object value, str name, object new, int flag) except -1:
+    unpack(node_of(<PyObject*>value))
+    unfuse(node_of(<PyObject*>value))
     attrs_of(value)[name] = new
     node_of(<PyObject*>value).flags |= flag
     if node_of(<PyObject*>value).op == LEAF:
@@ -182,6 +199,7 @@ cdef int set_operands(object value, object children) except -1:
 def _run(value):
     """The operation's own backward, for one node; what `_backward` calls."""
     cdef Node* n = node_of(<PyObject*>value)
+    unfuse(n)
     if n.op < OPERATION_COUNT and not add_numbers(n):
         add_objects(n)
 
@@ -202,6 +220,7 @@ cdef class Value:
         if type(self) is not Value:
             show(<PyObject*>self)
         n.flags = 0
+        unpack(n)
         forget_operands(n)
         put_data(n, data)
         put_grad(n, 0)
@@ -220,6 +239,7 @@ cdef class Value:
 
     @data.deleter
     def data(self):
+        unpack(&self.node)
         forget(&self.node.data, &self.node.data_kind)
 
     @property
@@ -232,12 +252,14 @@ cdef class Value:
 
     @grad.deleter
     def grad(self):
+        unpack(&self.node)
         forget(&self.node.grad, &self.node.grad_kind)
 
     @property
     def _prev(self):
         prev = own(self, "_prev")
         if prev is None:
+            unfuse(&self.node)
             prev = set()
             if self.node.a != NULL:
                 prev.add(<object>value_of(self.node.a))
@@ -256,7 +278,9 @@ cdef class Value:
     @property
     def _op(self):
         name = own(self, "_op")
-        return operation_name(self.node.op, self.node.b) if name is None else name
+        if name is None:
+            name = operation_name(operation_of(&self.node), self.node.b)
+        return name
 
     @_op.setter
     def _op(self, name):
@@ -321,6 +345,7 @@ cdef class Value:
 
 value_type = <PyTypeObject*>Value
 value_init = value_type.tp_init
+value_add, value_mul = value_type.tp_as_number.nb_add, value_type.tp_as_number.nb_multiply
 value_type.tp_new = object_new
 value_type.tp_alloc = value_alloc
 value_type.tp_dealloc = value_dealloc
@@ -334,4 +359,9 @@ value_type.tp_name = "Value"            # as error messages call it
 Value.__module__ = "micrograd.engine"
 Value.__array_priority__ = -1.0         # numpy's scalars leave the operation to us, its arrays do not
 del Value.__rpow__                      # a slot wrapper only: number ** Value is not supported
+run_type.tp_dealloc = value_dealloc
+run_type.tp_traverse = traverse_run
+run_type.tp_clear = NULL                # cycles are broken at their Values
+run_type.tp_new = NULL
+PyType_Modified(run_type)
 gc.callbacks.append(_before_collection)

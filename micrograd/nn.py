@@ -1,5 +1,5 @@
 import random
-from micrograd.engine import Value
+from micrograd.engine import Value, __fused__, __ships__
 
 
 class Module:
@@ -35,10 +35,15 @@ class Neuron(Module):
 class Layer(Module):
     """nout neurons over the same nin inputs. One neuron gives a Value, several give a list."""
 
+    __slots__ = ("_parameters",)    # where the compiled engine keeps the numbers of a fused layer
+
     def __init__(self, nin, nout, **kwargs):
         self.neurons = [Neuron(nin, **kwargs) for _ in range(nout)]
 
     def __call__(self, x):
+        out = __fused__([self], x)
+        if out is not None:
+            return out
         out = [n(x) for n in self.neurons]
         return out[0] if len(out) == 1 else out
 
@@ -58,6 +63,9 @@ class MLP(Module):
         self.layers = [Layer(sizes[i], sizes[i + 1], nonlin=i != last) for i in range(len(nouts))]
 
     def __call__(self, x):
+        out = __fused__(self.layers, x)     # the same, without the nodes; None where one could tell
+        if out is not None:
+            return out
         for i, layer in enumerate(self.layers):
             if i > 0 and isinstance(x, Value):  # from a layer of one neuron
                 x = [x]
@@ -69,3 +77,6 @@ class MLP(Module):
 
     def __repr__(self):
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
+
+
+__ships__(Neuron, Layer)
