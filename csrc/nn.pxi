@@ -15,7 +15,6 @@
 
 cimport cython
 from cpython.mem cimport PyMem_Malloc, PyMem_Calloc
-from libc.string cimport memcmp, memcpy
 
 cdef extern from "layer.h" nogil:
     ctypedef unsigned char Kind
@@ -24,6 +23,20 @@ cdef extern from "layer.h" nogil:
                        double* dw, double* dx)
     void kinds_backward(int nin, int nout, const Kind* w, const Kind* x, const Kind* g,
                         const Kind* skip, Kind* dw, Kind* dx)
+
+cdef extern from *:
+    """
+    /* A number that no other dict has, and this one no more after any change; 0 where this Python
+       keeps none. */
+    #if PY_VERSION_HEX < 0x030D0000
+    static inline unsigned long long dict_version(PyObject *dict) {
+        return ((PyDictObject *)dict)->ma_version_tag;
+    }
+    #else
+    #define dict_version(dict) 0
+    #endif
+    """
+    unsigned long long dict_version(PyObject*) noexcept
 
 cdef extern from "Python.h":
     PyObject* Py_True
@@ -38,6 +51,10 @@ cdef extern from "Python.h":
 
 # The parameters of a layer.
 
+cdef struct Seen:
+    unsigned long long version  # of its __dict__
+    PyObject* w                 # the list; not an owned reference
+
 cdef struct Matrix:
     int nin, nout
     bint dissolved
@@ -46,6 +63,7 @@ cdef struct Matrix:
     double* grad
     Kind* data_kind
     Kind* grad_kind
+    Seen* seen                  # of each neuron: what it was when last looked at
     Kind* relu                  # of each neuron
     Kind* sum_kind              # of each neuron: of its weights and bias together
 
@@ -89,11 +107,12 @@ cdef Parameters gather(list neurons, int nin):
         n = node_of(<PyObject*>values[i])
         if not is_plain_leaf(n) or (n.data_kind == INTEGER and (i + 1) % (nin + 1) != 0):
             return None
-    m.data = <double*>PyMem_Calloc(1, size * (2 * sizeof(double) + 2) + 2 * nout)
+    m.data = <double*>PyMem_Calloc(1, size * (2 * sizeof(double) + 2) + nout * (sizeof(Seen) + 2))
     if m.data == NULL:
         raise MemoryError
     m.grad = m.data + size
-    m.data_kind = <Kind*>(m.grad + size)
+    m.seen = <Seen*>(m.grad + size)
+    m.data_kind = <Kind*>(m.seen + nout)
     m.grad_kind = m.data_kind + size
     m.relu = m.grad_kind + size
     m.sum_kind = m.relu + nout
@@ -157,7 +176,7 @@ cdef void know_kinds(Matrix* m) noexcept:
 
 cdef PyTypeObject* neuron_type = NULL
 cdef PyTypeObject* layer_type = NULL
-cdef object neuron_call, layer_call, value_relu
+cdef object neuron_call, neuron_parameters, layer_call, layer_parameters, value_relu
 cdef Py_ssize_t layer_slot              # where a Layer keeps its Parameters
 
 cdef extern from "structmember.h":
@@ -169,22 +188,24 @@ cdef extern from "structmember.h":
 def _ships(Neuron, Layer):
     """Tell the engine what Neuron and Layer are as shipped."""
     global neuron_type, layer_type, neuron_call, layer_call, layer_slot, value_relu
+    global neuron_parameters, layer_parameters
     neuron_type, layer_type = <PyTypeObject*>Neuron, <PyTypeObject*>Layer
     Py_INCREF(<PyObject*>Neuron)
     Py_INCREF(<PyObject*>Layer)
     neuron_call, layer_call, value_relu = Neuron.__call__, Layer.__call__, Value.__dict__["relu"]
+    neuron_parameters, layer_parameters = Neuron.parameters, Layer.parameters
     layer_slot = (<PyMemberDescrObject*>Layer._parameters).d_member.offset
 
 cdef inline PyObject* entry(PyObject* mapping, object name) except? NULL:
     return PyDict_GetItemWithError(mapping, <PyObject*>name)
 
 cdef bint all_as_shipped() except -1:
-    cdef PyTypeObject* type = value_type
-    return (shipped()
-            and type.tp_as_number.nb_add == value_add and type.tp_as_number.nb_multiply == value_mul
-            and entry(<PyObject*>type.tp_dict, "relu") == <PyObject*>value_relu
+    return (shipped() and operators_as_shipped()
+            and entry(<PyObject*>value_type.tp_dict, "relu") == <PyObject*>value_relu
             and entry(<PyObject*>neuron_type.tp_dict, "__call__") == <PyObject*>neuron_call
+            and entry(<PyObject*>neuron_type.tp_dict, "parameters") == <PyObject*>neuron_parameters
             and entry(<PyObject*>layer_type.tp_dict, "__call__") == <PyObject*>layer_call
+            and entry(<PyObject*>layer_type.tp_dict, "parameters") == <PyObject*>layer_parameters
             and neuron_type.tp_getattro == layer_type.tp_getattro == object_getattro)
 
 cdef inline PyObject* own_attribute(PyObject* o, object name) except? NULL:
@@ -219,6 +240,7 @@ cdef bint still_holds(Parameters p, PyObject* neurons) except -1:
     cdef Matrix* m = &p.m
     cdef PyObject** items = PySequence_Fast_ITEMS(neurons)
     cdef PyObject** held = PySequence_Fast_ITEMS(<PyObject*>p.values)
+    cdef PyObject** attrs
     cdef PyObject* w
     cdef int j
     if PySequence_Fast_GET_SIZE(neurons) != m.nout:
@@ -226,14 +248,27 @@ cdef bint still_holds(Parameters p, PyObject* neurons) except -1:
     for j in range(m.nout):
         if items[j].ob_type != neuron_type:
             return False
-        w = own_attribute(items[j], "w")
-        if (w == NULL or not PyList_CheckExact(w) or PySequence_Fast_GET_SIZE(w) != m.nin
-                or memcmp(PySequence_Fast_ITEMS(w), held, m.nin * sizeof(PyObject*)) != 0
-                or own_attribute(items[j], "b") != held[m.nin]
-                or own_attribute(items[j], "nonlin") != (Py_True if m.relu[j] else Py_False)):
+        attrs = _PyObject_GetDictPtr(items[j])
+        if attrs == NULL or attrs[0] == NULL:
+            return False
+        if m.seen[j].version == 0 or m.seen[j].version != dict_version(attrs[0]):
+            w = entry(attrs[0], "w")
+            if (w == NULL or not PyList_CheckExact(w) or entry(attrs[0], "b") != held[m.nin]
+                    or entry(attrs[0], "nonlin") != (Py_True if m.relu[j] else Py_False)):
+                return False
+            m.seen[j].version, m.seen[j].w = dict_version(attrs[0]), w
+        w = m.seen[j].w
+        if PySequence_Fast_GET_SIZE(w) != m.nin or not same(PySequence_Fast_ITEMS(w), held, m.nin):
             return False
         held += m.nin + 1
     return True
+
+cdef inline bint same(PyObject** a, PyObject** b, int count) noexcept:
+    cdef size_t difference = 0
+    cdef int i
+    for i in range(count):
+        difference |= <size_t>a[i] ^ <size_t>b[i]
+    return difference == 0
 
 cdef Parameters gather_if_regular(list neurons):
     nin = -1
@@ -250,6 +285,20 @@ cdef Parameters gather_if_regular(list neurons):
                 return None
         nin = len(w)
     return gather(neurons, nin)
+
+
+def _parameters_of(layers):
+    """The parameters of fused layers, in the original's order; None where the layers must be asked."""
+    cdef Parameters p
+    if type(layers) is not list or not all_as_shipped():
+        return None
+    parameters = []
+    for layer in layers:
+        p = parameters_of(layer)
+        if p is None:
+            return None
+        parameters += p.values
+    return parameters
 
 
 # A layer applied to one input.

@@ -115,7 +115,7 @@ cdef inline void unpack(Node* n) noexcept:
 # own + and * word some errors differently.)
 
 from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Multiply, PyNumber_Power
-from cpython.number cimport PyNumber_Negative, PyNumber_Subtract
+from cpython.number cimport PyNumber_Index, PyNumber_Negative, PyNumber_Subtract
 
 cdef object apply_to_objects(int op, a, b):
     if op == ADD:

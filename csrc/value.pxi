@@ -24,6 +24,10 @@ cdef void* value_mul = NULL
 cdef inline bint shipped() noexcept:
     return value_type.tp_init == value_init and value_type.tp_new == object_new
 
+cdef inline bint operators_as_shipped() noexcept:
+    return (value_type.tp_as_number.nb_add == value_add
+            and value_type.tp_as_number.nb_multiply == value_mul)
+
 cdef inline bint is_value(object o):
     return Py_TYPE(<PyObject*>o) == value_type or isinstance(o, Value)
 
@@ -126,23 +130,37 @@ cdef inline object binary(int op, object a, object b):
     return binary_of_any(op, a, b)
 
 cdef object binary_of_any(int op, object a, object b):
-    if not is_value(a):             # reflected: b + a, b * a
-        a = python_number(a)
-        return PyNumber_Add(b, a) if op == ADD else PyNumber_Multiply(b, a)
+    if not is_value(a):
+        return reflected(op, python_number(a), b)
     if not is_value(b):
         b = leaf(b)
     return compute(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
 
+cdef object reflected(int op, object a, object b):
+    """a + b or a * b as b's class does it: b + a, b * a."""
+    if Py_TYPE(<PyObject*>b) == value_type and operators_as_shipped():
+        a = leaf(a)
+        return compute(op, node_of(<PyObject*>b), node_of(<PyObject*>a))
+    return PyNumber_Add(b, a) if op == ADD else PyNumber_Multiply(b, a)
+
 cdef object numpy_generic = None
+cdef PyTypeObject* numpy_int = NULL
 
 cdef object python_number(object o):
     """A numpy scalar on the left of a Value acts as Python's own number: numpy turns itself into
     one when it meets an operand that it does not know."""
-    global numpy_generic
-    if type(o) is int or type(o) is float:
+    global numpy_generic, numpy_int
+    cdef PyTypeObject* type = Py_TYPE(<PyObject*>o)
+    if PyLong_CheckExact(<PyObject*>o) or PyFloat_CheckExact(<PyObject*>o):
         return o
+    if type == numpy_int:
+        return PyNumber_Index(o)
+    if type == numpy_float64:
+        return PyFloat_AS_DOUBLE(<PyObject*>o)
     if numpy_generic is None and "numpy" in sys.modules:
         numpy_generic = sys.modules["numpy"].generic
+        numpy_int = <PyTypeObject*>sys.modules["numpy"].int_
+        Py_INCREF(<PyObject*>numpy_int)
     return o.item() if numpy_generic is not None and isinstance(o, numpy_generic) else o
 
 
@@ -343,6 +361,50 @@ cdef class Value:
         return f"Value(data={self.data}, grad={self.grad})"
 
 
+# Value(data), the call that programs make most, and the attributes they read most, without the
+# detours that Python takes for any class.
+
+cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags, PyObject* names) except NULL:
+    cdef Py_ssize_t count = PyVectorcall_NARGS(flags), i
+    if count == 1 and names == NULL and shipped():
+        result = plain_leaf(<object>args[0])
+    else:
+        keywords = {}
+        for i, name in enumerate(() if names == NULL else <tuple>names):
+            keywords[name] = <object>args[count + i]
+        result = type.__call__(<object>cls, *[<object>args[i] for i in range(count)], **keywords)
+    Py_INCREF(<PyObject*>result)
+    return <PyObject*>result
+
+cdef unsigned int seen_version = 0      # of the class, when it was last looked at
+cdef object data_name = "data", grad_name = "grad"
+cdef object data_descriptor, grad_descriptor
+
+cdef PyObject* value_getattro(PyObject* value, PyObject* name) except NULL:
+    """tp_getattro: as object's, which would find data and grad in the class."""
+    if value.ob_type == value_type and attributes_as_shipped():
+        if name == <PyObject*>data_name:
+            result = data_of(<object>value)
+            Py_INCREF(<PyObject*>result)
+            return <PyObject*>result
+        if name == <PyObject*>grad_name:
+            result = grad_of(<object>value)
+            Py_INCREF(<PyObject*>result)
+            return <PyObject*>result
+    return PyObject_GenericGetAttr(value, name)
+
+cdef inline bint attributes_as_shipped() noexcept:
+    return (seen_version != 0 and value_type.tp_version_tag == seen_version) or look_at_attributes()
+
+cdef bint look_at_attributes() noexcept:
+    global seen_version
+    if ((<object><PyObject*>value_type.tp_dict).get("data") is not data_descriptor
+            or (<object><PyObject*>value_type.tp_dict).get("grad") is not grad_descriptor):
+        return False
+    seen_version = value_type.tp_version_tag
+    return True
+
+
 value_type = <PyTypeObject*>Value
 value_init = value_type.tp_init
 value_add, value_mul = value_type.tp_as_number.nb_add, value_type.tp_as_number.nb_multiply
@@ -351,6 +413,9 @@ value_type.tp_alloc = value_alloc
 value_type.tp_dealloc = value_dealloc
 value_type.tp_traverse = value_traverse
 value_type.tp_clear = value_clear
+value_type.tp_vectorcall = value_vectorcall
+value_type.tp_getattro = <void*>value_getattro
+data_descriptor, grad_descriptor = Value.__dict__["data"], Value.__dict__["grad"]
 value_type.tp_dictoffset = <Py_ssize_t>&(<Body*>NULL).attrs
 value_type.tp_weaklistoffset = <Py_ssize_t>&(<Body*>NULL).weakrefs
 Py_INCREF(<PyObject*>value_type)

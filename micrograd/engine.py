@@ -10,7 +10,7 @@ if __wanted not in (None, "c", "python"):
 try:
     if __wanted == "python":
         raise ImportError("the pure-Python engine was asked for")
-    from micrograd._core import Value, _fused as __fused__, _ships as __ships__
+    from micrograd._core import Value, _fused as __fused__, _parameters_of as __parameters__, _ships as __ships__
     __engine__ = "c"        # the name of the engine in use
 except ImportError as __error:
     if __wanted == "c":
@@ -22,7 +22,10 @@ except ImportError as __error:
     __engine__ = "python"
 
     def __fused__(layers, x):
-        """The reference has no short cut."""
+        """The reference has no short cuts."""
+
+    def __parameters__(layers):
+        pass
 
     def __ships__(Neuron, Layer):
         pass

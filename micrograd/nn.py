@@ -1,5 +1,5 @@
 import random
-from micrograd.engine import Value, __fused__, __ships__
+from micrograd.engine import Value, __fused__, __parameters__, __ships__
 
 
 class Module:
@@ -73,6 +73,9 @@ class MLP(Module):
         return x
 
     def parameters(self):
+        parameters = __parameters__(self.layers)
+        if parameters is not None:
+            return parameters
         return [p for layer in self.layers for p in layer.parameters()]
 
     def __repr__(self):
