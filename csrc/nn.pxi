@@ -58,7 +58,8 @@ cdef struct Seen:
 cdef struct Matrix:
     int nin, nout
     bint dissolved
-    bint kinds_known            # whether sum_kind is up to date
+    bint kinds_known            # whether sum_kind and fusable are up to date
+    bint fusable                # no weight is an int, so that no product is
     double* data                # nin rows of nout weights, one row of biases
     double* grad
     Kind* data_kind
@@ -158,15 +159,14 @@ cdef inline Matrix* matrix_of(Node* n) noexcept:
     return &(<Parameters>n.data.object).m
 
 cdef void know_kinds(Matrix* m) noexcept:
-    """Bring sum_kind up to date: OBJECT where a weight is an int (its products might be ints)."""
-    cdef int i, j
-    cdef Kind kind
+    cdef Py_ssize_t i, j
     for j in range(m.nout):
         m.sum_kind[j] = m.data_kind[m.nin * m.nout + j]
+    m.fusable = True
     for i in range(m.nin):
         for j in range(m.nout):
-            kind = m.data_kind[i * m.nout + j]
-            m.sum_kind[j] &= OBJECT if kind == INTEGER else kind
+            m.sum_kind[j] &= m.data_kind[i * m.nout + j]
+            m.fusable &= m.data_kind[i * m.nout + j] != INTEGER
     m.kinds_known = True
 
 
@@ -498,11 +498,8 @@ def _fused(layers, x):
     parameters = []
     for layer in layers:
         p = parameters_of(layer)
-        if p is None or width < p.m.nin or (width > p.m.nin and parameters):
-            return None         # a short input
-        for j in range(p.m.nout):
-            if p.m.sum_kind[j] == OBJECT:
-                return None
+        if p is None or not p.m.fusable or width < p.m.nin or (width > p.m.nin and parameters):
+            return None         # say, a short input
         width = p.m.nout
         parameters.append(p)
     r = run_layers(parameters, <PyObject*>x)

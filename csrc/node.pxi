@@ -39,14 +39,13 @@ cdef extern from "Python.h":
         PyObject* tp_dict
         PyNumberMethods* tp_as_number
         void* tp_getattro
-        unsigned int tp_version_tag
         Py_ssize_t tp_dictoffset, tp_weaklistoffset
         PyObject* (*tp_alloc)(PyTypeObject*, Py_ssize_t) noexcept
         void (*tp_free)(void*) noexcept
         void (*tp_dealloc)(PyObject*) noexcept
         int (*tp_traverse)(PyObject*, visitproc, void*) noexcept
         int (*tp_clear)(PyObject*) noexcept
-        PyObject* (*tp_vectorcall)(PyObject*, PyObject**, size_t, PyObject*) except NULL
+        void* tp_vectorcall
         void* tp_new
         void* tp_init
         void* tp_finalize
@@ -63,7 +62,6 @@ cdef extern from "Python.h":
     int PyObject_CallFinalizerFromDealloc(PyObject*) noexcept
     void PyType_Modified(PyTypeObject*) noexcept
     PyObject* PyErr_NoMemory() noexcept
-    PyObject* PyObject_GenericGetAttr(PyObject*, PyObject*) except NULL
 
 cdef extern from "ops.h" nogil:
     enum: OBJECT, NUMPY, REAL, INTEGER, PACKED

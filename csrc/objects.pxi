@@ -17,15 +17,14 @@ cdef extern from "Python.h":
 cdef PyTypeObject* numpy_float64 = NULL     # known once the first one has been met
 
 cdef bint is_numpy_float64(PyObject* o):
-    """Whether o is a numpy.float64: a float with the layout of float and another name."""
+    """Whether o is the first numpy.float64 that we meet: a float with another name, laid out alike."""
     global numpy_float64
-    cdef PyTypeObject* type = Py_TYPE(o)
-    if numpy_float64 == NULL and PyFloat_Check(o):
-        cls = <object><PyObject*>type
-        if cls.__module__ == "numpy" and cls.__name__ == "float64":
-            numpy_float64 = type
-            Py_INCREF(<PyObject*>type)
-    return type == numpy_float64
+    cls = <object><PyObject*>Py_TYPE(o)
+    if numpy_float64 == NULL and cls.__module__ == "numpy" and cls.__name__ == "float64":
+        numpy_float64 = Py_TYPE(o)
+        Py_INCREF(<PyObject*>numpy_float64)
+        return True
+    return False
 
 cdef inline Number number_of(object o):
     """The number that o is, or one of kind OBJECT."""
@@ -35,6 +34,8 @@ cdef inline Number number_of(object o):
     n.x, n.kind = 0, OBJECT
     if PyFloat_CheckExact(p):
         n.x, n.kind = PyFloat_AS_DOUBLE(p), REAL
+    elif Py_TYPE(p) == numpy_float64:
+        n.x, n.kind = PyFloat_AS_DOUBLE(p), NUMPY
     elif PyLong_CheckExact(p):
         n.x = <double>PyLong_AsLongLongAndOverflow(p, &overflow)
         if overflow == 0 and -9007199254740991.0 <= n.x <= 9007199254740991.0:

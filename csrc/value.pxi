@@ -361,8 +361,7 @@ cdef class Value:
         return f"Value(data={self.data}, grad={self.grad})"
 
 
-# Value(data), the call that programs make most, and the attributes they read most, without the
-# detours that Python takes for any class.
+# Value(data), the call that programs make most, without the detours that Python takes for any class.
 
 cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags, PyObject* names) except NULL:
     cdef Py_ssize_t count = PyVectorcall_NARGS(flags), i
@@ -376,34 +375,6 @@ cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags, Py
     Py_INCREF(<PyObject*>result)
     return <PyObject*>result
 
-cdef unsigned int seen_version = 0      # of the class, when it was last looked at
-cdef object data_name = "data", grad_name = "grad"
-cdef object data_descriptor, grad_descriptor
-
-cdef PyObject* value_getattro(PyObject* value, PyObject* name) except NULL:
-    """tp_getattro: as object's, which would find data and grad in the class."""
-    if value.ob_type == value_type and attributes_as_shipped():
-        if name == <PyObject*>data_name:
-            result = data_of(<object>value)
-            Py_INCREF(<PyObject*>result)
-            return <PyObject*>result
-        if name == <PyObject*>grad_name:
-            result = grad_of(<object>value)
-            Py_INCREF(<PyObject*>result)
-            return <PyObject*>result
-    return PyObject_GenericGetAttr(value, name)
-
-cdef inline bint attributes_as_shipped() noexcept:
-    return (seen_version != 0 and value_type.tp_version_tag == seen_version) or look_at_attributes()
-
-cdef bint look_at_attributes() noexcept:
-    global seen_version
-    if ((<object><PyObject*>value_type.tp_dict).get("data") is not data_descriptor
-            or (<object><PyObject*>value_type.tp_dict).get("grad") is not grad_descriptor):
-        return False
-    seen_version = value_type.tp_version_tag
-    return True
-
 
 value_type = <PyTypeObject*>Value
 value_init = value_type.tp_init
@@ -413,9 +384,7 @@ value_type.tp_alloc = value_alloc
 value_type.tp_dealloc = value_dealloc
 value_type.tp_traverse = value_traverse
 value_type.tp_clear = value_clear
-value_type.tp_vectorcall = value_vectorcall
-value_type.tp_getattro = <void*>value_getattro
-data_descriptor, grad_descriptor = Value.__dict__["data"], Value.__dict__["grad"]
+value_type.tp_vectorcall = <void*>value_vectorcall
 value_type.tp_dictoffset = <Py_ssize_t>&(<Body*>NULL).attrs
 value_type.tp_weaklistoffset = <Py_ssize_t>&(<Body*>NULL).weakrefs
 Py_INCREF(<PyObject*>value_type)
