@@ -1,7 +1,5 @@
 # copy.copy and copy.deepcopy of Values.
 
-import copy as copying      # the standard library's
-
 cdef object copy_value(object value):
     """A second Value with the data, grad, operands and attributes of the first. As in the original
     it shares the first one's `_backward`, which reads the first one's gradient."""
@@ -53,6 +51,7 @@ cdef object deep_copy_node(object value, dict memo):
         b = None if n.b == NULL else deep_copy_node(<object>value_of(n.b), memo)
         adopt(t, n.op, node_of(<PyObject*>a), NULL if b is None else node_of(<PyObject*>b))
     t.op = n.op
+    import copy as copying      # the standard library's; late, for it is seldom needed
     if (<Body*>value).attrs != NULL:
         attrs_of(twin).update(copying.deepcopy(attrs_of(value), memo))
         t.flags = n.flags & (CALLBACK | OWN_PREV)

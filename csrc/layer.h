@@ -5,12 +5,10 @@
 
 typedef unsigned char Kind;
 
-/* Wider vectors where the processor has them, chosen when the library is loaded. Nothing is reordered
-   and nothing contracted, so the results are the same to the last bit. */
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define EACH_PROCESSOR __attribute__((target_clones("default", "avx2", "avx512f")))
+#if defined(__GNUC__)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 #else
-#define EACH_PROCESSOR
+#define ALWAYS_INLINE static inline
 #endif
 
 /* y = b + w0 x0 + w1 x1 + ..., for every neuron in the order of the original's sum. Several neurons
@@ -24,8 +22,7 @@ typedef unsigned char Kind;
         for (int k = 0; k < count; k++) y[j + k] = sum[k];                                      \
     }
 
-EACH_PROCESSOR
-static void weighted_sums(int nin, int nout, const double *w, const double *x, double *y) {
+ALWAYS_INLINE void weighted_sums(int nin, int nout, const double *w, const double *x, double *y) {
     int j = 0;
     SUMS(16)
     SUMS(4)
@@ -34,8 +31,7 @@ static void weighted_sums(int nin, int nout, const double *w, const double *x, d
 #undef SUMS
 
 /* dw += x g, db += g, and dx = w g where dx is not NULL; g is the gradient of the sums. */
-EACH_PROCESSOR
-static void sums_backward(int nin, int nout, const double *w, const double *x, const double *g,
+ALWAYS_INLINE void sums_backward(int nin, int nout, const double *w, const double *x, const double *g,
                           double *dw, double *dx) {
     for (int i = 0; i < nin; i++, w += nout, dw += nout) {
         for (int j = 0; j < nout; j++) dw[j] += x[i] * g[j];
@@ -57,8 +53,7 @@ static void sums_backward(int nin, int nout, const double *w, const double *x, c
 
 /* The kinds of those gradients: a product's is the intersection of its factors', and a sum's of its
    terms'. `skip` is all ones for a neuron that takes no part. */
-EACH_PROCESSOR
-static void kinds_backward(int nin, int nout, const Kind *w, const Kind *x, const Kind *g,
+ALWAYS_INLINE void kinds_backward(int nin, int nout, const Kind *w, const Kind *x, const Kind *g,
                            const Kind *skip, Kind *dw, Kind *dx) {
     for (int i = 0; i < nin; i++, w += nout, dw += nout) {
         Kind all = 0xFF;
@@ -70,5 +65,42 @@ static void kinds_backward(int nin, int nout, const Kind *w, const Kind *x, cons
     }
     for (int j = 0; j < nout; j++) dw[j] &= g[j] | skip[j];
 }
+
+/* The same arithmetic compiled for wider vectors, chosen when the module is loaded by what the
+   processor has. Nothing is reordered and nothing contracted: the results are equal to the last bit. */
+typedef struct {
+    const char *name;
+    void (*sums)(int, int, const double *, const double *, double *);
+    void (*sums_backward)(int, int, const double *, const double *, const double *, double *, double *);
+    void (*kinds_backward)(int, int, const Kind *, const Kind *, const Kind *, const Kind *, Kind *, Kind *);
+} Arithmetic;
+
+#define COMPILED_FOR(name, attribute)                                                               \
+    attribute static void sums_##name(int nin, int nout, const double *w, const double *x, double *y) { \
+        weighted_sums(nin, nout, w, x, y);                                                          \
+    }                                                                                               \
+    attribute static void sums_backward_##name(int nin, int nout, const double *w, const double *x, \
+                                               const double *g, double *dw, double *dx) {           \
+        sums_backward(nin, nout, w, x, g, dw, dx);                                                  \
+    }                                                                                               \
+    attribute static void kinds_backward_##name(int nin, int nout, const Kind *w, const Kind *x,    \
+                                                const Kind *g, const Kind *skip, Kind *dw, Kind *dx) { \
+        kinds_backward(nin, nout, w, x, g, skip, dw, dx);                                           \
+    }
+#define ROW(name) {#name, sums_##name, sums_backward_##name, kinds_backward_##name}
+
+COMPILED_FOR(baseline, )
+#if defined(__x86_64__) && defined(__GNUC__)
+COMPILED_FOR(avx2, __attribute__((target("avx2"))))
+COMPILED_FOR(avx512f, __attribute__((target("avx512f"))))
+static const Arithmetic arithmetics[] = {ROW(baseline), ROW(avx2), ROW(avx512f)};
+static int arithmetic_count(void) {
+    __builtin_cpu_init();
+    return !__builtin_cpu_supports("avx2") ? 1 : !__builtin_cpu_supports("avx512f") ? 2 : 3;
+}
+#else
+static const Arithmetic arithmetics[] = {ROW(baseline)};
+static int arithmetic_count(void) { return 1; }
+#endif
 
 #endif

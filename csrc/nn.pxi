@@ -18,11 +18,28 @@ from cpython.mem cimport PyMem_Malloc, PyMem_Calloc
 
 cdef extern from "layer.h" nogil:
     ctypedef unsigned char Kind
-    void weighted_sums(int nin, int nout, const double* w, const double* x, double* y)
-    void sums_backward(int nin, int nout, const double* w, const double* x, const double* g,
-                       double* dw, double* dx)
-    void kinds_backward(int nin, int nout, const Kind* w, const Kind* x, const Kind* g,
-                        const Kind* skip, Kind* dw, Kind* dx)
+    ctypedef struct Arithmetic:
+        const char* name
+        void (*sums)(int nin, int nout, const double* w, const double* x, double* y) noexcept
+        void (*sums_backward)(int nin, int nout, const double* w, const double* x, const double* g,
+                              double* dw, double* dx) noexcept
+        void (*kinds_backward)(int nin, int nout, const Kind* w, const Kind* x, const Kind* g,
+                               const Kind* skip, Kind* dw, Kind* dx) noexcept
+    const Arithmetic* arithmetics   # each one for wider vectors than the one before
+    int arithmetic_count()          # how many of them this processor can run
+
+cdef const Arithmetic* arithmetic = &arithmetics[arithmetic_count() - 1]
+
+def _arithmetics():
+    """The names of the arithmetics that this processor can run."""
+    return [arithmetics[i].name.decode() for i in range(arithmetic_count())]
+
+def _choose_arithmetic(name):
+    """Compute layers by the arithmetic of that name, for the tests; the name of the former one."""
+    global arithmetic
+    former = arithmetic.name.decode()
+    arithmetic = &arithmetics[_arithmetics().index(name)]
+    return former
 
 cdef extern from *:
     """
@@ -439,7 +456,7 @@ cdef bint forward(Run* r) noexcept:
     cdef int i, j
     for i in range(m.nin):
         kinds &= x_kind[i]
-    weighted_sums(m.nin, m.nout, m.data, x, r.data)
+    arithmetic.sums(m.nin, m.nout, m.data, x, r.data)
     for j in range(m.nout):
         y.x, y.kind = r.data[j], m.sum_kind[j] & kinds
         if not is_plain(y):
@@ -571,15 +588,16 @@ cdef void sweep_layer(Run* r, bint inner) noexcept:
             r.sum_grad[j], r.sum_grad_kind[j] = 0, INTEGER
     r.swept = True
     if previous != NULL:
-        sums_backward(m.nin, m.nout, m.data, previous.data, r.sum_grad, m.grad, previous.grad)
-        kinds_backward(m.nin, m.nout, m.data_kind, previous.data_kind, r.sum_grad_kind, r.skip,
-                       m.grad_kind, previous.grad_kind)
+        arithmetic.sums_backward(m.nin, m.nout, m.data, previous.data, r.sum_grad, m.grad, previous.grad)
+        arithmetic.kinds_backward(m.nin, m.nout, m.data_kind, previous.data_kind, r.sum_grad_kind,
+                                  r.skip, m.grad_kind, previous.grad_kind)
         return
     for i in range(m.nin):
         if r.inputs[i] != NULL:     # operands are read at backward time
             r.x[i], r.x_kind[i] = data_of_node(r.inputs[i]).x, data_of_node(r.inputs[i]).kind
-    sums_backward(m.nin, m.nout, m.data, r.x, r.sum_grad, m.grad, r.dx)
-    kinds_backward(m.nin, m.nout, m.data_kind, r.x_kind, r.sum_grad_kind, r.skip, m.grad_kind, r.dx_kind)
+    arithmetic.sums_backward(m.nin, m.nout, m.data, r.x, r.sum_grad, m.grad, r.dx)
+    arithmetic.kinds_backward(m.nin, m.nout, m.data_kind, r.x_kind, r.sum_grad_kind,
+                              r.skip, m.grad_kind, r.dx_kind)
     for i in range(m.nin):
         if r.inputs[i] != NULL:
             grad_of_node(r.inputs[i])[0] += r.dx[i]
