@@ -33,6 +33,8 @@ def printed(original):
 @pytest.mark.parametrize("name", CASES)
 def test_the_original_prints_what_the_case_says(printed, name):
     case = CASES[name]
+    if "torch" in case.code:
+        pytest.importorskip("torch")
     if sys.version_info[:2] != (3, 11) and case.differs_by_python:
         pytest.skip("printed by CPython 3.11; other versions word an error differently")
     assert printed["original"][name] == case.original
