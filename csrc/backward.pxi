@@ -6,7 +6,6 @@
 # referenced, and the marks are wiped, so that the code may do as it likes: look at the graph,
 # change edges, drop it all, call backward itself.
 
-from cpython.exc cimport PyErr_CheckSignals
 
 cdef struct Nodes:              # a growing array
     Node** items

@@ -3,17 +3,6 @@
 # raise. All of it goes by Python's own operators, which is slow, and right, and raises the
 # original's errors.
 
-cdef extern from "Python.h":
-    bint PyFloat_CheckExact(PyObject*) noexcept
-    bint PyFloat_Check(PyObject*) noexcept
-    bint PyLong_CheckExact(PyObject*) noexcept
-    double PyFloat_AS_DOUBLE(PyObject*) noexcept
-    long long PyLong_AsLongLongAndOverflow(PyObject*, int*) except? -1
-    PyObject* PyFloat_FromDouble(double) except NULL
-    PyObject* PyLong_FromLongLong(long long) except NULL
-    ctypedef struct PyFloatObject:
-        double ob_fval
-
 cdef PyTypeObject* numpy_float64 = NULL     # known once the first one has been met
 
 cdef bint is_numpy_float64(PyObject* o):
@@ -115,8 +104,6 @@ cdef inline void unpack(Node* n) noexcept:
 # The table of operations once more, in Python's arithmetic. (By the functions of the C API: Cython's
 # own + and * word some errors differently.)
 
-from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Multiply, PyNumber_Power
-from cpython.number cimport PyNumber_Index, PyNumber_Negative, PyNumber_Subtract
 
 cdef object apply_to_objects(int op, a, b):
     if op == ADD:

@@ -8,13 +8,6 @@
 import gc
 import sys
 
-cdef extern from *:
-    """
-    #define steal(p) ((PyObject *)(p))
-    """
-    object steal(PyObject*)     # a new reference, to a caller that counts references
-    size_t PyVectorcall_NARGS(size_t)
-
 cdef void* object_new = (<PyTypeObject*>object).tp_new
 cdef void* object_getattro = (<PyTypeObject*>object).tp_getattro
 cdef void* value_init = NULL    # Value.__init__, as shipped

@@ -1,0 +1,313 @@
+# Fused layers: one node for a whole layer applied to one input.
+#
+#       x0, x1 ... <-- Run <-- Run <-- Run <-- out      each Run holds its layer's values and gradients,
+#                       |       |       |               and its Matrix the parameters, side by side
+#                     Matrix  Matrix  Matrix
+#
+# A neuron's products and partial sums do not exist until somebody looks: `_prev`, `_backward`, a
+# second sweep, a Python callback during a sweep. Then `expand` makes the nodes that the original
+# would have, with the data and gradients they would hold, and the Run is gone. (Where a parameter
+# was changed since the forward pass, the data of the products is computed from what it is now.)
+#
+# The parameters stay Values in n.w and n.b. While a layer is fused, their numbers stand in the
+# layer's Matrix (kind PACKED); one that gets an object for data, a callback, or another layer,
+# dissolves the Matrix, and they all hold their own numbers again.
+
+cdef const Arithmetic* arithmetic = &arithmetics[arithmetic_count() - 1]
+
+def _arithmetics():
+    """The names of the arithmetics that this processor can run."""
+    return [arithmetics[i].name.decode() for i in range(arithmetic_count())]
+
+def _choose_arithmetic(name):
+    """Compute layers by the arithmetic of that name, for the tests; the name of the former one."""
+    global arithmetic
+    former = arithmetic.name.decode()
+    arithmetic = &arithmetics[_arithmetics().index(name)]
+    return former
+
+
+# A layer applied to one input.
+
+cdef struct Run:
+    Body body                   # op is RUN, a the previous Run or NULL
+    PyObject* parameters        # an owned reference
+    Run* next                   # all Runs, for the garbage collector
+    Run* previous
+    bint swept
+    # one for each neuron
+    double* data                # of its output
+    double* grad                # of its output, for the layer before another's
+    double* sum_grad            # before the ReLU
+    Node** values               # its output's Value, where there is one; not an owned reference
+    Kind* data_kind
+    Kind* grad_kind
+    Kind* sum_grad_kind
+    Kind* skip                  # all ones: no sweep came by its output
+    # one for each input of a first layer, else NULL
+    Node** inputs               # an owned reference, or NULL for a number
+    double* x
+    double* dx
+    Kind* x_kind
+    Kind* dx_kind
+
+cdef Run* runs = NULL
+cdef class _Run:
+    """The Python type of a Run."""
+    cdef Node node
+    cdef object attrs
+    cdef object __weakref__
+
+cdef PyTypeObject* run_type = <PyTypeObject*>_Run
+
+cdef inline Run* run_of(Node* n) noexcept:
+    """The Run of a FUSED node, or the one whose own node n is."""
+    return <Run*>value_of(n.a if n.op == FUSED else n)
+
+cdef inline Run* previous_layer(Run* r) noexcept:
+    return NULL if r.body.node.a == NULL else <Run*>value_of(r.body.node.a)
+
+cdef inline Matrix* matrix(Run* r) noexcept:
+    return &(<Parameters>r.parameters).m
+
+cdef Run* new_run(Parameters p, Run* previous) except NULL:
+    """A Run with nothing computed; it counts one reference."""
+    global runs
+    cdef int nout = p.m.nout, nin = p.m.nin if previous == NULL else 0
+    cdef Py_ssize_t size = sizeof(Run) + nout * (3 * sizeof(double) + sizeof(Node*) + 4) + nin * (2 * sizeof(double) + sizeof(Node*) + 2)
+    cdef char* memory = <char*>PyMem_Malloc(GC_HEAD + size)
+    if memory == NULL:
+        raise MemoryError
+    cdef Run* r = <Run*>(memory + GC_HEAD)
+    memset(memory, 0, GC_HEAD + sizeof(Run))
+    r.body.head.ob_refcnt = 1
+    r.body.head.ob_type = run_type
+    r.body.node.op = RUN
+    r.body.node.data_kind = r.body.node.grad_kind = INTEGER
+    if previous != NULL:
+        r.body.node.a = &previous.body.node
+        Py_INCREF(&previous.body.head)
+    r.parameters = <PyObject*>p
+    Py_INCREF(r.parameters)
+    r.data = <double*>(r + 1)
+    r.grad = r.data + nout
+    r.sum_grad = r.grad + nout
+    r.values = <Node**>(r.sum_grad + nout)
+    memset(r.values, 0, (nout + nin) * sizeof(Node*))
+    cdef double* x = <double*>(r.values + nout + nin)
+    cdef Kind* kinds = <Kind*>(x + 2 * nin)
+    if previous == NULL:
+        r.inputs, r.x, r.dx = r.values + nout, x, x + nin
+        r.x_kind, r.dx_kind = kinds + 4 * nout, kinds + 4 * nout + nin
+    r.data_kind, r.grad_kind = kinds, kinds + nout
+    r.sum_grad_kind, r.skip = kinds + 2 * nout, kinds + 3 * nout
+    memset(r.skip, 0xFF, nout)
+    r.next = runs
+    if runs != NULL:
+        runs.previous = r
+    runs = r
+    return r
+
+cdef void bury_run(Run* r) noexcept:
+    global runs
+    cdef int i
+    if r.inputs != NULL:
+        for i in range(matrix(r).nin):
+            if r.inputs[i] != NULL:
+                Py_DECREF(value_of(r.inputs[i]))
+    if r.body.node.a != NULL:
+        Py_DECREF(value_of(r.body.node.a))
+    Py_DECREF(r.parameters)
+    if r.next != NULL:
+        r.next.previous = r.previous
+    if r.previous != NULL:
+        r.previous.next = r.next
+    else:
+        runs = r.next
+    PyMem_Free(<char*>r - GC_HEAD)
+
+cdef int traverse_run(PyObject* run, visitproc visit, void* arg) noexcept:
+    cdef Run* r = <Run*>run
+    cdef int i, stop = visit(r.parameters, arg)
+    if r.inputs != NULL:
+        for i in range(matrix(r).nin):
+            if r.inputs[i] != NULL and stop == 0:
+                stop = visit(value_of(r.inputs[i]), arg)
+    elif stop == 0:
+        stop = visit(value_of(r.body.node.a), arg)
+    return stop
+
+
+# Forward.
+
+cdef enum:
+    SMALL = 1 << 16             # ints to this size: the sums of their products stay exact
+
+cdef bint set_input(Run* r, int i, PyObject* x) except -1:
+    """Fill in one input; False where it is no plain number."""
+    cdef Number n = data_of_node(node_of(x)) if x.ob_type == value_type else number_of(<object>x)
+    if not is_plain(n) or (n.kind == INTEGER and not -SMALL <= n.x <= SMALL):
+        return False
+    r.x[i], r.x_kind[i] = n.x, n.kind
+    if x.ob_type == value_type:
+        r.inputs[i] = node_of(x)
+        Py_INCREF(x)
+    return True
+
+cdef bint forward(Run* r) noexcept:
+    """Compute the outputs; False where one is infinite or nan."""
+    cdef Matrix* m = matrix(r)
+    cdef Run* previous = previous_layer(r)
+    cdef double* x = r.x if previous == NULL else previous.data
+    cdef Kind* x_kind = r.x_kind if previous == NULL else previous.data_kind
+    cdef Kind kinds = INTEGER
+    cdef Number y
+    cdef int i, j
+    for i in range(m.nin):
+        kinds &= x_kind[i]
+    arithmetic.sums(m.nin, m.nout, m.data, x, r.data)
+    for j in range(m.nout):
+        y.x, y.kind = r.data[j], m.sum_kind[j] & kinds
+        if not is_plain(y):
+            return False
+        if m.relu[j]:
+            y = apply(RELU, y.x, y.kind, 0, INTEGER)
+        r.data[j], r.data_kind[j] = y.x, y.kind
+    return True
+
+cdef object output(Run* r, int j):
+    """The Value of an output."""
+    if r.values[j] != NULL:
+        return <object>value_of(r.values[j])
+    cdef Number y
+    y.x, y.kind = r.data[j], r.data_kind[j]
+    value = number_node(y, FUSED, &r.body.node, NULL)
+    cdef Node* n = node_of(<PyObject*>value)
+    n.index = j
+    if r.swept and not r.skip[j]:
+        n.grad.x, n.grad_kind = r.grad[j], r.grad_kind[j]
+    r.values[j] = n
+    return value
+
+cdef Run* run_layers(list parameters, PyObject* x) except? NULL:
+    """The last layer's Run, or NULL where the plain way must be taken."""
+    cdef Run* r = NULL
+    cdef Run* previous = NULL
+    cdef Parameters p
+    cdef bint fine = True
+    cdef int i
+    for p in parameters:
+        r = new_run(p, previous)
+        if previous != NULL:
+            Py_DECREF(&previous.body.head)
+        else:
+            for i in range(p.m.nin):
+                fine = fine and set_input(r, i, PySequence_Fast_ITEMS(x)[i])
+        if not fine or not forward(r):
+            Py_DECREF(&r.body.head)
+            return NULL
+        previous = r
+    return r
+
+def _fused(layers, x):
+    """The layers applied to x, one after the other, or None where the plain way must be taken."""
+    cdef Parameters p
+    cdef Run* r
+    cdef int width, j
+    if type(layers) is not list or not layers or not all_as_shipped():
+        return None
+    if type(x) is not list and type(x) is not tuple:
+        if type(x).__name__ != "ndarray":
+            return None         # a generator, say, that the first neuron empties
+        x = list(x)
+    width = len(x)
+    parameters = []
+    for layer in layers:
+        p = parameters_of(layer)
+        if p is None or not p.m.fusable or width < p.m.nin or (width > p.m.nin and parameters):
+            return None         # say, a short input
+        width = p.m.nout
+        parameters.append(p)
+    r = run_layers(parameters, <PyObject*>x)
+    if r == NULL:
+        return None
+    try:
+        if width == 1:
+            return output(r, 0)
+        return [output(r, j) for j in range(width)]
+    finally:
+        Py_DECREF(&r.body.head)
+
+
+# Backward.
+
+cdef bint may_stay_fused(Run* r) noexcept:
+    """Whether a sweep may take this Run, and those before it, as they are."""
+    cdef int i
+    cdef Node* n
+    while r != NULL:
+        if r.swept or matrix(r).dissolved:
+            return False
+        if r.inputs != NULL:
+            for i in range(matrix(r).nin):
+                n = r.inputs[i]
+                if n != NULL and (n.grad_kind == OBJECT or not is_plain(data_of_node(n))):
+                    return False
+        r = previous_layer(r)
+    return True
+
+cdef inline Number grad_of_sum(bint relu, double y, Kind y_kind, double g, Kind g_kind) noexcept:
+    """The gradient of a neuron's sum, from data and gradient of its output."""
+    cdef Number grad
+    grad.x, grad.kind = g, g_kind
+    if relu:
+        grad = derivatives(RELU, 0, INTEGER, 0, INTEGER, y, y_kind, g, g_kind).a
+    return grad
+
+cdef bint sweep_output(Node* n) noexcept:
+    """Pass the gradient of a FUSED node on to its Run; False where that takes Python."""
+    cdef Run* r = run_of(n)
+    cdef Number g
+    if n.data_kind == OBJECT or n.grad_kind == OBJECT:
+        return False
+    g = grad_of_sum(matrix(r).relu[n.index], n.data.x, n.data_kind, n.grad.x, n.grad_kind)
+    if not is_plain(g) or (g.kind == INTEGER and not -SMALL <= g.x <= SMALL):
+        return False
+    set_sum_grad(r, n.index, g)
+    return True
+
+cdef inline void set_sum_grad(Run* r, int j, Number g) noexcept:
+    r.sum_grad[j], r.sum_grad_kind[j], r.skip[j] = g.x + 0.0, g.kind, 0
+
+cdef void sweep_layers(Run* r) noexcept:
+    """Apply the chain rule to r and to the layers before it."""
+    cdef bint inner = False     # only the next layer can have used r's outputs
+    while r != NULL:
+        sweep_layer(r, inner)
+        r, inner = previous_layer(r), True
+
+cdef void sweep_layer(Run* r, bint inner) noexcept:
+    cdef Matrix* m = matrix(r)
+    cdef Run* previous = previous_layer(r)
+    cdef int i, j
+    for j in range(m.nout):
+        if inner:
+            set_sum_grad(r, j, grad_of_sum(m.relu[j], r.data[j], r.data_kind[j], r.grad[j], r.grad_kind[j]))
+        elif r.skip[j]:
+            r.sum_grad[j], r.sum_grad_kind[j] = 0, INTEGER
+    r.swept = True
+    if previous != NULL:
+        arithmetic.sums_backward(m.nin, m.nout, m.data, previous.data, r.sum_grad, m.grad, previous.grad)
+        arithmetic.kinds_backward(m.nin, m.nout, m.data_kind, previous.data_kind, r.sum_grad_kind,
+                                  r.skip, m.grad_kind, previous.grad_kind)
+        return
+    for i in range(m.nin):
+        if r.inputs[i] != NULL:     # operands are read at backward time
+            r.x[i], r.x_kind[i] = data_of_node(r.inputs[i]).x, data_of_node(r.inputs[i]).kind
+    arithmetic.sums_backward(m.nin, m.nout, m.data, r.x, r.sum_grad, m.grad, r.dx)
+    arithmetic.kinds_backward(m.nin, m.nout, m.data_kind, r.x_kind, r.sum_grad_kind,
+                              r.skip, m.grad_kind, r.dx_kind)
+    for i in range(m.nin):
+        if r.inputs[i] != NULL:
+            grad_of_node(r.inputs[i])[0] += r.dx[i]
+            grad_kind_of(r.inputs[i])[0] &= r.dx_kind[i]

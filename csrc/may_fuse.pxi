@@ -1,0 +1,123 @@
+# When a layer may be fused: where nobody can tell. Value, Neuron and Layer are as they were shipped;
+# the neurons are Neurons with equally many Values for weights; parameters and inputs are plain
+# numbers; and no sum overflows.
+
+cdef PyTypeObject* neuron_type = NULL
+cdef PyTypeObject* layer_type = NULL
+cdef object neuron_call, neuron_parameters, layer_call, layer_parameters, value_relu
+cdef Py_ssize_t layer_slot              # where a Layer keeps its Parameters
+
+def _ships(Neuron, Layer):
+    """Tell the engine what Neuron and Layer are as shipped."""
+    global neuron_type, layer_type, neuron_call, layer_call, layer_slot, value_relu
+    global neuron_parameters, layer_parameters
+    neuron_type, layer_type = <PyTypeObject*>Neuron, <PyTypeObject*>Layer
+    Py_INCREF(<PyObject*>Neuron)
+    Py_INCREF(<PyObject*>Layer)
+    neuron_call, layer_call, value_relu = Neuron.__call__, Layer.__call__, Value.__dict__["relu"]
+    neuron_parameters, layer_parameters = Neuron.parameters, Layer.parameters
+    layer_slot = (<PyMemberDescrObject*>Layer._parameters).d_member.offset
+
+cdef inline PyObject* entry(PyObject* mapping, object name) except? NULL:
+    return PyDict_GetItemWithError(mapping, <PyObject*>name)
+
+cdef bint all_as_shipped() except -1:
+    return (shipped() and operators_as_shipped()
+            and entry(<PyObject*>value_type.tp_dict, "relu") == <PyObject*>value_relu
+            and entry(<PyObject*>neuron_type.tp_dict, "__call__") == <PyObject*>neuron_call
+            and entry(<PyObject*>neuron_type.tp_dict, "parameters") == <PyObject*>neuron_parameters
+            and entry(<PyObject*>layer_type.tp_dict, "__call__") == <PyObject*>layer_call
+            and entry(<PyObject*>layer_type.tp_dict, "parameters") == <PyObject*>layer_parameters
+            and neuron_type.tp_getattro == layer_type.tp_getattro == object_getattro)
+
+cdef inline PyObject* own_attribute(PyObject* o, object name) except? NULL:
+    """o.__dict__[name], or NULL."""
+    cdef PyObject** attrs = _PyObject_GetDictPtr(o)
+    return NULL if attrs == NULL or attrs[0] == NULL else entry(attrs[0], name)
+
+cdef Parameters parameters_of(object layer):
+    """The layer's Parameters, or None where it cannot be fused."""
+    cdef PyObject* l = <PyObject*>layer
+    if l.ob_type != layer_type:
+        return None
+    cdef PyObject* neurons = own_attribute(l, "neurons")
+    if neurons == NULL or not PyList_CheckExact(neurons) or PySequence_Fast_GET_SIZE(neurons) == 0:
+        return None
+    cdef PyObject** slot = <PyObject**>(<char*>l + layer_slot)
+    cdef Parameters p
+    if slot[0] != NULL and slot[0].ob_type == <PyTypeObject*>Parameters:
+        p = <Parameters>slot[0]
+        if not p.m.dissolved and still_holds(p, neurons):
+            if not p.m.kinds_known:
+                know_kinds(&p.m)
+            return p
+    p = gather_if_regular(<list>neurons)
+    layer._parameters = p
+    if p is not None:
+        know_kinds(&p.m)
+    return p
+
+cdef bint still_holds(Parameters p, PyObject* neurons) except -1:
+    """Whether p is what would be gathered from these neurons now."""
+    cdef Matrix* m = &p.m
+    cdef PyObject** items = PySequence_Fast_ITEMS(neurons)
+    cdef PyObject** held = PySequence_Fast_ITEMS(<PyObject*>p.values)
+    cdef PyObject** attrs
+    cdef PyObject* w
+    cdef int j
+    if PySequence_Fast_GET_SIZE(neurons) != m.nout:
+        return False
+    for j in range(m.nout):
+        if items[j].ob_type != neuron_type:
+            return False
+        attrs = _PyObject_GetDictPtr(items[j])
+        if attrs == NULL or attrs[0] == NULL:
+            return False
+        if m.seen[j].version == 0 or m.seen[j].version != dict_version(attrs[0]):
+            w = entry(attrs[0], "w")
+            if (w == NULL or not PyList_CheckExact(w) or entry(attrs[0], "b") != held[m.nin]
+                    or entry(attrs[0], "nonlin") != (Py_True if m.relu[j] else Py_False)):
+                return False
+            m.seen[j].version, m.seen[j].w = dict_version(attrs[0]), w
+        w = m.seen[j].w
+        if PySequence_Fast_GET_SIZE(w) != m.nin or not same(PySequence_Fast_ITEMS(w), held, m.nin):
+            return False
+        held += m.nin + 1
+    return True
+
+cdef inline bint same(PyObject** a, PyObject** b, int count) noexcept:
+    cdef size_t difference = 0
+    cdef int i
+    for i in range(count):
+        difference |= <size_t>a[i] ^ <size_t>b[i]
+    return difference == 0
+
+cdef Parameters gather_if_regular(list neurons):
+    nin = -1
+    for neuron in neurons:
+        if type(neuron) is not <object><PyObject*>neuron_type:
+            return None
+        attrs = neuron.__dict__
+        w, b = attrs.get("w"), attrs.get("b")
+        if (type(w) is not list or not w or nin not in (-1, len(w)) or type(b) is not Value
+                or attrs.get("nonlin") not in (True, False) or type(attrs["nonlin"]) is not bool):
+            return None
+        for v in w:
+            if type(v) is not Value:
+                return None
+        nin = len(w)
+    return gather(neurons, nin)
+
+
+def _parameters_of(layers):
+    """The parameters of fused layers, in the original's order; None where the layers must be asked."""
+    cdef Parameters p
+    if type(layers) is not list or not all_as_shipped():
+        return None
+    parameters = []
+    for layer in layers:
+        p = parameters_of(layer)
+        if p is None:
+            return None
+        parameters += p.values
+    return parameters

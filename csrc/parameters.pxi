@@ -1,0 +1,119 @@
+# The parameters of a layer.
+
+cdef struct Seen:
+    unsigned long long version  # of its __dict__
+    PyObject* w                 # the list; not an owned reference
+
+cdef struct Matrix:
+    int nin, nout
+    bint dissolved
+    bint kinds_known            # whether sum_kind and fusable are up to date
+    bint fusable                # no weight is an int, so that no product is
+    double* data                # nin rows of nout weights, one row of biases
+    double* grad
+    Kind* data_kind
+    Kind* grad_kind
+    Seen* seen                  # of each neuron: what it was when last looked at
+    Kind* relu                  # of each neuron
+    Kind* sum_kind              # of each neuron: of its weights and bias together
+
+@cython.final
+@cython.no_gc_clear
+cdef class Parameters:
+    """Owns a Matrix and the Values whose numbers it holds; kept by the Layer."""
+    cdef tuple values           # neuron by neuron, each one's weights and then its bias
+    cdef Matrix m
+
+    def __dealloc__(self):
+        if self.values is not None:
+            dissolve(&self.m, self.values)
+        PyMem_Free(self.m.data)
+
+    def __deepcopy__(self, memo):
+        return None             # the copied layer makes its own
+
+    def __reduce__(self):
+        return type(None), ()
+
+cdef Parameters gather(list neurons, int nin):
+    """Move the parameters of the neurons into a Matrix; None where they are no plain numbers of
+    their own."""
+    cdef int nout = len(neurons), i, j
+    cdef Py_ssize_t size = <Py_ssize_t>(nin + 1) * nout
+    cdef Parameters p = Parameters.__new__(Parameters)
+    cdef Matrix* m = &p.m
+    cdef Node* n
+    values = []
+    for neuron in neurons:
+        values += neuron.w
+        values.append(neuron.b)
+    if len(set(map(id, values))) != size:
+        return None             # a Value that stands twice
+    for value in values:
+        n = node_of(<PyObject*>value)
+        if n.data_kind == PACKED:
+            dissolve_of(n)
+    for i in range(size):
+        n = node_of(<PyObject*>values[i])
+        if not is_plain_leaf(n) or (n.data_kind == INTEGER and (i + 1) % (nin + 1) != 0):
+            return None
+    m.data = <double*>PyMem_Calloc(1, size * (2 * sizeof(double) + 2) + nout * (sizeof(Seen) + 2))
+    if m.data == NULL:
+        raise MemoryError
+    m.grad = m.data + size
+    m.seen = <Seen*>(m.grad + size)
+    m.data_kind = <Kind*>(m.seen + nout)
+    m.grad_kind = m.data_kind + size
+    m.relu = m.grad_kind + size
+    m.sum_kind = m.relu + nout
+    m.nin, m.nout = nin, nout
+    p.values = tuple(values)
+    for j in range(nout):
+        m.relu[j] = neurons[j].nonlin
+        for i in range(nin + 1):
+            pack(node_of(<PyObject*>values[j * (nin + 1) + i]), p, i * nout + j)
+    return p
+
+cdef bint is_plain_leaf(Node* n) noexcept:
+    return (n.op == LEAF and n.flags == 0 and n.data_kind != OBJECT and n.grad_kind != OBJECT
+            and is_plain(data_of_node(n)))
+
+cdef void pack(Node* n, Parameters p, int place) noexcept:
+    p.m.data[place], p.m.data_kind[place] = n.data.x, n.data_kind
+    p.m.grad[place], p.m.grad_kind[place] = n.grad.x, n.grad_kind
+    n.data_kind = n.grad_kind = PACKED
+    n.data.object = <PyObject*>p
+    n.index = place
+
+cdef void dissolve(Matrix* m, tuple values) noexcept:
+    """Give the parameters their own numbers back."""
+    cdef Node* n
+    cdef Kind data_kind, grad_kind
+    cdef int place
+    if m.dissolved:
+        return
+    m.dissolved = True
+    for value in values:
+        n = node_of(<PyObject*>value)
+        if n.data_kind == PACKED:
+            place = n.index
+            n.data.x, n.data_kind = m.data[place], m.data_kind[place]
+            n.grad.x, n.grad_kind = m.grad[place], m.grad_kind[place]
+
+cdef void dissolve_of(Node* n) noexcept:
+    p = <Parameters>n.data.object
+    dissolve(&p.m, p.values)
+
+cdef inline Matrix* matrix_of(Node* n) noexcept:
+    return &(<Parameters>n.data.object).m
+
+cdef void know_kinds(Matrix* m) noexcept:
+    cdef Py_ssize_t i, j
+    for j in range(m.nout):
+        m.sum_kind[j] = m.data_kind[m.nin * m.nout + j]
+    m.fusable = True
+    for i in range(m.nin):
+        for j in range(m.nout):
+            m.sum_kind[j] &= m.data_kind[i * m.nout + j]
+            m.fusable &= m.data_kind[i * m.nout + j] != INTEGER
+    m.kinds_known = True

@@ -1,0 +1,123 @@
+# The pool. Chunks stand in a ring; those with room come first, so the head has room or none has.
+
+cdef extern from *:
+    """
+    #if defined(Py_GIL_DISABLED)
+    #error "micrograd-native has not been made for free-threaded Python; please use the standard build"
+    #endif
+    #if defined(_WIN32)
+    #include <malloc.h>
+    #define aligned_new(size) _aligned_malloc(size, size)
+    #define aligned_delete _aligned_free
+    #else
+    #include <stdlib.h>
+    static void *aligned_new(size_t size) {
+        void *memory;
+        return posix_memalign(&memory, size, size) ? NULL : memory;
+    }
+    #define aligned_delete free
+    #endif
+    """
+    void* aligned_new(size_t) noexcept
+    void aligned_delete(void*) noexcept
+
+cdef enum:
+    CHUNK = 1 << 18             # bytes, and the alignment: a Value's address tells its chunk
+    GC_HEAD = 16                # bytes; what the garbage collector keeps in front of an object
+    SPARE = 64                  # empty chunks kept
+
+cdef struct Cell:               # a place for one Value; type is NULL while it is free
+    void* gc_head[2]
+    Body body
+
+cdef struct Chunk:
+    Chunk* next
+    Chunk* previous
+    Cell* free                  # cells given back, linked through data.object
+    int fresh                   # cells never used yet: the last of them
+    int live
+    Cell cells[1]
+
+cdef int CELLS = (CHUNK - sizeof(Chunk)) // sizeof(Cell) + 1     # in a chunk
+
+cdef Chunk* head = NULL
+cdef int spare = 0              # chunks with no live Value
+
+cdef void link(Chunk* c) noexcept:
+    """Put c at the head of the ring."""
+    global head
+    if head == NULL:
+        c.next = c.previous = c
+    else:
+        c.next, c.previous = head, head.previous
+        c.next.previous = c.previous.next = c
+    head = c
+
+cdef void unlink(Chunk* c) noexcept:
+    global head
+    if head == c:
+        head = NULL if c.next == c else c.next
+    c.next.previous, c.previous.next = c.previous, c.next
+
+cdef bint has_room(Chunk* c) noexcept:
+    return c.free != NULL or c.fresh > 0
+
+cdef bint make_room() noexcept:
+    """See to it that the head has room; False when memory is out."""
+    global head, spare
+    if head != NULL and not has_room(head):
+        head = head.next        # the full chunk is the last of the ring now
+    if head != NULL and has_room(head):
+        return True
+    cdef Chunk* c = <Chunk*>aligned_new(CHUNK)
+    if c == NULL:
+        return False
+    c.free, c.fresh, c.live = NULL, CELLS, 0
+    spare += 1
+    link(c)
+    return True
+
+cdef inline Cell* take_cell() noexcept:
+    global spare
+    if (head == NULL or not has_room(head)) and not make_room():
+        return NULL
+    cdef Cell* cell = head.free
+    if cell != NULL:
+        head.free = <Cell*>cell.body.node.data.object
+    else:
+        head.fresh -= 1
+        cell = &head.cells[head.fresh]
+        cell.gc_head[0] = cell.gc_head[1] = NULL        # not tracked
+    spare -= head.live == 0
+    head.live += 1
+    return cell
+
+cdef inline void give_cell(Cell* cell) noexcept:
+    cdef Chunk* c = <Chunk*>(<size_t>cell & ~<size_t>(CHUNK - 1))
+    if not has_room(c):         # it has now, and goes before the full ones
+        unlink(c)
+        link(c)
+    cell.body.head.ob_type = NULL
+    cell.body.node.data.object = <PyObject*>c.free
+    c.free = cell
+    c.live -= 1
+    if c.live == 0:
+        retire(c)
+
+cdef void retire(Chunk* c) noexcept:
+    """Keep an empty chunk for the next graph, or give it back to the system."""
+    global spare
+    if spare == SPARE:
+        unlink(c)
+        aligned_delete(c)
+    else:
+        spare += 1
+
+def _count_values():
+    """The Values alive in the pool. Instances of subclasses come from Python's own allocator."""
+    cdef Py_ssize_t count = 0
+    cdef Chunk* c = head
+    while c != NULL:
+        count += c.live
+        c = NULL if c.next == head else c.next
+    return count

@@ -1,0 +1,112 @@
+# What the parts below use of C and of Python's C API.
+
+cimport cython
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Index, PyNumber_Multiply
+from cpython.number cimport PyNumber_Negative, PyNumber_Power, PyNumber_Subtract
+from libc.string cimport memset
+
+cdef extern from "Python.h":
+    ctypedef struct PyObject:
+        Py_ssize_t ob_refcnt
+        PyTypeObject* ob_type
+    ctypedef int (*visitproc)(PyObject*, void*) noexcept
+    ctypedef struct PyNumberMethods:
+        void* nb_add
+        void* nb_multiply
+    ctypedef struct PyTypeObject:
+        const char* tp_name
+        PyObject* tp_dict
+        PyNumberMethods* tp_as_number
+        void* tp_getattro
+        Py_ssize_t tp_dictoffset, tp_weaklistoffset
+        PyObject* (*tp_alloc)(PyTypeObject*, Py_ssize_t) noexcept
+        void (*tp_free)(void*) noexcept
+        void (*tp_dealloc)(PyObject*) noexcept
+        int (*tp_traverse)(PyObject*, visitproc, void*) noexcept
+        int (*tp_clear)(PyObject*) noexcept
+        void* tp_vectorcall
+        void* tp_new
+        void* tp_init
+        void* tp_finalize
+    PyTypeObject* Py_TYPE(PyObject*) noexcept
+    void Py_INCREF(PyObject*) noexcept
+    void Py_DECREF(PyObject*) noexcept
+    void Py_XINCREF(PyObject*) noexcept
+    void Py_XDECREF(PyObject*) noexcept
+    void PyObject_GC_Track(void*) noexcept
+    void PyObject_GC_UnTrack(void*) noexcept
+    bint PyObject_GC_IsTracked(PyObject*) noexcept
+    bint PyObject_IS_GC(PyObject*) noexcept
+    void PyObject_ClearWeakRefs(PyObject*) noexcept
+    int PyObject_CallFinalizerFromDealloc(PyObject*) noexcept
+    void PyType_Modified(PyTypeObject*) noexcept
+    PyObject* PyErr_NoMemory() noexcept
+    bint PyFloat_CheckExact(PyObject*) noexcept
+    bint PyFloat_Check(PyObject*) noexcept
+    bint PyLong_CheckExact(PyObject*) noexcept
+    double PyFloat_AS_DOUBLE(PyObject*) noexcept
+    long long PyLong_AsLongLongAndOverflow(PyObject*, int*) except? -1
+    ctypedef struct PyFloatObject:
+        double ob_fval
+    PyObject* Py_True
+    PyObject* Py_False
+    PyObject** _PyObject_GetDictPtr(PyObject*)
+    PyObject* PyDict_GetItemWithError(PyObject*, PyObject*) except? NULL
+    bint PyList_CheckExact(PyObject*) noexcept
+    Py_ssize_t PySequence_Fast_GET_SIZE(PyObject*) noexcept
+    PyObject** PySequence_Fast_ITEMS(PyObject*) noexcept
+
+cdef extern from "structmember.h":
+    ctypedef struct PyMemberDef:
+        Py_ssize_t offset
+    ctypedef struct PyMemberDescrObject:
+        PyMemberDef* d_member
+
+cdef extern from *:
+    """
+    #define steal(p) ((PyObject *)(p))
+    """
+    object steal(PyObject*)     # a new reference, to a caller that counts references
+    size_t PyVectorcall_NARGS(size_t)
+
+cdef extern from *:
+    """
+    /* A number that no other dict has, and this one no more after any change; 0 where this Python
+       keeps none. */
+    #if PY_VERSION_HEX < 0x030D0000
+    static inline unsigned long long dict_version(PyObject *dict) {
+        return ((PyDictObject *)dict)->ma_version_tag;
+    }
+    #else
+    #define dict_version(dict) 0
+    #endif
+    """
+    unsigned long long dict_version(PyObject*) noexcept
+
+cdef extern from "ops.h" nogil:
+    enum: OBJECT, NUMPY, REAL, INTEGER, PACKED
+    enum: ADD, MUL, POW, RELU, OPERATION_COUNT, CUSTOM, FUSED, RUN, LEAF
+    const char* const* symbols
+    const char* gradients
+    ctypedef struct Number:
+        double x
+        int kind
+    ctypedef struct Pair:
+        Number a, b
+    Number apply(int op, double a, int A, double b, int B)
+    Pair derivatives(int op, double a, int A, double b, int B, double y, int Y, double g, int G)
+    bint is_plain(Number)
+
+cdef extern from "layer.h" nogil:
+    ctypedef unsigned char Kind
+    ctypedef struct Arithmetic:
+        const char* name
+        void (*sums)(int nin, int nout, const double* w, const double* x, double* y) noexcept
+        void (*sums_backward)(int nin, int nout, const double* w, const double* x, const double* g,
+                              double* dw, double* dx) noexcept
+        void (*kinds_backward)(int nin, int nout, const Kind* w, const Kind* x, const Kind* g,
+                               const Kind* skip, Kind* dw, Kind* dx) noexcept
+    const Arithmetic* arithmetics   # each one for wider vectors than the one before
+    int arithmetic_count()          # how many of them this processor can run
