@@ -13,7 +13,8 @@ import numpy as np
 from sklearn.datasets import make_moons
 from tqdm import tqdm
 
-from micrograd.engine import Value, __engine__
+from micrograd import engine
+from micrograd.engine import Value
 from micrograd.nn import MLP
 
 STEPS = 100
@@ -114,7 +115,7 @@ def main():
     print(f"the decision boundary is in {options.picture}")
     print("timing the pure-Python reference ...", flush=True)
     reference = reference_seconds(3)
-    print(f"{seconds * 1e3:.2f} ms a step (engine: {__engine__}), {reference * 1e3:.0f} ms on the "
+    print(f"{seconds * 1e3:.2f} ms a step (engine: {engine.__engine__}), {reference * 1e3:.0f} ms on the "
           f"pure-Python reference: {reference / seconds:.0f} times faster")
 
 
