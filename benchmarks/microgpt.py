@@ -7,8 +7,9 @@ import math
 import random
 
 from micrograd.engine import Value
+from micrograd.nn import Module
 
-VOCABULARY, WIDTH, HEADS, LENGTH = 27, 16, 4, 10
+VOCABULARY, WIDTH, HEADS, LENGTH = 27, 16, 4, 9
 HEAD = WIDTH // HEADS
 SHAPES = {
     "token": (VOCABULARY, WIDTH), "position": (LENGTH, WIDTH),
@@ -55,13 +56,6 @@ def initial():
     return [draw.gauss(0, 0.2) for rows, columns in SHAPES.values() for _ in range(rows * columns)]
 
 
-def arrange(flat):
-    """The matrices of SHAPES, by name, out of their elements."""
-    flat = iter(flat)
-    return {name: [[next(flat) for _ in range(columns)] for _ in range(rows)]
-            for name, (rows, columns) in SHAPES.items()}
-
-
 def dot(u, v):
     return sum(ui * vi for ui, vi in zip(u, v))
 
@@ -91,30 +85,43 @@ def attend(query, keys, values):
     return [dot(weights, column) for column in zip(*values)]
 
 
-def attention(w, x, keys, values):
-    query = linear(w["query"], x)
-    keys.append(linear(w["key"], x))        # of this position; the earlier ones are there
-    values.append(linear(w["value"], x))
-    heads = []
-    for h in range(0, WIDTH, HEAD):
-        part = slice(h, h + HEAD)
-        heads += attend(query[part], [k[part] for k in keys], [v[part] for v in values])
-    return linear(w["mix"], heads)
+class GPT(Module):
+    """The model: a matrix for each of SHAPES, out of its parameters in that order."""
 
+    def __init__(self, parameters):
+        flat = iter(parameters)
+        self.w = {name: [[next(flat) for _ in range(columns)] for _ in range(rows)]
+                  for name, (rows, columns) in SHAPES.items()}
 
-def network(w, x):
-    return linear(w["down"], [h.relu() for h in linear(w["up"], x)])
+    def parameters(self):
+        return [p for matrix in self.w.values() for row in matrix for p in row]
 
+    def attention(self, x, keys, values):
+        query = linear(self.w["query"], x)
+        keys.append(linear(self.w["key"], x))       # of this position; the earlier ones are there
+        values.append(linear(self.w["value"], x))
+        heads = []
+        for h in range(0, WIDTH, HEAD):
+            part = slice(h, h + HEAD)
+            heads += attend(query[part], [k[part] for k in keys], [v[part] for v in values])
+        return linear(self.w["mix"], heads)
 
-def loss(w, text):
-    """The mean cross-entropy of each next token."""
-    keys, values, losses = [], [], []
-    for position, (token, target) in enumerate(zip(text, text[1:])):
-        x = add(w["token"][token], w["position"][position])
-        x = add(x, attention(w, rmsnorm(x), keys, values))
-        x = add(x, network(w, rmsnorm(x)))
-        losses.append(-log(softmax(linear(w["logits"], rmsnorm(x)))[target]))
-    return sum(losses) * (1 / len(losses))
+    def network(self, x):
+        return linear(self.w["down"], [h.relu() for h in linear(self.w["up"], x)])
+
+    def logits(self, token, position, keys, values):
+        x = add(self.w["token"][token], self.w["position"][position])
+        x = add(x, self.attention(rmsnorm(x), keys, values))
+        x = add(x, self.network(rmsnorm(x)))
+        return linear(self.w["logits"], rmsnorm(x))
+
+    def loss(self, text):
+        """The mean cross-entropy of each next token."""
+        keys, values, losses = [], [], []
+        for position, (token, target) in enumerate(zip(text, text[1:])):
+            chances = softmax(self.logits(token, position, keys, values))
+            losses.append(-log(chances[target]))
+        return sum(losses) * (1 / len(losses))
 
 
 class Adam:
@@ -132,11 +139,11 @@ class Adam:
             yield -RATE * (m / one) / ((v / two) ** 0.5 + EPSILON)
 
 
-def step(w, parameters, adam, text):
-    out = loss(w, text)
-    for p in parameters:
-        p.grad = 0
+def step(model, adam, text):
+    out = model.loss(text)
+    model.zero_grad()
     out.backward()
-    for p, change in zip(parameters, adam.changes([p.grad for p in parameters])):
+    parameters = model.parameters()
+    for p, change in zip(parameters, adam.changes([float(p.grad) for p in parameters])):
         p.data += change
     return out.data

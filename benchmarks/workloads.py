@@ -4,7 +4,7 @@ A workload has `run()`, one forward and backward pass or one training step, and 
 that must be the same on every engine: the output and a digest of the gradients (after a training
 step, of the parameters). A peer without Values of its own takes a workload apart instead:
 `numbers()` are the inputs or parameters, `graph(leaves)` builds the output from them, and
-`change(gradients, k)` gives what step k adds to each parameter.
+`changes(gradients, k)` is what step k adds to each parameter.
 """
 import random
 
@@ -19,10 +19,6 @@ def digest(numbers):
     numbers = list(map(float, numbers))
     middle = len(numbers) // 2
     return [sum(map(abs, numbers)), numbers[0], numbers[middle], numbers[-1]]
-
-
-def gradients(leaves):
-    return [p.grad if p.grad is not None else 0 for p in leaves]   # None: PyTorch's unused leaf
 
 
 def count(root):
@@ -41,8 +37,8 @@ class Expression:
 
     trains = False
 
-    def __init__(self, inputs, graph):
-        self.inputs, self.graph = inputs, graph
+    def __init__(self, inputs, graph, size=None):
+        self.inputs, self.graph, self.size = inputs, graph, size
         self.out = self.leaves = None
 
     def reset(self):
@@ -64,7 +60,7 @@ class Expression:
         self.backward()
 
     def result(self):
-        return [float(self.out.data), *digest(gradients(self.leaves))]
+        return [float(self.out.data), *digest(x.grad for x in self.leaves)]
 
     def nodes(self):
         self.forward()
@@ -95,7 +91,7 @@ def chain(steps):
             x = x * a + b
         return x
 
-    return Expression([0.5, 0.999, 0.01], graph)
+    return Expression([0.5, 0.999, 0.01], graph, steps)
 
 
 def tree(size):
@@ -145,7 +141,7 @@ class Network(Expression):
         self.out.backward()
 
     def result(self):
-        return [float(self.out.data), *digest(gradients(self.model.parameters()))]
+        return [float(self.out.data), *digest(p.grad for p in self.model.parameters())]
 
 
 class Moons:
@@ -194,27 +190,26 @@ class MicroGPT:
 
     def reset(self):
         self.out = None
-        self.parameters = [Value(x) for x in self.numbers()]
-        self.weights = microgpt.arrange(self.parameters)
-        self.adam = microgpt.Adam(len(self.parameters))
+        self.model = microgpt.GPT(Value(x) for x in self.numbers())
+        self.adam = microgpt.Adam(len(self.numbers()))
 
     def run(self):
-        self.out = microgpt.step(self.weights, self.parameters, self.adam, self.text)
+        self.out = microgpt.step(self.model, self.adam, self.text)
 
     def result(self):
-        return [float(self.out), *digest(p.data for p in self.parameters)]
+        return [float(self.out), *digest(p.data for p in self.model.parameters())]
 
     def numbers(self):
         return microgpt.initial()
 
     def graph(self, leaves):
-        return microgpt.loss(microgpt.arrange(leaves), self.text)
+        return microgpt.GPT(leaves).loss(self.text)
 
     def changes(self, gradients, k):
         return list(self.adam.changes(gradients))
 
     def nodes(self):
-        return count(microgpt.loss(self.weights, self.text))
+        return count(self.model.loss(self.text))
 
 
 class Entry:

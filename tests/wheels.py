@@ -47,6 +47,15 @@ def build_wheel(python, sdist):
         return repaired
 
 
+def refuse_without_compiler(python, sdist):
+    """A missing compiler is an error, never a silent slow install."""
+    with tempfile.TemporaryDirectory() as raw:
+        failed = subprocess.run([python, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir",
+                                 "--wheel-dir", raw, sdist], env={**os.environ, "CC": "/bin/false"},
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert failed.returncode != 0 and "/bin/false" in failed.stdout, failed.stdout
+
+
 def test_wheel(python, wheel, sdist):
     """Install the wheel into an empty environment, and run the sdist's tests far from any source."""
     with tempfile.TemporaryDirectory() as folder:
@@ -66,6 +75,7 @@ def test_wheel(python, wheel, sdist):
 
 def main(pythons):
     sdist = build_sdist()
+    refuse_without_compiler(pythons[0] if pythons else sys.executable, sdist)
     wheels = []
     for python in pythons or [sys.executable]:
         wheels.append(build_wheel(python, sdist))
