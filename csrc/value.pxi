@@ -24,10 +24,13 @@ cdef inline bint operators_as_shipped() noexcept:
 cdef inline bint is_value(object o):
     return Py_TYPE(<PyObject*>o) == value_type or isinstance(o, Value)
 
-# Only Python can make these: a signature with the original's error messages, and a real function.
+# Only Python can make these: a signature with the original's error messages, a real function, and a
+# docstring indented as this Python indents them.
 cdef dict python = {}
 exec("""
 class Value:
+    ''' stores a single scalar value and its gradient '''
+
     def __init__(self, data, _children=(), _op=''):
         return data, _children, _op
 def make_backward(run, value):
@@ -384,6 +387,7 @@ Py_INCREF(<PyObject*>value_type)
 PyType_Modified(value_type)
 value_type.tp_name = "Value"            # as error messages call it
 Value.__module__ = "micrograd.engine"
+Value.__doc__ = python["Value"].__doc__
 Value.__array_priority__ = -1.0         # numpy's scalars leave the operation to us, its arrays do not
 del Value.__rpow__                      # a slot wrapper only: number ** Value is not supported
 run_type.tp_dealloc = value_dealloc

@@ -27,10 +27,6 @@ class Case(NamedTuple):
     original: str       # what the original prints on CPython 3.11
     improved: dict      # {engine: what it prints instead}
 
-    @property
-    def differs_by_python(self):
-        return "Error" in self.original or "(error text)" in self.remark
-
 
 def read(path=pathlib.Path(__file__).with_name("surface.md")):
     """{name: Case}"""
