@@ -2,6 +2,7 @@
 
     python3 run.py demo     build micrograd and train the two-moons classifier with it
     python3 run.py test     build micrograd and run its tests
+    python3 run.py sanitize run the tests under AddressSanitizer and a debug allocator
     python3 run.py wheels python3.10 python3.11 ...
                             build the sdist and a wheel for each Python named, and test them
 """
@@ -15,17 +16,19 @@ ROOT = pathlib.Path(__file__).resolve().parent
 JOBS = {
     "demo": ["python", "benchmarks/moons.py"],
     "test": ["pytest", "tests"],
+    "sanitize": ["python", "tests/sanitize.py"],
     "wheels": ["python", "tests/wheels.py"],
 }
 
 
 def main(job, *arguments):
-    home = ROOT / ".venv" / job
+    group = "test" if job == "sanitize" else job
+    home = ROOT / ".venv" / group
     if not (home / "ready").exists():
         print(f"making an environment in {home}", flush=True)
         venv.create(home, clear=True, with_pip=True)
         pip(home, "--upgrade", "pip>=25.1")         # knows dependency groups
-        pip(home, "--group", job)
+        pip(home, "--group", group)
         (home / "ready").touch()
     if job != "wheels":                             # which builds for itself
         print("building micrograd", flush=True)

@@ -40,11 +40,11 @@ def torch_scalars():
 
 def xad():
     """A tape of active numbers, recorded anew in every run."""
-    from xad import adj_1st, math
-    Real = adj_1st.Real
-    Real.relu, Real.exp, Real.log = lambda v: math.max(v, 0.0), math.exp, math.log
+    from xad.adj_1st import Real, Tape
+    from xad.math import exp, log, max
+    Real.relu, Real.exp, Real.log = lambda v: max(v, 0.0), exp, log
     Real.data = property(Real.getValue)
-    tape = adj_1st.Tape()
+    tape = Tape()
     tape.activate()
     stand_in(Real)
     return lambda kind, workload: Taped(workload, tape)
@@ -64,11 +64,11 @@ class Functional:
 
     def __init__(self, workload):
         self.workload, self.start = workload, workload.numbers()
-        self.reset()
+        self.x, self.steps = self.start, 0
 
     def reset(self):
         self.workload.reset()
-        self.x, self.steps, self.out, self.gradients = list(self.start), 0, None, None
+        self.x, self.steps = self.start, 0
 
     def run(self):
         self.forward()
@@ -85,12 +85,12 @@ class Functional:
 
 class Taped(Functional):
     def __init__(self, workload, tape):
-        self.tape = tape
+        self.tape, self.root, self.leaves = tape, None, None
         super().__init__(workload)
 
     def forward(self):
         from micrograd.engine import Value as Real
-        self.out = self.leaves = None
+        self.root = self.leaves = None
         self.tape.clearAll()
         self.leaves = [Real(x) for x in self.x]
         self.tape.registerInputs(self.leaves)
@@ -108,6 +108,11 @@ class Symbolic(Functional):
     def __init__(self, workload, casadi):
         self.casadi, self.function = casadi, None
         super().__init__(workload)
+
+    def reset(self):
+        super().reset()
+        if self.function is None:
+            self.build()
 
     def build(self):
         start = time.perf_counter()

@@ -29,7 +29,6 @@ class Batched:
 
     def __init__(self, workload):
         self.workload = workload
-        self.reset()
 
     def reset(self):
         self.workload.reset()
@@ -48,7 +47,7 @@ class Tree(Batched):
         self.out = (self.x * self.x).sum()
 
     def result(self):
-        return [float(self.out), *digest(self.x.grad)]
+        return [self.out.item(), *digest(self.x.grad.tolist())]
 
 
 class Network(Batched):
@@ -65,7 +64,7 @@ class Network(Batched):
 
     def result(self):
         rows = [torch.cat([part.weight.grad, part.bias.grad[:, None]], 1) for part in self.linears]
-        return [float(self.out), *digest(torch.cat([r.flatten() for r in rows]).tolist())]
+        return [self.out.item(), *digest(torch.cat([r.flatten() for r in rows]).tolist())]
 
 
 class Moons(Batched):
@@ -97,7 +96,7 @@ class Moons(Batched):
 
     def result(self):
         rows = weight_rows(part for part in self.model if isinstance(part, nn.Linear))
-        return [float(self.out.detach()), *digest(torch.cat([r.flatten() for r in rows]).tolist())]
+        return [self.out.item(), *digest(torch.cat([r.flatten() for r in rows]).tolist())]
 
 
 KINDS = {"tree": Tree, "mlp": Network, "moons": Moons}

@@ -5,6 +5,14 @@ cdef extern from *:
     #if defined(Py_GIL_DISABLED)
     #error "micrograd-native has not been made for free-threaded Python; please use the standard build"
     #endif
+    /* Bytes of a chunk, and its alignment: a Value's address tells its chunk. With 128 every Value
+       has one of its own, so that a sanitizer sees each. */
+    #ifndef MICROGRAD_CHUNK
+    #define MICROGRAD_CHUNK (1 << 18)
+    #define MICROGRAD_SPARE 64
+    #else
+    #define MICROGRAD_SPARE 0
+    #endif
     #if defined(_WIN32)
     #include <malloc.h>
     #define aligned_new(size) _aligned_malloc(size, size)
@@ -20,11 +28,11 @@ cdef extern from *:
     """
     void* aligned_new(size_t) noexcept
     void aligned_delete(void*) noexcept
+    enum: CHUNK "MICROGRAD_CHUNK"
+    enum: SPARE "MICROGRAD_SPARE"       # empty chunks kept
 
 cdef enum:
-    CHUNK = 1 << 18             # bytes, and the alignment: a Value's address tells its chunk
     GC_HEAD = 16                # bytes; what the garbage collector keeps in front of an object
-    SPARE = 64                  # empty chunks kept
 
 cdef struct Cell:               # a place for one Value; type is NULL while it is free
     void* gc_head[2]

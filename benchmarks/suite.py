@@ -1,0 +1,268 @@
+"""Time every workload on every engine, check that the results agree, and report.
+
+Writes the numbers as JSON, and beside it a table (.md) and two pictures (.png).
+"""
+import argparse
+import math
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+
+import micrograd
+from tqdm import tqdm
+
+import engines
+import floors
+import report
+import workloads
+from engines import ENGINES
+
+ROOT = pathlib.Path(__file__).parent.parent
+TOLERANCE = 1e-9        # relative, between the results of two engines
+
+
+class Effort:
+    """How long to measure. A run predicted to take longer than `limit` seconds is left out."""
+
+    def __init__(self, quick):
+        self.quick = quick
+        self.rounds, self.processes = (3, 2) if quick else (9, 10)
+        self.round_seconds = 0.01 if quick else 0.05
+        self.engine_seconds = 0.5 if quick else 4       # for all rounds of one workload
+        self.limit = 3 if quick else 30
+
+    def plan(self, first):
+        """Runs a round, and rounds, from the first answer."""
+        number = max(1, math.ceil(self.round_seconds / first["seconds"]))
+        round_seconds = first["wall"] + number * first["seconds"]
+        return number, max(1, min(self.rounds, int(self.engine_seconds / round_seconds)))
+
+
+def agree(a, b):
+    return len(a) == len(b) and all(
+        math.isclose(x, y, rel_tol=TOLERANCE, abs_tol=1e-12) for x, y in zip(a, b))
+
+
+class History:
+    """What an engine took for the workloads of a sweep so far, to foresee the next."""
+
+    def __init__(self):
+        self.walls, self.failures = {}, {}
+
+    def objection(self, engine, entry, limit):
+        """Why not to try, or None."""
+        key = engine, entry.sweep
+        nodes, reason = self.failures.get(key, (math.inf, None))
+        if nodes < entry.nodes:
+            return {"failed": reason}
+        if key in self.walls:
+            nodes, wall = self.walls[key]
+            foreseen = wall * entry.nodes / nodes
+            if foreseen > limit:
+                return {"skipped": f"would take about {foreseen:.0f} s"}
+
+    def note(self, engine, entry, answer):
+        if "failed" in answer:
+            self.failures[engine, entry.sweep] = entry.nodes, answer["failed"]
+        elif "wall" in answer and "seconds" in answer:
+            self.walls[engine, entry.sweep] = entry.nodes, answer["wall"]
+
+
+class Suite:
+    def __init__(self, quick, only):
+        self.effort, self.history = Effort(quick), History()
+        self.entries = workloads.entries(quick)
+        self.processes, self.skipped = {}, {}
+        self.only = only or list(ENGINES)
+
+    def start(self):
+        for name in self.only:
+            if ENGINES[name].micrograd == "as published":
+                try:
+                    engines.install_published()
+                except subprocess.CalledProcessError as error:
+                    self.skipped[name] = f"could not be installed: {error}"
+                    continue
+            process = engines.Process(name)
+            if process.skipped:
+                self.skipped[name] = process.skipped
+            else:
+                self.processes[name] = process
+
+    def first_answers(self, name, entry, bar):
+        answers = {}
+        for engine, process in self.processes.items():
+            bar.set_postfix_str(f"{name}, {ENGINES[engine].title}")
+            objection = entry.sweep and self.history.objection(engine, entry, self.effort.limit)
+            answers[engine] = objection or process.ask("round", name, number=1)
+            if entry.sweep:
+                self.history.note(engine, entry, answers[engine])
+            bar.update()
+        return answers
+
+    def measure(self, name, entry, bar):
+        """The results of one workload: rounds over the engines in turn."""
+        answers = self.first_answers(name, entry, bar)
+        plans = {e: self.effort.plan(a) for e, a in answers.items() if "seconds" in a}
+        samples = {e: [] for e in plans}
+        for turn in range(max((rounds for _, rounds in plans.values()), default=0)):
+            for engine, (number, rounds) in plans.items():
+                if turn < rounds and rounds > 1:
+                    samples[engine].append(
+                        self.processes[engine].ask("round", name, number=number))
+        for engine, (_, rounds) in plans.items():
+            if rounds == 1:
+                samples[engine] = [answers[engine]]     # so slow that the first is the only one
+        return self.summary(answers, plans, samples)
+
+    def summary(self, answers, plans, samples):
+        compiled = [s.get("seconds") for s in samples.get("compiled", [])]
+        standard = next((answers[e]["result"] for e in ("reference", *plans) if e in plans), None)
+        return {engine: self.line(answer, plans.get(engine), samples.get(engine), compiled, standard)
+                for engine, answer in answers.items()}
+
+    def line(self, answer, plan, samples, compiled, standard):
+        """One engine's seconds, spread, ratio and verdict."""
+        for given in [answer, *(samples or [])]:
+            if "seconds" not in given:
+                return {k: v for k, v in given.items() if k in ("failed", "skipped")}
+            if not agree(given["result"], standard):
+                return {"wrong": f"{given['result']} instead of {standard}"}
+        seconds = [s["seconds"] for s in samples]
+        line = {"number": plan[0] if plan[1] > 1 else 1, **spread(seconds), "samples": seconds}
+        if "build_seconds" in answer:
+            line["build_seconds"] = answer["build_seconds"]
+        if compiled and None not in compiled:
+            line["ratio"] = spread([s / c for s, c in zip(seconds, compiled)])
+        return line
+
+    def nodes(self, name, entry):
+        if entry.nodes:
+            return entry.nodes
+        process = self.processes.get("reference") or self.processes.get("compiled")
+        return process.ask("nodes", name)["nodes"] if process else None
+
+    def weigh(self, results, bar):
+        """Bytes a node and peak memory, each in a process of its own."""
+        sizes = [n for n, e in self.entries.items() if e.sweep in ("chain", "tree")]
+        sizes = [n for n in sizes if self.entries[n].nodes > 9000]
+        for name in sizes:
+            weights = {}
+            for engine in self.processes:
+                if ENGINES[engine].graph and "seconds" in results[name]["results"].get(engine, {}):
+                    bar.set_postfix_str(f"memory of {name}, {ENGINES[engine].title}")
+                    weights[engine] = self.weight(engine, name)
+                bar.update()
+            results[name]["memory"] = weights
+
+    def weight(self, engine, name):
+        answer = engines.alone(engine, "memory", name)
+        if "bytes" not in answer:
+            return {k: v for k, v in answer.items() if k != "wall"}
+        return {"bytes_per_node": answer["bytes"] / self.entries[name].nodes,
+                "peak": answer["peak"]}
+
+    def run(self):
+        self.start()
+        weighed = sum(e.sweep in ("chain", "tree") and e.nodes > 9000
+                      for e in self.entries.values())
+        total = len(self.processes) * (len(self.entries) + weighed) + 1
+        results = {}
+        with tqdm(total=total, unit="part", file=sys.stdout) as bar:
+            for name, entry in self.entries.items():
+                results[name] = {"title": entry.title, "sweep": entry.sweep,
+                                 "nodes": self.nodes(name, entry),
+                                 "results": self.measure(name, entry, bar)}
+            self.weigh(results, bar)
+            bar.set_postfix_str("whole processes")
+            processes = whole_processes(self.processes, self.effort.processes)
+            bar.update()
+        for process in self.processes.values():
+            process.close()
+        return {"quick": self.effort.quick, "machine": machine(), "versions": versions(),
+                "engines": {n: ENGINES[n].title for n in self.only}, "skipped": self.skipped,
+                "workloads": results, "processes": processes}
+
+
+def spread(numbers):
+    """The median, and the quartiles where there are enough numbers."""
+    low, middle, high = (statistics.quantiles(numbers, method="inclusive") if len(numbers) > 1
+                         else numbers * 3)
+    return {"median": middle, "low": low, "high": high, "rounds": len(numbers)}
+
+
+def whole_processes(names, count):
+    """By pyperf: a process that imports its engine, runs the README expression and leaves."""
+    try:
+        import pyperf
+    except ImportError as error:
+        return {"skipped": str(error)}
+    return {name: whole_process(pyperf, name, count) for name in names}
+
+
+def whole_process(pyperf, name, count):
+    program = [sys.executable, str(engines.HERE / "worker.py"), name, "once"]
+    environ = ENGINES[name].environ()
+    with tempfile.TemporaryDirectory() as folder:
+        made = pathlib.Path(folder) / "times.json"
+        run = subprocess.run(
+            [sys.executable, "-m", "pyperf", "command", "--quiet", "--processes", str(count),
+             "--values", "1", "--warmups", "1", "--loops", "1", "--output", str(made),
+             "--inherit-environ", ",".join(environ), "--", *program],
+            env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if run.returncode:
+            return {"failed": run.stdout.strip().splitlines()[-1]}
+        return spread(list(pyperf.BenchmarkSuite.load(str(made)).get_benchmarks()[0].get_values()))
+
+
+def machine():
+    """The processor, the system, Python and the compiler."""
+    words = floors.compiler()
+    compiler = subprocess.run([*words, "--version"], stdout=subprocess.PIPE, text=True).stdout \
+        if words else "none"
+    return {"processor": processor(), "cores": os.cpu_count(), "system": platform.system(),
+            "architecture": platform.machine(), "python": platform.python_version(),
+            "implementation": platform.python_implementation(),
+            "python_compiler": platform.python_compiler(),
+            "compiler": compiler.splitlines()[0] if compiler else "unknown"}
+
+
+def processor():
+    try:
+        with open("/proc/cpuinfo") as info:
+            return next(line.split(":")[1].strip() for line in info if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
+
+
+def versions():
+    """Of this project and of what it is compared with."""
+    found = {"micrograd-native": micrograd.__version__, "micrograd as published": "0.1.0"}
+    for package in ("numpy", "pyperf", "torch", "xad", "casadi"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes, few rounds: a check")
+    parser.add_argument("--json", type=pathlib.Path, help="where to write the numbers")
+    parser.add_argument("--engine", action="append", choices=ENGINES, help="only this engine")
+    options = parser.parse_args()
+    default = "build/benchmarks/quick.json" if options.quick else "benchmarks/results/speed.json"
+    path = options.json or ROOT / default
+    data = Suite(options.quick, options.engine).run()
+    report.write(data, path)
+    sys.exit(1 if report.wrong(data) else 0)
+
+
+if __name__ == "__main__":
+    main()
