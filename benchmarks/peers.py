@@ -42,7 +42,8 @@ def xad():
     """A tape of active numbers, recorded anew in every run."""
     from xad.adj_1st import Real, Tape
     from xad.math import exp, log, max
-    Real.relu, Real.exp, Real.log = lambda v: max(v, 0.0), exp, log
+    Real.relu = lambda v: max(v, 0.0)
+    Real.exp, Real.log = lambda v: exp(v), lambda v: log(v)     # XAD's own are no methods
     Real.data = property(Real.getValue)
     tape = Tape()
     tape.activate()
@@ -90,8 +91,7 @@ class Taped(Functional):
 
     def forward(self):
         from micrograd.engine import Value as Real
-        self.root = self.leaves = None
-        self.tape.clearAll()
+        self.root = None        # XAD reuses the slots of numbers that died: nothing to clear
         self.leaves = [Real(x) for x in self.x]
         self.tape.registerInputs(self.leaves)
         self.tape.newRecording()

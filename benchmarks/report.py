@@ -124,12 +124,14 @@ def wrong(data):
 def remarks(data):
     """Every reason why there is no number."""
     lines = [f"{data['engines'][e]}: skipped: {why}" for e, why in data["skipped"].items()]
+    missing = {}
     for workload in data["workloads"].values():
         for part in (workload["results"], workload.get("memory", {})):
             for engine, result in part.items():
-                why = result.get("failed") or result.get("skipped")
-                if why:
-                    lines.append(f"{workload['title']}, {data['engines'][engine]}: {why}")
+                why = (result.get("failed") or result.get("skipped") or "").split("\n")[0]
+                missing.setdefault((engine, why), []).append(workload["title"])
+    lines += [f"{data['engines'][engine]}: {why}: {'; '.join(titles)}"
+              for (engine, why), titles in missing.items() if why]
     return "\n".join(f"- {line}" for line in lines) or "none"
 
 

@@ -31,9 +31,9 @@ class Effort:
 
     def __init__(self, quick):
         self.quick = quick
-        self.rounds, self.processes = (3, 2) if quick else (9, 10)
+        self.rounds, self.processes = (3, 1) if quick else (9, 10)
         self.round_seconds = 0.01 if quick else 0.05
-        self.engine_seconds = 0.5 if quick else 4       # for all rounds of one workload
+        self.engine_seconds = 0.2 if quick else 4       # for all rounds of one workload
         self.limit = 3 if quick else 30
 
     def plan(self, first):
@@ -44,15 +44,19 @@ class Effort:
 
 
 def agree(a, b):
-    return len(a) == len(b) and all(
-        math.isclose(x, y, rel_tol=TOLERANCE, abs_tol=1e-12) for x, y in zip(a, b))
+    """Whether two lists of results begin alike: a slow engine has the first run's alone."""
+    return all(len(x) == len(y) and all(map(close, x, y)) for x, y in zip(a, b))
+
+
+def close(x, y):
+    return math.isclose(x, y, rel_tol=TOLERANCE, abs_tol=1e-12)
 
 
 class History:
     """What an engine took for the workloads of a sweep so far, to foresee the next."""
 
     def __init__(self):
-        self.walls, self.failures = {}, {}
+        self.seconds, self.failures = {}, {}
 
     def objection(self, engine, entry, limit):
         """Why not to try, or None."""
@@ -60,17 +64,18 @@ class History:
         nodes, reason = self.failures.get(key, (math.inf, None))
         if nodes < entry.nodes:
             return {"failed": reason}
-        if key in self.walls:
-            nodes, wall = self.walls[key]
-            foreseen = wall * entry.nodes / nodes
+        if key in self.seconds:
+            nodes, seconds = self.seconds[key]
+            foreseen = 2 * seconds * entry.nodes / nodes    # the model has to be made, too
             if foreseen > limit:
                 return {"skipped": f"would take about {foreseen:.0f} s"}
 
     def note(self, engine, entry, answer):
         if "failed" in answer:
             self.failures[engine, entry.sweep] = entry.nodes, answer["failed"]
-        elif "wall" in answer and "seconds" in answer:
-            self.walls[engine, entry.sweep] = entry.nodes, answer["wall"]
+        elif "seconds" in answer:
+            seconds = answer["seconds"] + answer.get("build_seconds", 0)
+            self.seconds[engine, entry.sweep] = entry.nodes, seconds
 
 
 class Suite:
@@ -122,17 +127,24 @@ class Suite:
 
     def summary(self, answers, plans, samples):
         compiled = [s.get("seconds") for s in samples.get("compiled", [])]
-        standard = next((answers[e]["result"] for e in ("reference", *plans) if e in plans), None)
+        standard = self.standard(plans, answers, samples)
         return {engine: self.line(answer, plans.get(engine), samples.get(engine), compiled, standard)
                 for engine, answer in answers.items()}
+
+    def standard(self, plans, answers, samples):
+        """The results to compare with: the reference's, or those of the first engine there is."""
+        engine = next((e for e in ("reference", *plans) if e in plans), None)
+        found = [a["results"] for a in [*samples.get(engine, []), answers.get(engine, {})]
+                 if "results" in a]
+        return max(found, key=len, default=None)
 
     def line(self, answer, plan, samples, compiled, standard):
         """One engine's seconds, spread, ratio and verdict."""
         for given in [answer, *(samples or [])]:
             if "seconds" not in given:
                 return {k: v for k, v in given.items() if k in ("failed", "skipped")}
-            if not agree(given["result"], standard):
-                return {"wrong": f"{given['result']} instead of {standard}"}
+            if not agree(given["results"], standard):
+                return {"wrong": f"{given['results']} instead of {standard}"}
         seconds = [s["seconds"] for s in samples]
         line = {"number": plan[0] if plan[1] > 1 else 1, **spread(seconds), "samples": seconds}
         if "build_seconds" in answer:
@@ -154,7 +166,7 @@ class Suite:
         for name in sizes:
             weights = {}
             for engine in self.processes:
-                if ENGINES[engine].graph and "seconds" in results[name]["results"].get(engine, {}):
+                if ENGINES[engine].graph and "median" in results[name]["results"].get(engine, {}):
                     bar.set_postfix_str(f"memory of {name}, {ENGINES[engine].title}")
                     weights[engine] = self.weight(engine, name)
                 bar.update()
@@ -180,7 +192,9 @@ class Suite:
                                  "results": self.measure(name, entry, bar)}
             self.weigh(results, bar)
             bar.set_postfix_str("whole processes")
-            processes = whole_processes(self.processes, self.effort.processes)
+            names = [e for e in self.processes if ENGINES[e].gc == "on"
+                     and "median" in results["readme"]["results"].get(e, {})]
+            processes = whole_processes(names, self.effort.processes)
             bar.update()
         for process in self.processes.values():
             process.close()

@@ -2,6 +2,7 @@
 import torch
 from torch import nn
 
+import microgpt
 from workloads import digest
 
 torch.set_num_threads(1)
@@ -99,4 +100,48 @@ class Moons(Batched):
         return [self.out.item(), *digest(torch.cat([r.flatten() for r in rows]).tolist())]
 
 
-KINDS = {"tree": Tree, "mlp": Network, "moons": Moons}
+class MicroGPT(Batched):
+    """All positions and heads at once, behind a causal mask; Adam as in microgpt.py."""
+
+    def reset(self):
+        super().reset()
+        flat = torch.tensor(self.workload.numbers()).split(
+            [rows * columns for rows, columns in microgpt.SHAPES.values()])
+        self.w = {name: part.clone().reshape(shape).requires_grad_()
+                  for (name, shape), part in zip(microgpt.SHAPES.items(), flat)}
+        self.text = torch.tensor(self.workload.text)
+        self.mask = torch.full((microgpt.LENGTH,) * 2, -torch.inf).triu(1)
+        self.adam = torch.optim.Adam(self.w.values(), lr=microgpt.RATE, eps=microgpt.EPSILON,
+                                     betas=(microgpt.BETA1, microgpt.BETA2))
+
+    def heads(self, x, name):
+        return (x @ self.w[name].T).reshape(microgpt.LENGTH, microgpt.HEADS, -1).transpose(0, 1)
+
+    def attention(self, x):
+        query, key, value = (self.heads(x, name) for name in ("query", "key", "value"))
+        scores = query @ key.transpose(1, 2) * microgpt.HEAD ** -0.5 + self.mask
+        mixed = (scores.softmax(2) @ value).transpose(0, 1).reshape(microgpt.LENGTH, -1)
+        return mixed @ self.w["mix"].T
+
+    def forward(self):
+        x = self.w["token"][self.text[:-1]] + self.w["position"]
+        x = x + self.attention(rmsnorm(x))
+        x = x + (rmsnorm(x) @ self.w["up"].T).relu() @ self.w["down"].T
+        logits = rmsnorm(x) @ self.w["logits"].T
+        self.out = nn.functional.cross_entropy(logits, self.text[1:])
+
+    def run(self):
+        self.forward()
+        self.adam.zero_grad()
+        self.out.backward()
+        self.adam.step()
+
+    def result(self):
+        return [self.out.item(), *digest(torch.cat([p.flatten() for p in self.w.values()]).tolist())]
+
+
+def rmsnorm(x):
+    return x * ((x * x).mean(1, keepdim=True) + 1e-5) ** -0.5
+
+
+KINDS = {"tree": Tree, "mlp": Network, "moons": Moons, "microgpt": MicroGPT}

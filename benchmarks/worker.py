@@ -87,13 +87,15 @@ class Worker:
         return (time.perf_counter() - start) / number
 
     def round(self, name, number):
-        """Seconds a run; the result is that of the first run, from the first state."""
+        """Seconds a run; the results are those of the first runs, from the first state."""
         self.open(name)
         gc.collect()                    # where the collector is off, this alone frees the graphs
         self.workload.reset()
-        seconds = self.timed(1)
-        answer = {"result": self.workload.result()}
-        answer["seconds"] = self.timed(number) if number > 1 else seconds
+        answer = {"seconds": self.timed(1), "results": [self.workload.result()]}
+        if number > 1:
+            self.timed(1)
+            answer["results"].append(self.workload.result())    # a step from the changed state
+            answer["seconds"] = self.timed(number)
         if hasattr(self.workload, "build_seconds"):
             answer["build_seconds"] = self.workload.build_seconds
         return answer

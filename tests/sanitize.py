@@ -1,7 +1,7 @@
 """Run the tests where memory errors cannot hide: under AddressSanitizer and UndefinedBehaviorSanitizer,
 with a block of memory for every Value, and under Python's debug allocator.
 
-    python3 run.py sanitize [pytest arguments]          needs gcc on Linux
+    python3 run.py sanitize [test files]        needs gcc on Linux
 """
 import os
 import pathlib
@@ -26,20 +26,20 @@ def build():
                     "--no-cache-dir", "--target", TARGET, ROOT], env=environ, check=True)
 
 
-def tests(arguments, **environ):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "tests",
-               "-k", NOT_HERE, *arguments]
+def tests(files, **environ):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", NOT_HERE,
+               *[ROOT / file for file in files or ["tests"]]]
     return subprocess.run(command, env={**os.environ, **environ}, cwd=TARGET.parent).returncode
 
 
-def main(arguments):
+def main(files):
     build()
     print("AddressSanitizer and UndefinedBehaviorSanitizer", flush=True)
-    failed = tests(arguments, PYTHONPATH=str(TARGET), PYTHONMALLOC="malloc",
+    failed = tests(files, PYTHONPATH=str(TARGET), PYTHONMALLOC="malloc",
                    LD_PRELOAD=f"{library('libasan.so')} {library('libubsan.so')}",
                    ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1")
     print("Python's debug allocator", flush=True)
-    return tests(arguments, PYTHONMALLOC="debug", MALLOC_PERTURB_="165") or failed
+    return tests(files, PYTHONMALLOC="debug", MALLOC_PERTURB_="165") or failed
 
 
 if __name__ == "__main__":
