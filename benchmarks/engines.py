@@ -61,11 +61,16 @@ class Process:
         self.start()
 
     def start(self):
+        """Start, without waiting for the imports."""
         self.process = subprocess.Popen(
             [sys.executable, HERE / "worker.py", self.name], env=ENGINES[self.name].environ(),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ready(self):
+        """Wait until it can be asked; or say why it never can, in `skipped`."""
         first = self.read()
         self.skipped = first.get("skipped") or first.get("failed")
+        return self.skipped is None
 
     def read(self):
         line = self.process.stdout.readline()
@@ -76,6 +81,8 @@ class Process:
     def ask(self, ask, name, **arguments):
         if self.process.poll() is not None:
             self.start()
+            if not self.ready():
+                return {"failed": self.skipped}
         start = time.perf_counter()
         print(json.dumps({"ask": ask, "name": name, **arguments}), file=self.process.stdin,
               flush=True)
@@ -91,6 +98,6 @@ def alone(engine, ask, name):
     """One question to a fresh process."""
     process = Process(engine)
     try:
-        return process.ask(ask, name)
+        return process.ask(ask, name) if process.ready() else {"failed": process.skipped}
     finally:
         process.close()

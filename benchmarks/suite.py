@@ -4,23 +4,18 @@ Writes the numbers as JSON, and beside it a table (.md) and two pictures (.png).
 """
 import argparse
 import math
-import os
 import pathlib
-import platform
-import statistics
 import subprocess
 import sys
-import tempfile
-from importlib import metadata
 
-import micrograd
 from tqdm import tqdm
 
+import conditions
 import engines
-import floors
 import report
 import workloads
 from engines import ENGINES
+from processes import spread, whole_processes
 
 ROOT = pathlib.Path(__file__).parent.parent
 TOLERANCE = 1e-9        # relative, between the results of two engines
@@ -37,7 +32,9 @@ class Effort:
         self.limit = 3 if quick else 30
 
     def plan(self, first):
-        """Runs a round, and rounds, from the first answer."""
+        """Runs a round, and rounds, from the first answer; no rounds: the first must do."""
+        if 2 * first["seconds"] > self.engine_seconds:
+            return 1, 0
         number = max(1, math.ceil(self.round_seconds / first["seconds"]))
         round_seconds = first["wall"] + number * first["seconds"]
         return number, max(1, min(self.rounds, int(self.engine_seconds / round_seconds)))
@@ -93,11 +90,11 @@ class Suite:
                 except subprocess.CalledProcessError as error:
                     self.skipped[name] = f"could not be installed: {error}"
                     continue
-            process = engines.Process(name)
-            if process.skipped:
+            self.processes[name] = engines.Process(name)
+        for name, process in list(self.processes.items()):
+            if not process.ready():
                 self.skipped[name] = process.skipped
-            else:
-                self.processes[name] = process
+                del self.processes[name]
 
     def first_answers(self, name, entry, bar):
         answers = {}
@@ -117,12 +114,10 @@ class Suite:
         samples = {e: [] for e in plans}
         for turn in range(max((rounds for _, rounds in plans.values()), default=0)):
             for engine, (number, rounds) in plans.items():
-                if turn < rounds and rounds > 1:
+                if turn < rounds:
                     samples[engine].append(
                         self.processes[engine].ask("round", name, number=number))
-        for engine, (_, rounds) in plans.items():
-            if rounds == 1:
-                samples[engine] = [answers[engine]]     # so slow that the first is the only one
+        samples = {engine: rounds or [answers[engine]] for engine, rounds in samples.items()}
         return self.summary(answers, plans, samples)
 
     def summary(self, answers, plans, samples):
@@ -146,7 +141,7 @@ class Suite:
             if not agree(given["results"], standard):
                 return {"wrong": f"{given['results']} instead of {standard}"}
         seconds = [s["seconds"] for s in samples]
-        line = {"number": plan[0] if plan[1] > 1 else 1, **spread(seconds), "samples": seconds}
+        line = {"number": plan[0], **spread(seconds), "samples": seconds}
         if "build_seconds" in answer:
             line["build_seconds"] = answer["build_seconds"]
         if compiled and None not in compiled:
@@ -198,71 +193,10 @@ class Suite:
             bar.update()
         for process in self.processes.values():
             process.close()
-        return {"quick": self.effort.quick, "machine": machine(), "versions": versions(),
+        return {"quick": self.effort.quick, "machine": conditions.machine(),
+                "versions": conditions.versions(),
                 "engines": {n: ENGINES[n].title for n in self.only}, "skipped": self.skipped,
                 "workloads": results, "processes": processes}
-
-
-def spread(numbers):
-    """The median, and the quartiles where there are enough numbers."""
-    low, middle, high = (statistics.quantiles(numbers, method="inclusive") if len(numbers) > 1
-                         else numbers * 3)
-    return {"median": middle, "low": low, "high": high, "rounds": len(numbers)}
-
-
-def whole_processes(names, count):
-    """By pyperf: a process that imports its engine, runs the README expression and leaves."""
-    try:
-        import pyperf
-    except ImportError as error:
-        return {"skipped": str(error)}
-    return {name: whole_process(pyperf, name, count) for name in names}
-
-
-def whole_process(pyperf, name, count):
-    program = [sys.executable, str(engines.HERE / "worker.py"), name, "once"]
-    environ = ENGINES[name].environ()
-    with tempfile.TemporaryDirectory() as folder:
-        made = pathlib.Path(folder) / "times.json"
-        run = subprocess.run(
-            [sys.executable, "-m", "pyperf", "command", "--quiet", "--processes", str(count),
-             "--values", "1", "--warmups", "1", "--loops", "1", "--output", str(made),
-             "--inherit-environ", ",".join(environ), "--", *program],
-            env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if run.returncode:
-            return {"failed": run.stdout.strip().splitlines()[-1]}
-        return spread(list(pyperf.BenchmarkSuite.load(str(made)).get_benchmarks()[0].get_values()))
-
-
-def machine():
-    """The processor, the system, Python and the compiler."""
-    words = floors.compiler()
-    compiler = subprocess.run([*words, "--version"], stdout=subprocess.PIPE, text=True).stdout \
-        if words else "none"
-    return {"processor": processor(), "cores": os.cpu_count(), "system": platform.system(),
-            "architecture": platform.machine(), "python": platform.python_version(),
-            "implementation": platform.python_implementation(),
-            "python_compiler": platform.python_compiler(),
-            "compiler": compiler.splitlines()[0] if compiler else "unknown"}
-
-
-def processor():
-    try:
-        with open("/proc/cpuinfo") as info:
-            return next(line.split(":")[1].strip() for line in info if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
-
-
-def versions():
-    """Of this project and of what it is compared with."""
-    found = {"micrograd-native": micrograd.__version__, "micrograd as published": "0.1.0"}
-    for package in ("numpy", "pyperf", "torch", "xad", "casadi"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
 
 
 def main():

@@ -249,7 +249,7 @@ def entries(quick=False):
     }
     for width in (4, 16, 64) if quick else (4, 16, 64, 256, 512):
         table[f"mlp-{width}x2"] = network_entry(width, 2)
-    for depth in (1, 4) if quick else (1, 4, 8):
+    for depth in (1,) if quick else (1, 4, 8):
         table[f"mlp-64x{depth}"] = network_entry(64, depth)
     if not quick:
         table["mlp-512x8"] = network_entry(512, 8)

@@ -42,14 +42,18 @@ make_backward = python["make_backward"]
 
 # Making nodes.
 
-cdef inline void fill(Node* n, int op, Node* a, Node* b) noexcept:
-    """Everything but the data of a new node."""
-    n.grad.x, n.grad_kind = 0, INTEGER
-    n.op, n.flags, n.a, n.b = op, 0, a, b
+cdef inline void adopt(Node* n, int op, Node* a, Node* b) noexcept:
+    """Make n, a node without operands, the result of op on a and b, of which either may be NULL."""
+    n.op, n.a, n.b = op, a, b
     if a != NULL:
         Py_INCREF(value_of(a))
     if b != NULL:
         Py_INCREF(value_of(b))
+
+cdef inline void fill(Node* n, int op, Node* a, Node* b) noexcept:
+    """Everything but the data of a new node."""
+    n.grad.x, n.grad_kind, n.flags = 0, INTEGER, 0
+    adopt(n, op, a, b)
 
 cdef inline object number_node(Number data, int op, Node* a, Node* b):
     cdef PyObject* value = new_value()
@@ -108,12 +112,6 @@ cdef object compute_with_objects(int op, Node* a, Node* b):
         forget_operands(node_of(<PyObject*>result))
         adopt(node_of(<PyObject*>result), op, a, b)
     return result
-
-cdef void adopt(Node* n, int op, Node* a, Node* b) noexcept:
-    n.op, n.a, n.b = op, a, b
-    Py_INCREF(value_of(a))
-    if b != NULL:
-        Py_INCREF(value_of(b))
 
 cdef str operation_name(int op, Node* b):
     if op == POW:
@@ -192,21 +190,16 @@ cdef int check_child(object child) except -1:
 
 cdef int set_operands(object value, object children) except -1:
     """Make the iterable children the operands of value, a node without operands."""
-    cdef Node* n = node_of(<PyObject*>value)
     unique = set(children)
     for child in unique:
         check_child(child)
     if len(unique) > 2:
         return set_own(value, "_prev", unique, OWN_PREV)
-    if unique:
-        # in the order given, where there is one
-        pair = [c for c in dict.fromkeys(children if type(children) in (tuple, list) else unique)]
-        n.op = CUSTOM
-        n.a = node_of(<PyObject*>pair[0])
-        n.b = node_of(<PyObject*>pair[1]) if len(pair) == 2 else NULL
-        Py_INCREF(value_of(n.a))
-        if n.b != NULL:
-            Py_INCREF(value_of(n.b))
+    # in the order given, where there is one
+    pair = list(dict.fromkeys(children if type(children) in (tuple, list) else unique))
+    if pair:
+        adopt(node_of(<PyObject*>value), CUSTOM, node_of(<PyObject*>pair[0]),
+              node_of(<PyObject*>pair[1]) if len(pair) == 2 else NULL)
         show(<PyObject*>value)
     return 0
 
