@@ -2,6 +2,7 @@
 
     python3 run.py demo     build micrograd and train the two-moons classifier with it
     python3 run.py test     build micrograd and run its tests
+    python3 run.py bench    build micrograd and measure it beside its peers (--quick: two minutes)
     python3 run.py sanitize run the tests under AddressSanitizer and a debug allocator
     python3 run.py wheels python3.10 python3.11 ...
                             build the sdist and a wheel for each Python named, and test them
@@ -16,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parent
 JOBS = {
     "demo": ["python", "benchmarks/moons.py"],
     "test": ["pytest", "tests"],
+    "bench": ["python", "benchmarks/suite.py"],
     "sanitize": ["python", "tests/sanitize.py"],
     "wheels": ["python", "tests/wheels.py"],
 }

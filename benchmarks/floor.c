@@ -47,8 +47,8 @@ double tree(const double *x, double *grads, long size)
     return sum;
 }
 
-/* Layers of the sizes size[0..depth], all but the last ReLU; w holds each neuron's weights, then its
-   bias. y holds the input and each layer's output, one after another. */
+/* Layers of the sizes size[0..depth], all but the last ReLU; w holds each neuron's weights, then
+   its bias. y holds the input and each layer's output, one after another. */
 static void forward(long depth, const long *size, const double *w, double *y)
 {
     for (long l = 0; l < depth; l++) {

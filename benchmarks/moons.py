@@ -115,8 +115,9 @@ def main():
     print(f"the decision boundary is in {options.picture}")
     print("timing the pure-Python reference ...", flush=True)
     reference = reference_seconds(3)
-    print(f"{seconds * 1e3:.2f} ms a step (engine: {engine.__engine__}), {reference * 1e3:.0f} ms on "
-          f"the pure-Python reference: {reference / seconds:.0f} times faster")
+    print(f"{seconds * 1e3:.2f} ms a step (engine: {engine.__engine__}), "
+          f"{reference * 1e3:.0f} ms on the pure-Python reference: "
+          f"{reference / seconds:.0f} times faster")
 
 
 if __name__ == "__main__":

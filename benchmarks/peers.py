@@ -1,7 +1,7 @@
 """Other people's engines: PyTorch 0-d tensors, XAD, CasADi. Each opens as a class of workloads.
 
-The workloads and micrograd's own nn.py take Value from micrograd.engine; here a stand-in of that name
-gives them the peer's number instead, so that every engine runs the same statements.
+The workloads and micrograd's own nn.py take Value from micrograd.engine; here a stand-in of that
+name gives them the peer's number instead, so that every engine runs the same statements.
 """
 import sys
 import time
@@ -45,10 +45,18 @@ def xad():
     Real.relu = lambda v: max(v, 0.0)
     Real.exp, Real.log = lambda v: exp(v), lambda v: log(v)     # XAD's own are no methods
     Real.data = property(Real.getValue)
+    stand_in(Real)
     tape = Tape()
     tape.activate()
-    stand_in(Real)
-    return lambda kind, workload: Taped(workload, tape)
+
+    def prepare(kind, workload):
+        nonlocal tape
+        tape.deactivate()       # a tape stays as long as its largest graph: one for each workload
+        tape = Tape()
+        tape.activate()
+        return Taped(workload, tape)
+
+    return prepare
 
 
 def casadi():

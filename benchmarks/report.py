@@ -30,7 +30,9 @@ def duration(seconds):
 
 
 def digits(x):
-    """Three of them."""
+    """Three of them; two of a small ratio."""
+    if x < 0.1:
+        return f"{x:.2g}"
     return f"{x:.0f}" if x >= 100 else f"{x:.1f}" if x >= 10 else f"{x:.2f}"
 
 
@@ -116,9 +118,15 @@ def spreads(data):
 
 
 def wrong(data):
-    """What disagreed, one line each."""
-    return [f"{w['title']}, {data['engines'][e]}: {r['wrong']}" for w in data["workloads"].values()
-            for e, r in w["results"].items() if "wrong" in r]
+    """What disagreed or broke, one line each. Too deep or large a graph is a finding instead."""
+    lines = []
+    for workload in data["workloads"].values():
+        for part in (workload["results"], workload.get("memory", {})):
+            for engine, result in part.items():
+                why = result.get("wrong") or result.get("failed")
+                if why and not why.startswith(("RecursionError", "MemoryError")):
+                    lines.append(f"{workload['title']}, {data['engines'][engine]}: {why}")
+    return lines
 
 
 def remarks(data):
@@ -158,7 +166,7 @@ def rendered(data):
         section("Memory: bytes a node, peak of the process", memory(data)),
         section("A whole process: import, README expression, exit", processes(data)),
         section("Spread: distance of the quartiles over the median", spreads(data)),
-        section("Results that disagree", "\n".join(disagreed) or "none"),
+        section("Disagreements and errors", "\n".join(disagreed) or "none"),
         section("Left out", remarks(data)),
         section("Conditions", conditions(data)),
     ])
@@ -173,7 +181,7 @@ def draw_ratios(data, path):
         points = [(w["results"][engine]["ratio"]["median"], row) for row, w in enumerate(single)
                   if "ratio" in w["results"].get(engine, {})]
         if points:
-            axes.plot(*zip(*points), "os^vD<>Ph*X"[i % 11], label=title, markersize=6)
+            axes.plot(*zip(*points), linestyle="", markersize=6, label=title, **style(i))
     axes.axvline(1, color="gray", linewidth=0.8)
     axes.set_xscale("log")
     axes.set_yticks(range(len(single)), [w["title"] for w in single])
@@ -192,10 +200,9 @@ def draw_growth(data, path):
         top, bottom = panels[0][column], panels[1][column]
         points = [w for w in data["workloads"].values() if w["sweep"] == sweep]
         for i, (engine, title) in enumerate(measured(data).items()):
-            style = {"marker": "os^vD<>Ph*X"[i % 11], "markersize": 4, "label": title,
-                     "color": f"C{i % 10}"}
-            curve(top, points, "results", engine, "median", style)
-            curve(bottom, points, "memory", engine, "peak", style)
+            drawn = {**style(i), "markersize": 4, "label": title}
+            curve(top, points, "results", engine, "median", drawn)
+            curve(bottom, points, "memory", engine, "peak", drawn)
         top.set_title(sweep)
         bottom.set_xlabel("nodes")
     panels[0][0].set_ylabel("seconds, forward and backward")
@@ -204,12 +211,17 @@ def draw_growth(data, path):
     save(plt, figure, path)
 
 
-def curve(axes, workloads, part, engine, key, style):
+def curve(axes, workloads, part, engine, key, drawn):
     found = [(w["nodes"], w.get(part, {}).get(engine, {}).get(key)) for w in workloads]
     found = [point for point in found if point[1] is not None]
     if found:
-        axes.loglog(*zip(*found), **style)
+        axes.loglog(*zip(*found), **drawn)
     axes.grid(alpha=0.3)
+
+
+def style(i):
+    """How the i-th engine is drawn."""
+    return {"marker": "os^vD<>Ph*X"[i % 11], "color": "black" if i % 11 == 10 else f"C{i % 11}"}
 
 
 def pyplot():

@@ -28,8 +28,8 @@ class Effort:
         self.quick = quick
         self.rounds, self.processes = (3, 1) if quick else (9, 10)
         self.round_seconds = 0.01 if quick else 0.05
-        self.engine_seconds = 0.2 if quick else 4       # for all rounds of one workload
-        self.limit = 3 if quick else 30
+        self.engine_seconds = 0.2 if quick else 3       # for all rounds of one workload
+        self.limit = 3 if quick else 20
 
     def plan(self, first):
         """Runs a round, and rounds, from the first answer; no rounds: the first must do."""
@@ -123,8 +123,8 @@ class Suite:
     def summary(self, answers, plans, samples):
         compiled = [s.get("seconds") for s in samples.get("compiled", [])]
         standard = self.standard(plans, answers, samples)
-        return {engine: self.line(answer, plans.get(engine), samples.get(engine), compiled, standard)
-                for engine, answer in answers.items()}
+        return {e: self.line(answer, plans.get(e), samples.get(e), compiled, standard)
+                for e, answer in answers.items()}
 
     def standard(self, plans, answers, samples):
         """The results to compare with: the reference's, or those of the first engine there is."""

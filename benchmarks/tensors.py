@@ -9,9 +9,10 @@ torch.set_num_threads(1)
 torch.set_default_dtype(torch.float64)
 
 
-def weight_rows(layers):
-    """Each layer's parameters as micrograd orders them: a neuron's weights, then its bias."""
-    return [torch.cat([layer.weight, layer.bias[:, None]], 1) for layer in layers]
+def flattened(pairs):
+    """Weights and biases of the layers as micrograd orders them: a neuron's weights, its bias."""
+    rows = [torch.cat([weight, bias[:, None]], 1) for weight, bias in pairs]
+    return torch.cat([r.flatten() for r in rows]).tolist()
 
 
 def sequential(model):
@@ -64,8 +65,8 @@ class Network(Batched):
         self.out.backward()
 
     def result(self):
-        rows = [torch.cat([part.weight.grad, part.bias.grad[:, None]], 1) for part in self.linears]
-        return [self.out.item(), *digest(torch.cat([r.flatten() for r in rows]).tolist())]
+        pairs = [(part.weight.grad, part.bias.grad) for part in self.linears]
+        return [self.out.item(), *digest(flattened(pairs))]
 
 
 class Moons(Batched):
@@ -76,14 +77,13 @@ class Moons(Batched):
         self.model, self.steps = sequential(self.workload.model), 0
         self.X = torch.tensor(self.workload.X)
         self.y = torch.tensor(self.workload.y, dtype=torch.float64)
-        self.alpha = 1e-4
 
     def forward(self):
         scores = self.model(self.X).squeeze(1)
         data_loss = (1 - self.y * scores).relu().mean()
-        reg_loss = self.alpha * sum((p * p).sum() for p in self.model.parameters())
+        reg_loss = 1e-4 * sum((p * p).sum() for p in self.model.parameters())
         self.out = data_loss + reg_loss
-        self.accuracy = ((self.y > 0) == (scores > 0)).double().mean().item()
+        self.accuracy = ((self.y > 0) == (scores > 0)).double().mean().item()   # as the demo
 
     def run(self):
         self.forward()
@@ -96,8 +96,9 @@ class Moons(Batched):
                 p -= rate * p.grad
 
     def result(self):
-        rows = weight_rows(part for part in self.model if isinstance(part, nn.Linear))
-        return [self.out.item(), *digest(torch.cat([r.flatten() for r in rows]).tolist())]
+        linears = [part for part in self.model if isinstance(part, nn.Linear)]
+        pairs = [(part.weight.detach(), part.bias.detach()) for part in linears]
+        return [self.out.item(), *digest(flattened(pairs))]
 
 
 class MicroGPT(Batched):
@@ -137,7 +138,8 @@ class MicroGPT(Batched):
         self.adam.step()
 
     def result(self):
-        return [self.out.item(), *digest(torch.cat([p.flatten() for p in self.w.values()]).tolist())]
+        flat = torch.cat([matrix.flatten() for matrix in self.w.values()])
+        return [self.out.item(), *digest(flat.tolist())]
 
 
 def rmsnorm(x):

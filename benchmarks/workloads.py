@@ -220,7 +220,7 @@ class Entry:
 
 
 def network_nodes(width, depth):
-    """Parameters, products and sums of each layer; ReLUs between; inputs; the sum of the outputs."""
+    """Parameters, products and sums of each layer; ReLUs between; inputs; the final sum."""
     layer = width * (width + 1) + 2 * width * width
     return depth * layer + (depth - 1) * width + width + width + 1
 

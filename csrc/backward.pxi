@@ -76,18 +76,29 @@ cdef int sort(Sweep* s, Node* root) except -1:
             push(&s.stack, tagged(n))
             if n.flags & OWN_PREV:
                 visit_own_prev(s, n)
-            elif n.op == RUN:
+            if n.op == RUN:
                 visit_inputs(s, run_of(n))
-            else:
+            elif s.plain or not n.flags & OWN_PREV:
                 if n.b != NULL:
                     visit_later(s, n.b)
                 if n.a != NULL:
                     visit_later(s, n.a)
     return 0
 
+cdef int sort_undisturbed(Sweep* s, Node* root) except -1:
+    """Sort while no garbage collection can run somebody's finalizer."""
+    cdef bint enabled = PyGC_Disable()
+    try:
+        return sort(s, root)
+    finally:
+        if enabled:
+            PyGC_Enable()
+
 cdef int visit_own_prev(Sweep* s, Node* n) except -1:
     for child in (<object>(<Body*>value_of(n)).attrs)["_prev"]:
-        check_child(child)
+        if not is_value(child):     # worded without asking the child: nothing may run now
+            raise TypeError("the operands of a node must be Values, not "
+                            + Py_TYPE(<PyObject*>child).tp_name.decode())
         reserve(&s.stack, 1)
         visit_later(s, node_of(<PyObject*>child))
     return 0
@@ -166,16 +177,19 @@ cdef int sweep_with_python(Sweep* s, object value) except -1:
 
 cdef int make_plain(Sweep* s) except -1:
     """Replace the fused layers still to come by the plain nodes they stand for."""
-    cdef Nodes order
+    cdef Nodes order, runs      # the Runs are freed only after the last mark is wiped
     cdef Node* n
     cdef Py_ssize_t i
-    cdef bint any_run = False
-    for i in range(s.order.count):
-        any_run = any_run or s.order.items[i].op == RUN
-    if not any_run:
-        return 0
     memset(&order, 0, sizeof(Nodes))
+    memset(&runs, 0, sizeof(Nodes))
     try:
+        for i in range(s.order.count):
+            if s.order.items[i].op == RUN:
+                reserve(&runs, 1)
+                push(&runs, s.order.items[i])
+                Py_INCREF(value_of(s.order.items[i]))
+        if runs.count == 0:
+            return 0
         for i in range(s.order.count - 1, -1, -1):
             n = s.order.items[i]
             if n.op == RUN:
@@ -186,7 +200,14 @@ cdef int make_plain(Sweep* s) except -1:
         for i in range(order.count // 2):
             order.items[i], order.items[order.count - 1 - i] = order.items[order.count - 1 - i], order.items[i]
         order, s.order = s.order, order
+    except:
+        unmark(s)
+        s.order.count = s.stack.count = 0
+        raise
     finally:
+        for i in range(runs.count):
+            Py_DECREF(value_of(runs.items[i]))
+        PyMem_Free(runs.items)
         PyMem_Free(order.items)
     return 0
 
@@ -222,11 +243,12 @@ cdef inline bint add_numbers(Node* n) noexcept:
 
 cdef int add_objects(Node* n) except -1:
     """Apply the chain rule to n in Python's arithmetic, term by term as the original does."""
+    cdef int op = n.op          # callbacks may change the node
     value, a = <object>value_of(n), <object>value_of(n.a)
     b = a if n.b == NULL else <object>value_of(n.b)
-    add_object(a, derivative_to_a(n.op, data_of(a), data_of(b), data_of(value), grad_of(value)))
-    if gradients[n.op] == 2:
-        add_object(b, derivative_to_b(n.op, data_of(a), data_of(b), data_of(value), grad_of(value)))
+    add_object(a, derivative_to_a(op, data_of(a), data_of(b), data_of(value), grad_of(value)))
+    if gradients[op] == 2:
+        add_object(b, derivative_to_b(op, data_of(a), data_of(b), data_of(value), grad_of(value)))
     return 0
 
 cdef int add_object(object to, object more) except -1:
@@ -260,7 +282,7 @@ cdef int run_backward(Node* root) except -1:
     cdef Sweep s
     begin(&s)
     try:
-        sort(&s, root)
+        sort_undisturbed(&s, root)
         if root.grad_kind == OBJECT:
             guard(&s)
         put_grad(root, 1)

@@ -6,6 +6,7 @@ cdef object copy_value(object value):
     cdef Node* n = node_of(<PyObject*>value)
     cls = type(value)
     twin = cls.__new__(cls)
+    check_child(twin)
     if n.op != LEAF or (<Body*>value).attrs != NULL:
         attrs_of(value).update(_prev=value._prev, _op=value._op, _backward=value._backward)
         attrs_of(twin).update(attrs_of(value))
@@ -29,7 +30,7 @@ cdef object deep_copy(object root, dict memo):
     begin(&s)
     s.plain = True
     try:
-        sort(&s, node_of(<PyObject*>root))
+        sort_undisturbed(&s, node_of(<PyObject*>root))
         guard(&s)
         for i in range(s.order.count):
             deep_copy_node(<object>value_of(s.order.items[i]), memo)
@@ -41,10 +42,12 @@ cdef object deep_copy_node(object value, dict memo):
     """The copy of one node; its operands that are no leaves have been copied before."""
     twin = memo.get(id(value))
     if twin is not None:
+        check_child(twin)
         return twin
     cdef Node* n = node_of(<PyObject*>value)
     cls = type(value)
     twin = memo[id(value)] = cls.__new__(cls)
+    check_child(twin)
     cdef Node* t = node_of(<PyObject*>twin)
     if n.a != NULL:
         a = deep_copy_node(<object>value_of(n.a), memo)

@@ -143,10 +143,13 @@ cdef int traverse_run(PyObject* run, visitproc visit, void* arg) noexcept:
 cdef enum:
     SMALL = 1 << 16             # ints to this size: the sums of their products stay exact
 
+cdef inline bint is_small(Number n) noexcept:
+    return is_plain(n) and (n.kind != INTEGER or -SMALL <= n.x <= SMALL)
+
 cdef bint set_input(Run* r, int i, PyObject* x) except -1:
     """Fill in one input; False where it is no plain number."""
     cdef Number n = data_of_node(node_of(x)) if x.ob_type == value_type else number_of(<object>x)
-    if not is_plain(n) or (n.kind == INTEGER and not -SMALL <= n.x <= SMALL):
+    if not is_small(n):
         return False
     r.x[i], r.x_kind[i] = n.x, n.kind
     if x.ob_type == value_type:
@@ -196,17 +199,22 @@ cdef Run* run_layers(list parameters, PyObject* x) except? NULL:
     cdef Parameters p
     cdef bint fine = True
     cdef int i
-    for p in parameters:
-        r = new_run(p, previous)
+    try:
+        for p in parameters:
+            r = new_run(p, previous)
+            if previous != NULL:
+                Py_DECREF(&previous.body.head)
+            previous = r
+            if r.inputs != NULL:
+                for i in range(p.m.nin):
+                    fine = fine and set_input(r, i, PySequence_Fast_ITEMS(x)[i])
+            if not fine or not forward(r):
+                Py_DECREF(&r.body.head)
+                return NULL
+    except:
         if previous != NULL:
             Py_DECREF(&previous.body.head)
-        else:
-            for i in range(p.m.nin):
-                fine = fine and set_input(r, i, PySequence_Fast_ITEMS(x)[i])
-        if not fine or not forward(r):
-            Py_DECREF(&r.body.head)
-            return NULL
-        previous = r
+        raise
     return r
 
 def _fused(layers, x):
@@ -234,7 +242,10 @@ def _fused(layers, x):
     try:
         if width == 1:
             return output(r, 0)
-        return [output(r, j) for j in range(width)]
+        outputs = [None] * width
+        for j in range(width):
+            outputs[j] = output(r, j)
+        return outputs
     finally:
         Py_DECREF(&r.body.head)
 
@@ -251,7 +262,7 @@ cdef bint may_stay_fused(Run* r) noexcept:
         if r.inputs != NULL:
             for i in range(matrix(r).nin):
                 n = r.inputs[i]
-                if n != NULL and (n.grad_kind == OBJECT or not is_plain(data_of_node(n))):
+                if n != NULL and (n.grad_kind == OBJECT or not is_small(data_of_node(n))):
                     return False
         r = previous_layer(r)
     return True
@@ -271,7 +282,7 @@ cdef bint sweep_output(Node* n) noexcept:
     if n.data_kind == OBJECT or n.grad_kind == OBJECT:
         return False
     g = grad_of_sum(matrix(r).relu[n.index], n.data.x, n.data_kind, n.grad.x, n.grad_kind)
-    if not is_plain(g) or (g.kind == INTEGER and not -SMALL <= g.x <= SMALL):
+    if not is_small(g):
         return False
     set_sum_grad(r, n.index, g)
     return True

@@ -4,31 +4,45 @@
 
 cdef PyTypeObject* neuron_type = NULL
 cdef PyTypeObject* layer_type = NULL
-cdef object neuron_call, neuron_parameters, layer_call, layer_parameters, value_relu
+cdef dict shipped_methods               # {class: {name: function, or None for no such attribute}}
 cdef Py_ssize_t layer_slot              # where a Layer keeps its Parameters
+cdef unsigned int[3] seen_versions      # of the three classes, when they were last looked at
 
 def _ships(Neuron, Layer):
     """Tell the engine what Neuron and Layer are as shipped."""
-    global neuron_type, layer_type, neuron_call, layer_call, layer_slot, value_relu
-    global neuron_parameters, layer_parameters
+    global neuron_type, layer_type, layer_slot, shipped_methods
     neuron_type, layer_type = <PyTypeObject*>Neuron, <PyTypeObject*>Layer
-    Py_INCREF(<PyObject*>Neuron)
-    Py_INCREF(<PyObject*>Layer)
-    neuron_call, layer_call, value_relu = Neuron.__call__, Layer.__call__, Value.__dict__["relu"]
-    neuron_parameters, layer_parameters = Neuron.parameters, Layer.parameters
+    shipped_methods = {
+        Value: {"relu": Value.relu},
+        Neuron: {"__call__": Neuron.__call__, "parameters": Neuron.parameters,
+                 "w": None, "b": None, "nonlin": None, "__getattr__": None},
+        Layer: {"__call__": Layer.__call__, "parameters": Layer.parameters,
+                "neurons": None, "__getattr__": None},
+    }
     layer_slot = (<PyMemberDescrObject*>Layer._parameters).d_member.offset
+
+cdef inline bint all_as_shipped() except -1:
+    return (shipped() and operators_as_shipped()
+            and neuron_type.tp_getattro == layer_type.tp_getattro == object_getattro
+            and (all_as_last_seen() or look_at_classes()))
+
+cdef inline bint all_as_last_seen() noexcept:
+    return (seen_versions[0] != 0 and class_version(value_type) == seen_versions[0]
+            and seen_versions[1] != 0 and class_version(neuron_type) == seen_versions[1]
+            and seen_versions[2] != 0 and class_version(layer_type) == seen_versions[2])
+
+cdef bint look_at_classes() except -1:
+    for cls, methods in shipped_methods.items():
+        for name, method in methods.items():
+            if getattr(cls, name, None) is not method:
+                return False
+    seen_versions[0] = class_version(value_type)
+    seen_versions[1] = class_version(neuron_type)
+    seen_versions[2] = class_version(layer_type)
+    return True
 
 cdef inline PyObject* entry(PyObject* mapping, object name) except? NULL:
     return PyDict_GetItemWithError(mapping, <PyObject*>name)
-
-cdef bint all_as_shipped() except -1:
-    return (shipped() and operators_as_shipped()
-            and entry(<PyObject*>value_type.tp_dict, "relu") == <PyObject*>value_relu
-            and entry(<PyObject*>neuron_type.tp_dict, "__call__") == <PyObject*>neuron_call
-            and entry(<PyObject*>neuron_type.tp_dict, "parameters") == <PyObject*>neuron_parameters
-            and entry(<PyObject*>layer_type.tp_dict, "__call__") == <PyObject*>layer_call
-            and entry(<PyObject*>layer_type.tp_dict, "parameters") == <PyObject*>layer_parameters
-            and neuron_type.tp_getattro == layer_type.tp_getattro == object_getattro)
 
 cdef inline PyObject* own_attribute(PyObject* o, object name) except? NULL:
     """o.__dict__[name], or NULL."""

@@ -121,16 +121,19 @@ cdef void value_dealloc(PyObject* value) noexcept:
     else:
         bury(body)      # Python defers deep chains of its own classes' instances itself
 
+cdef void value_free(void* value) noexcept:
+    """tp_free; being Value's own, it keeps Python from turning a Value into an instance of a
+    subclass, which would come from another allocator, or back."""
+    give_cell(<Cell*>(<char*>value - GC_HEAD))
+
 cdef void bury(Body* body) noexcept:
     cdef PyTypeObject* type = body.head.ob_type
     if type == run_type:
         bury_run(<Run*>body)
         return
     value_clear(&body.head)
-    if type == value_type:
-        give_cell(<Cell*>(<char*>body - GC_HEAD))
-    else:
-        type.tp_free(body)
+    type.tp_free(body)
+    if type != value_type:
         Py_DECREF(<PyObject*>type)
 
 cdef inline void forget(Slot* slot, unsigned char* kind) noexcept:

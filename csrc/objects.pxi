@@ -80,7 +80,7 @@ cdef inline void put_data(Node* n, object o):
     if n.data_kind == PACKED:
         new = number_of(o)
         m = matrix_of(n)
-        if new.kind != OBJECT:
+        if is_plain(new) and (new.kind != INTEGER or <int>n.index >= m.nin * m.nout):
             m.kinds_known = m.kinds_known and m.data_kind[n.index] == new.kind
             m.data[n.index], m.data_kind[n.index] = new.x, new.kind
             return
@@ -91,7 +91,7 @@ cdef inline void put_grad(Node* n, object o):
     cdef Number new
     if n.grad_kind == PACKED:
         new = number_of(o)
-        if new.kind != OBJECT:
+        if new.kind != OBJECT and (new.kind != INTEGER or -MODEST <= new.x <= MODEST):
             grad_of_node(n)[0], grad_kind_of(n)[0] = new.x, new.kind
             return
         dissolve_of(n)

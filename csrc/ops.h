@@ -28,12 +28,13 @@ enum { OBJECT = 0, NUMPY = 1, REAL = 3, INTEGER = 7,
                                                           a * g,               A & G)           \
     OP(POW,  "**",   1,    pow(a, b),     INEXACT(A) & B, b * pow(a, b-1) * g, INEXACT(A) & B & G, \
                                                           0,                   OBJECT)          \
-    OP(RELU, "ReLU", 1,    a < 0 ? 0 : a, a < 0 ? INTEGER : A, (y > 0) * g,    STEP(Y, G),      \
+    OP(RELU, "ReLU", 1,    a < 0 ? 0 : a, A && a < 0 ? INTEGER : A, (y > 0) * g,    STEP(Y, G),      \
                                                           0,                   OBJECT)
 
 #define INEXACT(K) ((K) == INTEGER ? OBJECT : (K))
 /* (y > 0) * g is a bool times g; numpy's own bool gives a numpy.int64 for an int g. */
-#define STEP(Y, G) ((Y) != NUMPY ? (G) : (G) == INTEGER ? OBJECT : NUMPY)
+#define STEP(Y, G)                                                                              \
+    ((Y) == OBJECT || ((Y) == NUMPY && (G) == INTEGER) ? OBJECT : (Y) == NUMPY ? (Y) & (G) : (G))
 
 /* What a node can be: the result of an operation; a result whose derivative the program supplies
    itself (CUSTOM); an output of a layer (FUSED) and that layer (RUN), see nn.pxi; a leaf. */

@@ -1,5 +1,11 @@
 # The parameters of a layer.
 
+cdef extern from *:
+    """
+    #define MODEST 1099511627776.0  /* 2**40: to an int gradient of this size ints may be added for long */
+    """
+    double MODEST
+
 cdef struct Seen:
     unsigned long long version  # of its __dict__
     PyObject* w                 # the list; not an owned reference

@@ -95,7 +95,7 @@ cdef inline Cell* take_cell() noexcept:
     else:
         head.fresh -= 1
         cell = &head.cells[head.fresh]
-        cell.gc_head[0] = cell.gc_head[1] = NULL        # not tracked
+    cell.gc_head[0] = cell.gc_head[1] = NULL        # not tracked, not finalized
     spare -= head.live == 0
     head.live += 1
     return cell

@@ -43,6 +43,8 @@ cdef extern from "Python.h":
     int PyObject_CallFinalizerFromDealloc(PyObject*) noexcept
     void PyType_Modified(PyTypeObject*) noexcept
     PyObject* PyErr_NoMemory() noexcept
+    bint PyGC_Disable() noexcept
+    bint PyGC_Enable() noexcept
     bint PyFloat_CheckExact(PyObject*) noexcept
     bint PyFloat_Check(PyObject*) noexcept
     bint PyLong_CheckExact(PyObject*) noexcept
@@ -84,6 +86,18 @@ cdef extern from *:
     #endif
     """
     unsigned long long dict_version(PyObject*) noexcept
+
+cdef extern from *:
+    """
+    /* The same for a class; 0 while Python has not given it a number. */
+    static inline unsigned int class_version(PyTypeObject *type) {
+    #if PY_VERSION_HEX < 0x030B0000
+        if (!(type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG)) return 0;
+    #endif
+        return type->tp_version_tag;
+    }
+    """
+    unsigned int class_version(PyTypeObject*) noexcept
 
 cdef extern from "ops.h" nogil:
     enum: OBJECT, NUMPY, REAL, INTEGER, PACKED

@@ -109,6 +109,7 @@ cdef object compute_with_objects(int op, Node* a, Node* b):
     children = (first,) if gradients[op] == 1 else (first, second)
     result = Value(y, children, operation_name(op, b))
     if is_value(result):
+        unpack(node_of(<PyObject*>result))
         forget_operands(node_of(<PyObject*>result))
         adopt(node_of(<PyObject*>result), op, a, b)
     return result
@@ -371,6 +372,7 @@ value_add, value_mul = value_type.tp_as_number.nb_add, value_type.tp_as_number.n
 value_type.tp_new = object_new
 value_type.tp_alloc = value_alloc
 value_type.tp_dealloc = value_dealloc
+value_type.tp_free = value_free
 value_type.tp_traverse = value_traverse
 value_type.tp_clear = value_clear
 value_type.tp_vectorcall = <void*>value_vectorcall
@@ -386,6 +388,7 @@ del Value.__rpow__                      # a slot wrapper only: number ** Value i
 run_type.tp_dealloc = value_dealloc
 run_type.tp_traverse = traverse_run
 run_type.tp_clear = NULL                # cycles are broken at their Values
-run_type.tp_new = NULL
+run_type.tp_new = NULL                  # nobody makes one but new_run
+del _Run.__new__
 PyType_Modified(run_type)
 gc.callbacks.append(_before_collection)
