@@ -30,9 +30,7 @@ cdef extern from *:
     void aligned_delete(void*) noexcept
     enum: CHUNK "MICROGRAD_CHUNK"
     enum: SPARE "MICROGRAD_SPARE"       # empty chunks kept
-
-cdef enum:
-    GC_HEAD = 16                # bytes; what the garbage collector keeps in front of an object
+    enum: GC_HEAD "(2 * (int)sizeof(void *))"   # what the garbage collector keeps before an object
 
 cdef struct Cell:               # a place for one Value; type is NULL while it is free
     void* gc_head[2]

@@ -4,6 +4,8 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 import micrograd
 from micrograd import engine
 
@@ -38,3 +40,11 @@ def test_the_stub_names_what_the_class_has():
     stub = (INSTALLED / "engine.pyi").read_text()
     public = [n for n in vars(engine.Value) if not n.startswith("_")]
     assert [n for n in public if f" {n}:" not in stub and f"def {n}(" not in stub] == []
+
+
+def test_pypy_gets_the_reference_and_nothing_to_compile():
+    pytest.importorskip("setuptools")
+    code = ("import platform, setuptools; platform.python_implementation = lambda: 'PyPy'; "
+            "setuptools.setup = lambda **given: print(given); exec(open('setup.py').read())")
+    said = python("-c", code, cwd=pathlib.Path(__file__).parent.parent)
+    assert said.stdout == "{'ext_modules': []}\n", said.stderr
