@@ -13,7 +13,7 @@ def _ships(Neuron, Layer):
     global neuron_type, layer_type, layer_slot, shipped_methods
     neuron_type, layer_type = <PyTypeObject*>Neuron, <PyTypeObject*>Layer
     shipped_methods = {
-        Value: {"relu": Value.relu},
+        Value: {"relu": Value.relu, "grad": Value.grad},
         Neuron: {"__call__": Neuron.__call__, "parameters": Neuron.parameters,
                  "w": None, "b": None, "nonlin": None, "__getattr__": None},
         Layer: {"__call__": Layer.__call__, "parameters": Layer.parameters,
@@ -135,3 +135,16 @@ def _parameters_of(layers):
             return None
         parameters += p.values
     return parameters
+
+def _zeroed(parameters):
+    """Set the gradients of all parameters to 0; False where the class must be asked, or one of them."""
+    cdef Number zero
+    zero.x, zero.kind = 0, INTEGER
+    if type(parameters) is not list or not all_as_shipped():
+        return False
+    for p in <list>parameters:
+        if Py_TYPE(<PyObject*>p) != value_type:
+            return False
+    for p in <list>parameters:
+        put_number_grad(node_of(<PyObject*>p), zero)
+    return True

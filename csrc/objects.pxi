@@ -88,14 +88,20 @@ cdef inline void put_data(Node* n, object o):
     put(n, &n.data, &n.data_kind, o)
 
 cdef inline void put_grad(Node* n, object o):
-    cdef Number new
-    if n.grad_kind == PACKED:
-        new = number_of(o)
-        if new.kind != OBJECT and (new.kind != INTEGER or -MODEST <= new.x <= MODEST):
-            grad_of_node(n)[0], grad_kind_of(n)[0] = new.x, new.kind
-            return
+    cdef Number new = number_of(o)
+    if n.grad_kind == PACKED and (new.kind == OBJECT
+                                  or (new.kind == INTEGER and not -MODEST <= new.x <= MODEST)):
         dissolve_of(n)
-    put(n, &n.grad, &n.grad_kind, o)
+    if new.kind == OBJECT:
+        put(n, &n.grad, &n.grad_kind, o)
+    else:
+        put_number_grad(n, new)
+
+cdef inline void put_number_grad(Node* n, Number new) noexcept:
+    cdef PyObject* old = n.grad.object if n.grad_kind == OBJECT else NULL
+    grad_of_node(n)[0] = new.x
+    grad_kind_of(n)[0] = new.kind
+    Py_XDECREF(old)
 
 cdef inline void unpack(Node* n) noexcept:
     if n.data_kind == PACKED:

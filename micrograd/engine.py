@@ -10,7 +10,8 @@ if __wanted not in (None, "c", "python"):
 try:
     if __wanted == "python":
         raise ImportError("the pure-Python engine was asked for")
-    from micrograd._core import Value, _fused as __fused__, _parameters_of as __parameters__, _ships as __ships__
+    from micrograd._core import Value, _fused as __fused__, _parameters_of as __parameters__
+    from micrograd._core import _ships as __ships__, _zeroed as __zeroed__
     __engine__ = "c"        # the name of the engine in use
 except ImportError as __error:
     if __wanted == "c":
@@ -25,6 +26,9 @@ except ImportError as __error:
         """The reference has no short cuts."""
 
     def __parameters__(layers):
+        pass
+
+    def __zeroed__(parameters):
         pass
 
     def __ships__(Neuron, Layer):

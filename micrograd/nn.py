@@ -1,13 +1,15 @@
 import random
-from micrograd.engine import Value, __fused__, __parameters__, __ships__
+from micrograd.engine import Value, __fused__, __parameters__, __ships__, __zeroed__
 
 
 class Module:
     """Anything with parameters."""
 
     def zero_grad(self):
-        for p in self.parameters():
-            p.grad = 0
+        parameters = self.parameters()
+        if not __zeroed__(parameters):
+            for p in parameters:
+                p.grad = 0
 
     def parameters(self):
         return []
