@@ -8,8 +8,8 @@ cdef extern from *:
     /* Bytes of a chunk, and its alignment: a Value's address tells its chunk. With 128 every Value
        has one of its own, so that a sanitizer sees each. */
     #ifndef MICROGRAD_CHUNK
-    #define MICROGRAD_CHUNK (1 << 18)
-    #define MICROGRAD_SPARE 64
+    #define MICROGRAD_CHUNK (1 << 21)
+    #define MICROGRAD_SPARE 8
     #else
     #define MICROGRAD_SPARE 0
     #endif
@@ -25,9 +25,17 @@ cdef extern from *:
     }
     #define aligned_delete free
     #endif
+    /* A large graph is made and released in half the time where pages are large. */
+    #if defined(__linux__)
+    #include <sys/mman.h>
+    #define prefer_large_pages(memory, size) madvise(memory, size, MADV_HUGEPAGE)
+    #else
+    #define prefer_large_pages(memory, size)
+    #endif
     """
     void* aligned_new(size_t) noexcept
     void aligned_delete(void*) noexcept
+    void prefer_large_pages(void*, size_t) noexcept
     enum: CHUNK "MICROGRAD_CHUNK"
     enum: SPARE "MICROGRAD_SPARE"       # empty chunks kept
     enum: GC_HEAD "(2 * (int)sizeof(void *))"   # what the garbage collector keeps before an object
@@ -78,6 +86,8 @@ cdef bint make_room() noexcept:
     cdef Chunk* c = <Chunk*>aligned_new(CHUNK)
     if c == NULL:
         return False
+    if head != NULL:            # the first chunk is all that a small program touches
+        prefer_large_pages(c, CHUNK)
     c.free, c.fresh, c.live = NULL, CELLS, 0
     spare += 1
     link(c)
