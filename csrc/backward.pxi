@@ -179,7 +179,7 @@ cdef int make_plain(Sweep* s) except -1:
     """Replace the fused layers still to come by the plain nodes they stand for."""
     cdef Nodes order, runs      # the Runs are freed only after the last mark is wiped
     cdef Node* n
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, last
     memset(&order, 0, sizeof(Nodes))
     memset(&runs, 0, sizeof(Nodes))
     try:
@@ -197,8 +197,9 @@ cdef int make_plain(Sweep* s) except -1:
             else:
                 reserve(&order, 1)
                 push(&order, n)
+        last = order.count - 1
         for i in range(order.count // 2):
-            order.items[i], order.items[order.count - 1 - i] = order.items[order.count - 1 - i], order.items[i]
+            order.items[i], order.items[last - i] = order.items[last - i], order.items[i]
         order, s.order = s.order, order
     except:
         unmark(s)

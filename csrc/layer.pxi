@@ -74,7 +74,8 @@ cdef Run* new_run(Parameters p, Run* previous) except NULL:
     """A Run with nothing computed; it counts one reference."""
     global runs
     cdef int nout = p.m.nout, nin = p.m.nin if previous == NULL else 0
-    cdef Py_ssize_t size = sizeof(Run) + nout * (3 * sizeof(double) + sizeof(Node*) + 4) + nin * (2 * sizeof(double) + sizeof(Node*) + 2)
+    cdef Py_ssize_t size = (sizeof(Run) + nout * (3 * sizeof(double) + sizeof(Node*) + 4)
+                            + nin * (2 * sizeof(double) + sizeof(Node*) + 2))
     cdef char* memory = <char*>PyMem_Malloc(GC_HEAD + size)
     if memory == NULL:
         raise MemoryError
@@ -303,7 +304,8 @@ cdef void sweep_layer(Run* r, bint inner) noexcept:
     cdef int i, j
     for j in range(m.nout):
         if inner:
-            set_sum_grad(r, j, grad_of_sum(m.relu[j], r.data[j], r.data_kind[j], r.grad[j], r.grad_kind[j]))
+            set_sum_grad(r, j, grad_of_sum(m.relu[j], r.data[j], r.data_kind[j],
+                                           r.grad[j], r.grad_kind[j]))
         elif r.skip[j]:
             r.sum_grad[j], r.sum_grad_kind[j] = 0, INTEGER
     r.swept = True

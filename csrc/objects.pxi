@@ -67,12 +67,16 @@ cdef object attribute_object(PyObject* o, str name):
 cdef inline object data_of(object value):
     cdef Node* n = node_of(<PyObject*>value)
     cdef Number data = data_of_node(n)
-    return attribute_object(n.data.object, "data") if data.kind == OBJECT else number_object(data.x, data.kind)
+    if data.kind == OBJECT:
+        return attribute_object(n.data.object, "data")
+    return number_object(data.x, data.kind)
 
 cdef inline object grad_of(object value):
     cdef Node* n = node_of(<PyObject*>value)
     cdef int kind = grad_kind_of(n)[0]
-    return attribute_object(n.grad.object, "grad") if kind == OBJECT else number_object(grad_of_node(n)[0], kind)
+    if kind == OBJECT:
+        return attribute_object(n.grad.object, "grad")
+    return number_object(grad_of_node(n)[0], kind)
 
 cdef inline void put_data(Node* n, object o):
     cdef Number new

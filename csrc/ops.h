@@ -71,8 +71,8 @@ static inline Number number(double x, int kind) {
     return result;
 }
 
-/* A double tells the whole truth: an int below 2**53, so that no rounding took place, or a float about which Python and numpy
-   have no error to raise and no warning to give. */
+/* A double tells the whole truth: an int below 2**53, so that no rounding took place, or a float about
+   which Python and numpy have no error to raise and no warning to give. */
 static inline int is_plain(Number n) {
     static const double limit[] = {
         [OBJECT] = -1, [NUMPY] = DBL_MAX, [2] = -1, [REAL] = DBL_MAX, [4] = -1, [5] = -1, [6] = -1,

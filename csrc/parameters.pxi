@@ -1,10 +1,6 @@
 # The parameters of a layer.
 
-cdef extern from *:
-    """
-    #define MODEST 1099511627776.0  /* 2**40: to an int gradient of this size ints may be added for long */
-    """
-    double MODEST
+cdef double MODEST = 2.0 ** 40  # an int gradient up to this stays exact for long while ints are added
 
 cdef struct Seen:
     unsigned long long version  # of its __dict__

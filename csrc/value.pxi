@@ -186,7 +186,8 @@ cdef int set_own(object value, str name, object new, int flag) except -1:
 
 cdef int check_child(object child) except -1:
     if not is_value(child):
-        raise TypeError(f"the operands of a node must be Values, not {type(child).__name__}: {child!r:.60}")
+        raise TypeError("the operands of a node must be Values, "
+                        f"not {type(child).__name__}: {child!r:.60}")
     return 0
 
 cdef int set_operands(object value, object children) except -1:
@@ -338,7 +339,7 @@ cdef class Value:
                                  PyNumber_Power(other, -1, None))
 
     def backward(self):
-        """ set the gradients of all nodes under this one: the chain rule in reverse topological order """
+        """ set the gradients of all nodes under this one: the chain rule, results before operands """
         run_backward(&self.node)
 
     def __copy__(self):

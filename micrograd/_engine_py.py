@@ -66,7 +66,7 @@ class Value:
         return out
 
     def backward(self):
-        """ set the gradients of all nodes under this one: the chain rule in reverse topological order """
+        """ set the gradients of all nodes under this one: the chain rule, results before operands """
         order, seen, stack = [], set(), [(self, False)]
         while stack:                    # no recursion: a graph may be of any depth
             node, operands_done = stack.pop()
