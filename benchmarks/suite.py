@@ -29,8 +29,8 @@ class Effort:
         self.quick = quick
         self.rounds, self.processes = (3, 1) if quick else (9, 10)
         self.round_seconds = 0.01 if quick else 0.05
-        self.engine_seconds = 0.2 if quick else 3       # for all rounds of one workload
-        self.limit = 3 if quick else 20
+        self.engine_seconds = 0.2 if quick else 1.5     # for all rounds of one workload
+        self.limit = 3 if quick else 10
 
     def plan(self, first):
         """Runs a round, and rounds, from the first answer; no rounds: the first must do."""
