@@ -1,5 +1,6 @@
 """What the tests share: the engines under test, and the original as a judge."""
 import gc
+import os
 import pathlib
 import subprocess
 import sys
@@ -18,6 +19,16 @@ ENGINES = {"python": _engine_py} if _core is None else {"c": _core, "python": _e
 
 def pytest_report_header():
     return f"micrograd engine: {engine.__engine__}; tested: {', '.join(ENGINES)}"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def elsewhere():
+    """`python -c` looks in the current folder first: in a checkout it would find micrograd's source,
+    not the micrograd that was built."""
+    here = os.getcwd()
+    os.chdir(sys.prefix)
+    yield
+    os.chdir(here)
 
 
 @pytest.fixture(params=ENGINES)
