@@ -145,6 +145,5 @@ def _zeroed(parameters):
     for p in <list>parameters:
         if Py_TYPE(<PyObject*>p) != value_type:
             return False
-    for p in <list>parameters:
         put_number_grad(node_of(<PyObject*>p), zero)
     return True

@@ -90,7 +90,6 @@ cdef void pack(Node* n, Parameters p, int place) noexcept:
 cdef void dissolve(Matrix* m, tuple values) noexcept:
     """Give the parameters their own numbers back."""
     cdef Node* n
-    cdef Kind data_kind, grad_kind
     cdef int place
     if m.dissolved:
         return
