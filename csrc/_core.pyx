@@ -11,5 +11,8 @@ include "layer.pxi"       # fused layers: the essay, forward and backward
 include "parameters.pxi"  # ... where their parameters stand
 include "may_fuse.pxi"    # ... when a layer may be fused
 include "expand.pxi"      # ... the plain nodes, on demand
+include "predict.pxi"     # ... forward without a graph
 include "value.pxi"       # class Value: the operators and attributes of the original
 include "copying.pxi"     # copy and deepcopy
+include "pickling.pxi"    # pickle
+include "optim.pxi"       # the optimisers' steps over the parameters

@@ -10,7 +10,7 @@ cdef int operation_of(Node* n) noexcept:
     """The operation that n is the result of, in the original's eyes."""
     if n.op != FUSED:
         return n.op
-    return RELU if matrix(run_of(n)).relu[n.index] else ADD
+    return matrix(run_of(n)).op[n.index]
 
 cdef int expand(Run* r) except -1:
     """Turn the Values of r's outputs into results of plain nodes, and the layer before into Values."""
@@ -23,6 +23,7 @@ cdef int expand(Run* r) except -1:
         raise MemoryError
     Py_INCREF(&r.body.head)
     try:
+        slope = plain_leaf(SLOPE)
         for i in range(m.nin):
             xs[i] = owned(input_value(r, i))
         for j in range(m.nout):
@@ -30,7 +31,7 @@ cdef int expand(Run* r) except -1:
                 sums[j] = owned(sum_of_neuron(r, j, xs))
         for j in range(m.nout):
             if r.values[j] != NULL and sums[j] != NULL:
-                replace_operands(r.values[j], sums[j], m.relu[j])
+                replace_operands(r.values[j], sums[j], m.op[j], node_of(<PyObject*>slope))
     finally:
         for i in range(m.nin + m.nout):
             if scratch[i] != NULL:
@@ -80,13 +81,13 @@ cdef object sum_of_neuron(Run* r, int j, Node** xs):
 cdef void set_grad(object value, double x, Kind kind) noexcept:
     node_of(<PyObject*>value).grad.x, node_of(<PyObject*>value).grad_kind = x, kind
 
-cdef void replace_operands(Node* out, Node* sum, bint relu) noexcept:
-    """Make out the ReLU of the sum, or stand in for the sum itself."""
+cdef void replace_operands(Node* out, Node* sum, int op, Node* slope) noexcept:
+    """Make out the result of op on the sum, or stand in for the sum itself."""
     forget_operands(out)
-    if relu:
-        adopt(out, RELU, sum, NULL)
-    else:
+    if op == ADD:
         adopt(out, ADD, sum.a, sum.b)
+    else:
+        adopt(out, op, sum, slope if op == LEAKY_RELU else NULL)
 
 cdef int append_expanded(Nodes* order, Run* r) except -1:
     """For a sweep that has r to come: expand r and the layers before it, and append their plain
@@ -131,7 +132,7 @@ cdef int append_layer(Nodes* order, Run* r, bint inner) except -1:
                 push(order, n)
             elif not r.skip[j] and not add_numbers(n):
                 add_objects(n)      # its share had only reached the Run
-            if m.relu[j]:
+            if m.op[j] != ADD:
                 n = n.a
                 push(order, n)
             for i in range(m.nin):

@@ -38,10 +38,12 @@ cdef struct Run:
     # one for each neuron
     double* data                # of its output
     double* grad                # of its output, for the layer before another's
-    double* sum_grad            # before the ReLU
+    double* sum                 # before the activation
+    double* sum_grad
     Node** values               # its output's Value, where there is one; not an owned reference
     Kind* data_kind
     Kind* grad_kind
+    Kind* sum_kind
     Kind* sum_grad_kind
     Kind* skip                  # all ones: no sweep came by its output
     # one for each input of a first layer, else NULL
@@ -74,7 +76,7 @@ cdef Run* new_run(Parameters p, Run* previous) except NULL:
     """A Run with nothing computed; it counts one reference."""
     global runs
     cdef int nout = p.m.nout, nin = p.m.nin if previous == NULL else 0
-    cdef Py_ssize_t size = (sizeof(Run) + nout * (3 * sizeof(double) + sizeof(Node*) + 4)
+    cdef Py_ssize_t size = (sizeof(Run) + nout * (4 * sizeof(double) + sizeof(Node*) + 5)
                             + nin * (2 * sizeof(double) + sizeof(Node*) + 2))
     cdef char* memory = <char*>PyMem_Malloc(GC_HEAD + size)
     if memory == NULL:
@@ -92,16 +94,17 @@ cdef Run* new_run(Parameters p, Run* previous) except NULL:
     Py_INCREF(r.parameters)
     r.data = <double*>(r + 1)
     r.grad = r.data + nout
-    r.sum_grad = r.grad + nout
+    r.sum = r.grad + nout
+    r.sum_grad = r.sum + nout
     r.values = <Node**>(r.sum_grad + nout)
     memset(r.values, 0, (nout + nin) * sizeof(Node*))
     cdef double* x = <double*>(r.values + nout + nin)
     cdef Kind* kinds = <Kind*>(x + 2 * nin)
     if previous == NULL:
         r.inputs, r.x, r.dx = r.values + nout, x, x + nin
-        r.x_kind, r.dx_kind = kinds + 4 * nout, kinds + 4 * nout + nin
-    r.data_kind, r.grad_kind = kinds, kinds + nout
-    r.sum_grad_kind, r.skip = kinds + 2 * nout, kinds + 3 * nout
+        r.x_kind, r.dx_kind = kinds + 5 * nout, kinds + 5 * nout + nin
+    r.data_kind, r.grad_kind, r.sum_kind = kinds, kinds + nout, kinds + 2 * nout
+    r.sum_grad_kind, r.skip = kinds + 3 * nout, kinds + 4 * nout
     memset(r.skip, 0xFF, nout)
     r.next = runs
     if runs != NULL:
@@ -159,7 +162,7 @@ cdef bint set_input(Run* r, int i, PyObject* x) except -1:
     return True
 
 cdef bint forward(Run* r) noexcept:
-    """Compute the outputs; False where one is infinite or nan."""
+    """Compute the outputs; False where one is infinite, nan, or for Python's arithmetic."""
     cdef Matrix* m = matrix(r)
     cdef Run* previous = previous_layer(r)
     cdef double* x = r.x if previous == NULL else previous.data
@@ -169,15 +172,25 @@ cdef bint forward(Run* r) noexcept:
     cdef int i, j
     for i in range(m.nin):
         kinds &= x_kind[i]
-    arithmetic.sums(m.nin, m.nout, m.data, x, r.data)
+    arithmetic.sums(m.nin, m.nout, m.data, x, r.sum)
     for j in range(m.nout):
-        y.x, y.kind = r.data[j], m.sum_kind[j] & kinds
+        y.x, y.kind = r.sum[j], m.sum_kind[j] & kinds
+        r.sum_kind[j] = y.kind
         if not is_plain(y):
             return False
-        if m.relu[j]:
-            y = apply(RELU, y.x, y.kind, 0, INTEGER)
+        y = activated(m.op[j], y)
+        if not is_plain(y):
+            return False
         r.data[j], r.data_kind[j] = y.x, y.kind
     return True
+
+cdef inline Number activated(int op, Number sum) noexcept:
+    """The output of a neuron, from its sum."""
+    if op == ADD:
+        return sum
+    if op == RELU:              # by far the most frequent
+        return apply(RELU, sum.x, sum.kind, 0, INTEGER)
+    return apply(op, sum.x, sum.kind, SLOPE, REAL)
 
 cdef object output(Run* r, int j):
     """The Value of an output."""
@@ -268,13 +281,16 @@ cdef bint may_stay_fused(Run* r) noexcept:
         r = previous_layer(r)
     return True
 
-cdef inline Number grad_of_sum(bint relu, double y, Kind y_kind, double g, Kind g_kind) noexcept:
-    """The gradient of a neuron's sum, from data and gradient of its output."""
+cdef inline Number grad_of_sum(Run* r, int j, double y, Kind y_kind, double g, Kind g_kind) noexcept:
+    """The gradient of neuron j's sum, from data and gradient of its output."""
+    cdef int op = matrix(r).op[j]
     cdef Number grad
-    grad.x, grad.kind = g, g_kind
-    if relu:
-        grad = derivatives(RELU, 0, INTEGER, 0, INTEGER, y, y_kind, g, g_kind).a
-    return grad
+    if op == ADD:
+        grad.x, grad.kind = g, g_kind
+        return grad
+    if op == RELU:
+        return derivatives(RELU, 0, INTEGER, 0, INTEGER, y, y_kind, g, g_kind).a
+    return derivatives(op, r.sum[j], r.sum_kind[j], SLOPE, REAL, y, y_kind, g, g_kind).a
 
 cdef bint sweep_output(Node* n) noexcept:
     """Pass the gradient of a FUSED node on to its Run; False where that takes Python."""
@@ -282,7 +298,7 @@ cdef bint sweep_output(Node* n) noexcept:
     cdef Number g
     if n.data_kind == OBJECT or n.grad_kind == OBJECT:
         return False
-    g = grad_of_sum(matrix(r).relu[n.index], n.data.x, n.data_kind, n.grad.x, n.grad_kind)
+    g = grad_of_sum(r, n.index, n.data.x, n.data_kind, n.grad.x, n.grad_kind)
     if not is_small(g):
         return False
     set_sum_grad(r, n.index, g)
@@ -304,8 +320,7 @@ cdef void sweep_layer(Run* r, bint inner) noexcept:
     cdef int i, j
     for j in range(m.nout):
         if inner:
-            set_sum_grad(r, j, grad_of_sum(m.relu[j], r.data[j], r.data_kind[j],
-                                           r.grad[j], r.grad_kind[j]))
+            set_sum_grad(r, j, grad_of_sum(r, j, r.data[j], r.data_kind[j], r.grad[j], r.grad_kind[j]))
         elif r.skip[j]:
             r.sum_grad[j], r.sum_grad_kind[j] = 0, INTEGER
     r.swept = True

@@ -1,6 +1,6 @@
 # When a layer may be fused: where nobody can tell. Value, Neuron and Layer are as they were shipped;
-# the neurons are Neurons with equally many Values for weights; parameters and inputs are plain
-# numbers; and no sum overflows.
+# the neurons are Neurons with equally many Values for weights, and activations of ours; parameters
+# and inputs are plain numbers; and no sum overflows.
 
 cdef PyTypeObject* neuron_type = NULL
 cdef PyTypeObject* layer_type = NULL
@@ -13,7 +13,8 @@ def _ships(Neuron, Layer):
     global neuron_type, layer_type, layer_slot, shipped_methods
     neuron_type, layer_type = <PyTypeObject*>Neuron, <PyTypeObject*>Layer
     shipped_methods = {
-        Value: {"relu": Value.relu, "grad": Value.grad},
+        Value: {"data": Value.data, "grad": Value.grad,
+                **{name: getattr(Value, name) for name in activations}},
         Neuron: {"__call__": Neuron.__call__, "parameters": Neuron.parameters,
                  "w": None, "b": None, "nonlin": None, "__getattr__": None},
         Layer: {"__call__": Layer.__call__, "parameters": Layer.parameters,
@@ -90,7 +91,7 @@ cdef bint still_holds(Parameters p, PyObject* neurons) except -1:
         if m.seen[j].version == 0 or m.seen[j].version != dict_version(attrs[0]):
             w = entry(attrs[0], "w")
             if (w == NULL or not PyList_CheckExact(w) or entry(attrs[0], "b") != held[m.nin]
-                    or entry(attrs[0], "nonlin") != (Py_True if m.relu[j] else Py_False)):
+                    or not is_activation(m.op[j], entry(attrs[0], "nonlin"))):
                 return False
             m.seen[j].version, m.seen[j].w = dict_version(attrs[0]), w
         w = m.seen[j].w
@@ -98,6 +99,22 @@ cdef bint still_holds(Parameters p, PyObject* neurons) except -1:
             return False
         held += m.nin + 1
     return True
+
+# What a Neuron's nonlin can be, beside True and False, and which operation that is.
+cdef dict activations = {
+    "relu": RELU, "exp": EXP, "log": LOG, "tanh": TANH, "sigmoid": SIGMOID, "sin": SIN, "cos": COS,
+    "sqrt": SQRT, "abs": ABS, "softplus": SOFTPLUS, "leaky_relu": LEAKY_RELU}
+
+cdef int activation(object nonlin) except -2:
+    """The operation that nonlin stands for; ADD where there is none, -1 where it is not one of ours."""
+    if type(nonlin) is bool:
+        return RELU if nonlin else ADD
+    return activations.get(nonlin, -1) if type(nonlin) is str else -1
+
+cdef inline bint is_activation(int op, PyObject* nonlin) except -1:
+    if nonlin == Py_True or nonlin == Py_False:
+        return op == (RELU if nonlin == Py_True else ADD)
+    return nonlin != NULL and op == activation(<object>nonlin)
 
 cdef inline bint same(PyObject** a, PyObject** b, int count) noexcept:
     cdef size_t difference = 0
@@ -114,7 +131,7 @@ cdef Parameters gather_if_regular(list neurons):
         attrs = neuron.__dict__
         w, b = attrs.get("w"), attrs.get("b")
         if (type(w) is not list or not w or nin not in (-1, len(w)) or type(b) is not Value
-                or attrs.get("nonlin") not in (True, False) or type(attrs["nonlin"]) is not bool):
+                or activation(attrs.get("nonlin")) < 0):
             return None
         for v in w:
             if type(v) is not Value:

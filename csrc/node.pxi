@@ -42,6 +42,7 @@ cdef enum:
     VISITED = 1                 # the sort has seen it
     CALLBACK = 2                # attrs["_backward"] replaces the operation's derivative
     OWN_PREV = 4                # attrs["_prev"] replaces a and b where the graph is walked
+    PICKLING = 8                # see pickling.pxi
 
 cdef struct Body:               # a Value as C sees it; value.pxi declares the class
     PyObject head

@@ -33,17 +33,13 @@ cdef inline Number number_of(object o):
         n.x, n.kind = PyFloat_AS_DOUBLE(p), NUMPY
     return n
 
-cdef inline void put(Node* n, Slot* slot, unsigned char* kind, object o):
-    """Store o as the data or grad of n."""
-    cdef Number new = number_of(o)
+cdef inline void put_object(Node* n, Slot* slot, unsigned char* kind, object o) noexcept:
+    """Store o, which is no plain number, as the data or grad of n."""
     cdef PyObject* old = slot.object if kind[0] == OBJECT else NULL
-    kind[0] = new.kind
-    if new.kind == OBJECT:
-        slot.object = <PyObject*>o
-        Py_INCREF(slot.object)
-        show_if_needed(value_of(n), slot.object)
-    else:
-        slot.x = new.x
+    kind[0] = OBJECT
+    slot.object = <PyObject*>o
+    Py_INCREF(slot.object)
+    show_if_needed(value_of(n), slot.object)
     Py_XDECREF(old)
 
 cdef object number_object(double x, int kind):
@@ -79,17 +75,25 @@ cdef inline object grad_of(object value):
     return number_object(grad_of_node(n)[0], kind)
 
 cdef inline void put_data(Node* n, object o):
-    cdef Number new
+    cdef Number new = number_of(o)
+    if new.kind == OBJECT:
+        unpack(n)
+        put_object(n, &n.data, &n.data_kind, o)
+    else:
+        put_number_data(n, new)
+
+cdef inline void put_number_data(Node* n, Number new) noexcept:
+    cdef PyObject* old = n.data.object if n.data_kind == OBJECT else NULL
     cdef Matrix* m
     if n.data_kind == PACKED:
-        new = number_of(o)
         m = matrix_of(n)
         if is_plain(new) and (new.kind != INTEGER or <int>n.index >= m.nin * m.nout):
             m.kinds_known = m.kinds_known and m.data_kind[n.index] == new.kind
             m.data[n.index], m.data_kind[n.index] = new.x, new.kind
             return
         dissolve_of(n)
-    put(n, &n.data, &n.data_kind, o)
+    n.data.x, n.data_kind = new.x, new.kind
+    Py_XDECREF(old)
 
 cdef inline void put_grad(Node* n, object o):
     cdef Number new = number_of(o)
@@ -97,7 +101,7 @@ cdef inline void put_grad(Node* n, object o):
                                   or (new.kind == INTEGER and not -MODEST <= new.x <= MODEST)):
         dissolve_of(n)
     if new.kind == OBJECT:
-        put(n, &n.grad, &n.grad_kind, o)
+        put_object(n, &n.grad, &n.grad_kind, o)
     else:
         put_number_grad(n, new)
 
@@ -114,6 +118,14 @@ cdef inline void unpack(Node* n) noexcept:
 # The table of operations once more, in Python's arithmetic. (By the functions of the C API: Cython's
 # own + and * word some errors differently.)
 
+cdef dict functions = None      # micrograd._functions.FUNCTIONS, once it is needed
+
+cdef object function_of(int op):
+    global functions
+    if functions is None:
+        from micrograd._functions import FUNCTIONS
+        functions = FUNCTIONS
+    return functions[symbols[op].decode()]
 
 cdef object apply_to_objects(int op, a, b):
     if op == ADD:
@@ -124,7 +136,7 @@ cdef object apply_to_objects(int op, a, b):
         return PyNumber_Power(a, b, None)
     if op == RELU:
         return 0 if a < 0 else a
-    raise SystemError(f"operation {op} has no case for objects")
+    return function_of(op).y(a, b)
 
 cdef object derivative_to_a(int op, a, b, y, g):
     if op == ADD:
@@ -136,11 +148,11 @@ cdef object derivative_to_a(int op, a, b, y, g):
         return PyNumber_Multiply(PyNumber_Multiply(b, power), g)
     if op == RELU:
         return PyNumber_Multiply(y > 0, g)
-    raise SystemError(f"operation {op} has no derivative for objects")
+    return function_of(op).da(a, b, y, g)
 
 cdef object derivative_to_b(int op, a, b, y, g):
     if op == ADD:
         return g
     if op == MUL:
         return PyNumber_Multiply(a, g)
-    raise SystemError(f"operation {op} has no second derivative for objects")
+    return function_of(op).db(a, b, y, g)

@@ -11,7 +11,7 @@
    float, float and numpy.float64 give numpy.float64, and an OBJECT (which has no double) gives
    whatever its own operators give. */
 enum { OBJECT = 0, NUMPY = 1, REAL = 3, INTEGER = 7,
-       PACKED = 8 /* a number too, kept by a layer (nn.pxi): not for the expressions below */ };
+       PACKED = 8 /* a number too, kept by a layer (see layer.pxi): not for the expressions below */ };
 
 /* One operation a line. In a column's expression
        a, b, y    are the data of the operands and of the result,  A, B, Y  their kinds,
@@ -29,15 +29,57 @@ enum { OBJECT = 0, NUMPY = 1, REAL = 3, INTEGER = 7,
     OP(POW,  "**",   1,    pow(a, b),     INEXACT(A) & B, b * pow(a, b-1) * g, INEXACT(A) & B & G, \
                                                           0,                   OBJECT)          \
     OP(RELU, "ReLU", 1,    a < 0 ? 0 : a, A && a < 0 ? INTEGER : A, (y > 0) * g,    STEP(Y, G),      \
-                                                          0,                   OBJECT)
+                                                          0,                   OBJECT)          \
+    FUNCTIONS(OP)
 
+/* Those that the original does not have. Each has its line in micrograd/_functions.py too, under its
+   symbol, for operands that are no plain numbers. */
+#define FUNCTIONS(OP)                                                                           \
+    OF_ONE(OP, EXP,      "exp",      exp(a),      FLOAT(A), y * g,                    Y & G)            \
+    OF_ONE(OP, LOG,      "log",      log(a),      FLOAT(A), 1 / a * g,                FLOAT(A) & A & G) \
+    OF_ONE(OP, TANH,     "tanh",     tanh(a),     FLOAT(A), (1 - y * y) * g,          Y & G)            \
+    OF_ONE(OP, SIGMOID,  "sigmoid",  sigmoid(a),  FLOAT(A), y * (1 - y) * g,          Y & G)            \
+    OF_ONE(OP, SIN,      "sin",      sin(a),      FLOAT(A), cos(a) * g,               FLOAT(A) & G)     \
+    OF_ONE(OP, COS,      "cos",      cos(a),      FLOAT(A), -sin(a) * g,              FLOAT(A) & G)     \
+    OF_ONE(OP, SQRT,     "sqrt",     sqrt(a),     FLOAT(A), (y ? 0.5 / y : HUGE_VAL) * g, FLOAT(Y) & Y & G) \
+    OF_ONE(OP, ABS,      "abs",      fabs(a),     A,        SIGN(a) * g,              A ? G : OBJECT)   \
+    OF_ONE(OP, SOFTPLUS, "softplus", softplus(a), FLOAT(A), sigmoid(a) * g,           FLOAT(A) & G)     \
+    OP(LEAKY_RELU, "leaky_relu", 1, a > 0 ? a : b * a, !(A & B) ? OBJECT : a > 0 ? A : A & B,   \
+                                    (a > 0 ? 1 : b) * g, !(A & B) ? OBJECT : a > 0 ? G : B & G, \
+                                    0, OBJECT)                                                  \
+    OP(MAXIMUM, "maximum", 2, LEADS(a, >=, b) ? a : b, !(A & B) ? OBJECT : LEADS(a, >=, b) ? A : B, \
+                              SHARE(a, b), KIND_OF_SHARE(a, b), SHARE(b, a), KIND_OF_SHARE(b, a)) \
+    OP(MINIMUM, "minimum", 2, LEADS(a, <=, b) ? a : b, !(A & B) ? OBJECT : LEADS(a, <=, b) ? A : B, \
+                              SHARE(b, a), KIND_OF_SHARE(b, a), SHARE(a, b), KIND_OF_SHARE(a, b)) \
+    OP(POWER, "**", 2, pow(a, b), INEXACT(A) & B,                                               \
+                       (b ? b * pow(a, b-1) : 0) * g, b ? INEXACT(A) & B & G : A & B ? G : OBJECT, \
+                       y * (a > 0 ? log(a) : a ? NAN : 0) * g, FLOAT(A & B) & Y & G)
+
+#define OF_ONE(OP, name, symbol, y, kind, da, da_kind) OP(name, symbol, 1, y, kind, da, da_kind, 0, OBJECT)
+#define SLOPE 0.01      /* of leaky_relu below 0, where none is given, as in PyTorch */
 #define INEXACT(K) ((K) == INTEGER ? OBJECT : (K))
+#define FLOAT(K) ((K) ? REAL : OBJECT)      /* what the functions of Python's math return */
 /* (y > 0) * g is a bool times g; numpy's own bool gives a numpy.int64 for an int g. */
 #define STEP(Y, G)                                                                              \
     ((Y) == OBJECT || ((Y) == NUMPY && (G) == INTEGER) ? OBJECT : (Y) == NUMPY ? (Y) & (G) : (G))
+#define SIGN(a) ((a) != (a) ? (a) : ((a) > 0) - ((a) < 0))
+#define LEADS(a, than, b) ((a) than (b) || (a) != (a))  /* nan before all */
+/* The gradient goes to the greater operand; two equal ones get half each. */
+#define SHARE(a, b) ((a) < (b) ? 0 : (a) == (b) ? 0.5 * g : g)
+#define KIND_OF_SHARE(a, b)                                                                     \
+    (!(A & B) ? OBJECT : (a) < (b) ? INTEGER : (a) == (b) ? REAL & G : G)
+
+static inline double sigmoid(double a) {
+    return a >= 0 ? 1 / (1 + exp(-a)) : exp(a) / (1 + exp(a));
+}
+
+/* log(1 + exp(a)), without an overflow */
+static inline double softplus(double a) {
+    return (a > 0 ? a : 0) + log1p(exp(-fabs(a)));
+}
 
 /* What a node can be: the result of an operation; a result whose derivative the program supplies
-   itself (CUSTOM); an output of a layer (FUSED) and that layer (RUN), see nn.pxi; a leaf. */
+   itself (CUSTOM); an output of a layer (FUSED) and that layer (RUN), see layer.pxi; a leaf. */
 enum {
 #define NAME(name, ...) name,
     OPERATIONS(NAME)
@@ -47,6 +89,13 @@ enum {
     FUSED,
     RUN,
     LEAF
+};
+
+static const char *const names[] = {
+#define NAME(name, ...) #name,
+    OPERATIONS(NAME)
+#undef NAME
+    "CUSTOM"
 };
 
 static const char *const symbols[] = {

@@ -16,7 +16,7 @@ cdef struct Matrix:
     Kind* data_kind
     Kind* grad_kind
     Seen* seen                  # of each neuron: what it was when last looked at
-    Kind* relu                  # of each neuron
+    Kind* op                    # of each neuron: its activation, or ADD where it has none
     Kind* sum_kind              # of each neuron: of its weights and bias together
 
 @cython.final
@@ -66,12 +66,12 @@ cdef Parameters gather(list neurons, int nin):
     m.seen = <Seen*>(m.grad + size)
     m.data_kind = <Kind*>(m.seen + nout)
     m.grad_kind = m.data_kind + size
-    m.relu = m.grad_kind + size
-    m.sum_kind = m.relu + nout
+    m.op = m.grad_kind + size
+    m.sum_kind = m.op + nout
     m.nin, m.nout = nin, nout
     p.values = tuple(values)
     for j in range(nout):
-        m.relu[j] = neurons[j].nonlin
+        m.op[j] = activation(neurons[j].nonlin)
         for i in range(nin + 1):
             pack(node_of(<PyObject*>values[j * (nin + 1) + i]), p, i * nout + j)
     return p

@@ -1,10 +1,14 @@
 # What the parts below use of C and of Python's C API.
 
 cimport cython
+from cpython.buffer cimport (Py_buffer, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release,
+                             PyObject_GetBuffer)
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Index, PyNumber_Multiply
 from cpython.number cimport PyNumber_Negative, PyNumber_Power, PyNumber_Subtract
+from libc.math cimport pow, sqrt
 from libc.string cimport memset
 
 cdef extern from "Python.h":
@@ -101,7 +105,12 @@ cdef extern from *:
 
 cdef extern from "ops.h" nogil:
     enum: OBJECT, NUMPY, REAL, INTEGER, PACKED
-    enum: ADD, MUL, POW, RELU, OPERATION_COUNT, CUSTOM, FUSED, RUN, LEAF
+    enum: ADD, MUL, POW, RELU
+    enum: EXP, LOG, TANH, SIGMOID, SIN, COS, SQRT, ABS, SOFTPLUS
+    enum: LEAKY_RELU, MAXIMUM, MINIMUM, POWER
+    enum: OPERATION_COUNT, CUSTOM, FUSED, RUN, LEAF
+    double SLOPE
+    const char* const* names
     const char* const* symbols
     const char* gradients
     ctypedef struct Number:

@@ -31,8 +31,8 @@ exec("""
 class Value:
     ''' stores a single scalar value and its gradient '''
 
-    def __init__(self, data, _children=(), _op=''):
-        return data, _children, _op
+    def __init__(self, data, _children=(), _op='', *, label=None):
+        return data, _children, _op, label
 def make_backward(run, value):
     return lambda: run(value)
 """, python)
@@ -158,6 +158,13 @@ cdef object python_number(object o):
         Py_INCREF(<PyObject*>numpy_int)
     return o.item() if numpy_generic is not None and isinstance(o, numpy_generic) else o
 
+cdef object divisor(object o):
+    """numpy's integers have no negative powers; Python's have."""
+    if PyFloat_Check(<PyObject*>o) or isinstance(o, int) or is_value(o):
+        return o
+    from numbers import Integral
+    return int(o) if isinstance(o, Integral) else o
+
 
 # Attributes beside the node's own.
 
@@ -183,6 +190,16 @@ cdef int set_own(object value, str name, object new, int flag) except -1:
         node_of(<PyObject*>value).op = CUSTOM
     show(<PyObject*>value)
     return 0
+
+cdef int set_label(object value, object label) except -1:
+    if not hasattr(Value, "label"):
+        Value.label = ""        # of all others, once a program uses labels
+    value.label = label
+    return 0
+
+cdef inline bint has_second_operand(int op) noexcept:
+    """Whether b, if there is one, is an operand in the program's eyes: an exponent is none."""
+    return op >= OPERATION_COUNT or gradients[op] == 2
 
 cdef int check_child(object child) except -1:
     if not is_value(child):
@@ -221,7 +238,7 @@ cdef class Value:
     cdef object __weakref__
 
     def __init__(self, *args, **kwargs):
-        data, children, op = arguments(self, *args, **kwargs)
+        data, children, op, label = arguments(self, *args, **kwargs)
         cdef Node* n = &self.node
         if (<Body*>self).attrs != NULL:
             for name in ("_prev", "_op", "_backward"):
@@ -237,6 +254,8 @@ cdef class Value:
             set_operands(self, children)
         if op != "":
             attrs_of(self)["_op"] = op
+        if label is not None:
+            set_label(self, label)
 
     @property
     def data(self):
@@ -272,7 +291,7 @@ cdef class Value:
             prev = set()
             if self.node.a != NULL:
                 prev.add(<object>value_of(self.node.a))
-            if self.node.b != NULL and self.node.op != POW:
+            if self.node.b != NULL and has_second_operand(self.node.op):
                 prev.add(<object>value_of(self.node.b))
         return prev
 
@@ -314,12 +333,15 @@ cdef class Value:
     def __mul__(self, other):           # self * other, other * self
         return binary(MUL, self, other)
 
-    def __pow__(self, other, modulo):   # self ** other
+    def __pow__(self, other, modulo):   # self ** other, other ** self
         if not is_value(self):
-            number = python_number(self)
-            return NotImplemented if number is self else PyNumber_Power(number, other, None)
+            if modulo is not None:
+                return NotImplemented
+            return PyNumber_Power(leaf(python_number(self)), other, None)
         if modulo is not None:
             raise TypeError("Value.__pow__() takes 2 positional arguments but 3 were given")
+        if is_value(other):
+            return compute(POWER, node_of(<PyObject*>self), node_of(<PyObject*>other))
         if not isinstance(other, (int, float)):
             raise AssertionError("only supporting int/float powers for now")
         exponent = plain_leaf(other)
@@ -327,6 +349,61 @@ cdef class Value:
 
     def relu(self):
         return compute(RELU, &self.node, NULL)
+
+    def exp(self):
+        """ e ** self """
+        return compute(EXP, &self.node, NULL)
+
+    def log(self):
+        """ the natural logarithm; ValueError unless self is positive """
+        return compute(LOG, &self.node, NULL)
+
+    def tanh(self):
+        """ the hyperbolic tangent """
+        return compute(TANH, &self.node, NULL)
+
+    def sigmoid(self):
+        """ 1 / (1 + exp(-self)) """
+        return compute(SIGMOID, &self.node, NULL)
+
+    def sin(self):
+        """ the sine of self radians """
+        return compute(SIN, &self.node, NULL)
+
+    def cos(self):
+        """ the cosine of self radians """
+        return compute(COS, &self.node, NULL)
+
+    def sqrt(self):
+        """ the square root; its slope at 0 is infinite """
+        return compute(SQRT, &self.node, NULL)
+
+    def abs(self):
+        """ the absolute value; its slope at 0 is 0 """
+        return compute(ABS, &self.node, NULL)
+
+    def softplus(self):
+        """ log(1 + exp(self)) """
+        return compute(SOFTPLUS, &self.node, NULL)
+
+    def leaky_relu(self, negative_slope=SLOPE):
+        """ self where positive, elsewhere negative_slope * self """
+        if not isinstance(negative_slope, (int, float)):
+            raise TypeError("negative_slope must be an int or a float, "
+                            f"not {type(negative_slope).__name__}")
+        slope = plain_leaf(negative_slope)
+        return compute(LEAKY_RELU, &self.node, node_of(<PyObject*>slope))
+
+    def maximum(self, other):
+        """ the greater; of two equal ones each gets half of the gradient """
+        return binary(MAXIMUM, self, other)
+
+    def minimum(self, other):
+        """ the smaller; of two equal ones each gets half of the gradient """
+        return binary(MINIMUM, self, other)
+
+    def __abs__(self):                  # abs(self)
+        return self.abs()
 
     def __neg__(self):                  # -self
         return PyNumber_Multiply(self, -1)
@@ -336,7 +413,7 @@ cdef class Value:
 
     def __truediv__(self, other):       # self / other, other / self
         return PyNumber_Multiply(self if is_value(self) else python_number(self),
-                                 PyNumber_Power(other, -1, None))
+                                 PyNumber_Power(divisor(other), -1, None))
 
     def backward(self):
         """ set the gradients of all nodes under this one: the chain rule, results before operands """
@@ -347,6 +424,12 @@ cdef class Value:
 
     def __deepcopy__(self, memo):
         return deep_copy(self, memo)
+
+    def __reduce__(self):
+        return reduce_value(self)
+
+    def __setstate__(self, state):
+        restore_value(self, state)
 
     def __repr__(self):
         return f"Value(data={self.data}, grad={self.grad})"
@@ -385,7 +468,6 @@ value_type.tp_name = "Value"            # as error messages call it
 Value.__module__ = "micrograd.engine"
 Value.__doc__ = python["Value"].__doc__
 Value.__array_priority__ = -1.0         # numpy's scalars leave the operation to us, its arrays do not
-del Value.__rpow__                      # a slot wrapper only: number ** Value is not supported
 run_type.tp_dealloc = value_dealloc
 run_type.tp_traverse = traverse_run
 run_type.tp_clear = NULL                # cycles are broken at their Values

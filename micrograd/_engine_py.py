@@ -3,6 +3,10 @@
 It specifies the compiled engine, stands in where that is missing, and is what the benchmarks compare
 with. Operands may be anything Python can add and multiply; its errors are Python's own.
 """
+from copyreg import __newobj__
+from numbers import Integral
+
+from micrograd._functions import FUNCTIONS
 
 
 def check_child(child):
@@ -11,10 +15,28 @@ def check_child(child):
             f"the operands of a node must be Values, not {type(child).__name__}: {child!r:.60}")
 
 
+def apply(name, a, b=None):
+    """The result of a function of the table, applied to the Values a and b."""
+    function = FUNCTIONS[name]
+
+    def arguments():
+        return a.data, None if b is None else b.data
+
+    out = Value(function.y(*arguments()), (a,) if function.db is None else (a, b), name)
+
+    def _backward():
+        a.grad += function.da(*arguments(), out.data, out.grad)
+        if function.db is not None:
+            b.grad += function.db(*arguments(), out.data, out.grad)
+
+    out._backward = _backward
+    return out
+
+
 class Value:
     """ stores a single scalar value and its gradient """
 
-    def __init__(self, data, _children=(), _op=''):
+    def __init__(self, data, _children=(), _op='', *, label=None):
         self.data = data
         self.grad = 0
         self._backward = lambda: None   # adds this node's share to the gradients of its operands
@@ -22,6 +44,10 @@ class Value:
         self._op = _op                  # the operation this node is the result of
         for child in self._prev:
             check_child(child)
+        if label is not None:
+            if not hasattr(Value, "label"):
+                Value.label = ''        # of all others, once a program uses labels
+            self.label = label
 
     def __add__(self, other):
         other = other if isinstance(other, Value) else Value(other)
@@ -46,6 +72,8 @@ class Value:
         return out
 
     def __pow__(self, other):
+        if isinstance(other, Value):
+            return apply("**", self, other)
         if not isinstance(other, (int, float)):
             raise AssertionError("only supporting int/float powers for now")
         out = Value(self.data**other, (self,), f'**{other}')
@@ -64,6 +92,57 @@ class Value:
 
         out._backward = _backward
         return out
+
+    def exp(self):
+        """ e ** self """
+        return apply("exp", self)
+
+    def log(self):
+        """ the natural logarithm; ValueError unless self is positive """
+        return apply("log", self)
+
+    def tanh(self):
+        """ the hyperbolic tangent """
+        return apply("tanh", self)
+
+    def sigmoid(self):
+        """ 1 / (1 + exp(-self)) """
+        return apply("sigmoid", self)
+
+    def sin(self):
+        """ the sine of self radians """
+        return apply("sin", self)
+
+    def cos(self):
+        """ the cosine of self radians """
+        return apply("cos", self)
+
+    def sqrt(self):
+        """ the square root; its slope at 0 is infinite """
+        return apply("sqrt", self)
+
+    def abs(self):
+        """ the absolute value; its slope at 0 is 0 """
+        return apply("abs", self)
+
+    def softplus(self):
+        """ log(1 + exp(self)) """
+        return apply("softplus", self)
+
+    def leaky_relu(self, negative_slope=0.01):
+        """ self where positive, elsewhere negative_slope * self """
+        if not isinstance(negative_slope, (int, float)):
+            raise TypeError("negative_slope must be an int or a float, "
+                            f"not {type(negative_slope).__name__}")
+        return apply("leaky_relu", self, Value(negative_slope))
+
+    def maximum(self, other):
+        """ the greater; of two equal ones each gets half of the gradient """
+        return apply("maximum", self, other if isinstance(other, Value) else Value(other))
+
+    def minimum(self, other):
+        """ the smaller; of two equal ones each gets half of the gradient """
+        return apply("minimum", self, other if isinstance(other, Value) else Value(other))
 
     def backward(self):
         """ set the gradients of all nodes under this one: the chain rule, results before operands """
@@ -97,11 +176,32 @@ class Value:
     def __rsub__(self, other):          # other - self
         return other + (-self)
 
+    def __rpow__(self, other):          # other ** self
+        return Value(other) ** self
+
+    def __abs__(self):                  # abs(self)
+        return self.abs()
+
     def __truediv__(self, other):       # self / other
+        if isinstance(other, Integral) and not isinstance(other, int):
+            other = int(other)          # numpy's integers have no negative powers
         return self * other**-1
 
     def __rtruediv__(self, other):      # other / self
         return other * self**-1
+
+    def __reduce_ex__(self, protocol):
+        """A leaf can be pickled, for either engine; a result has a closure, which pickle refuses."""
+        if self._prev:
+            return super().__reduce_ex__(protocol)
+        own = ("_backward", "_prev", "_op")
+        return __newobj__, (type(self),), {k: v for k, v in vars(self).items() if k not in own}
+
+    def __setstate__(self, state):
+        if "_graph" in state:
+            raise TypeError("the reference restores leaves only; a graph takes the compiled engine")
+        Value.__init__(self, None)
+        vars(self).update(state)
 
     def __repr__(self):
         return f"Value(data={self.data}, grad={self.grad})"

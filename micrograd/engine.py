@@ -12,6 +12,7 @@ try:
         raise ImportError("the pure-Python engine was asked for")
     from micrograd._core import Value, _fused as __fused__, _parameters_of as __parameters__
     from micrograd._core import _ships as __ships__, _zeroed as __zeroed__
+    from micrograd._core import _predict as __predict__, _sgd as __sgd__, _adam as __adam__
     __engine__ = "c"        # the name of the engine in use
 except ImportError as __error:
     if __wanted == "c":
@@ -32,4 +33,13 @@ except ImportError as __error:
         pass
 
     def __ships__(Neuron, Layer):
+        pass
+
+    def __predict__(layers, X, nin):
+        pass
+
+    def __sgd__(parameters, velocity, lr, momentum, weight_decay, first):
+        pass
+
+    def __adam__(parameters, moments, lr, beta1, beta2, eps, weight_decay, decoupled, t):
         pass

@@ -14,24 +14,50 @@ class Module:
     def parameters(self):
         return []
 
+    def named_parameters(self):
+        """[(name, parameter)], a name saying where it stands: 'layers.0.neurons.1.w.0'."""
+        from micrograd import state
+        return state.named_parameters(self)
+
+    def state_dict(self):
+        """{name: number}, a copy of the parameters' data; `micrograd.state` saves it to a file."""
+        from micrograd import state
+        return state.state_dict(self)
+
+    def load_state_dict(self, numbers):
+        """Set the parameters' data from {name: number}; ValueError, and nothing set, unless all fit."""
+        from micrograd import state
+        state.load_state_dict(self, numbers)
+
+    def predict(self, X):
+        """The outputs for each row of X, as numbers, without a graph; an array if X is one."""
+        from micrograd import arrays
+        return arrays.predict(self, X)
+
 
 class Neuron(Module):
-    """relu(w . x + b), or w . x + b where nonlin is false, for nin inputs."""
+    """f(w . x + b), for nin inputs. nonlin says what f is: the ReLU where it is true, nothing where it
+    is false, or a function of Value by its name, say "tanh"."""
 
     def __init__(self, nin, nonlin=True):
+        if isinstance(nonlin, str) and not callable(getattr(Value, nonlin, None)):
+            raise ValueError(f"nonlin must be a bool or the name of a function of Value, not {nonlin!r}")
         self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
         self.b = Value(0)
         self.nonlin = nonlin
 
     def __call__(self, x):
         act = sum((wi * xi for wi, xi in zip(self.w, x)), self.b)
+        if isinstance(self.nonlin, str):
+            return getattr(act, self.nonlin)()
         return act.relu() if self.nonlin else act
 
     def parameters(self):
         return self.w + [self.b]
 
     def __repr__(self):
-        return f"{'ReLU' if self.nonlin else 'Linear'}Neuron({len(self.w)})"
+        kind = self.nonlin if isinstance(self.nonlin, str) else "ReLU" if self.nonlin else "Linear"
+        return f"{kind}Neuron({len(self.w)})"
 
 
 class Layer(Module):
@@ -57,12 +83,13 @@ class Layer(Module):
 
 
 class MLP(Module):
-    """Layers of the widths nouts over nin inputs; all but the last are ReLU layers."""
+    """Layers of the widths nouts over nin inputs; all but the last have nonlin, which is a Neuron's."""
 
-    def __init__(self, nin, nouts):
+    def __init__(self, nin, nouts, *, nonlin=True):
         sizes = [nin] + nouts
         last = len(nouts) - 1
-        self.layers = [Layer(sizes[i], sizes[i + 1], nonlin=i != last) for i in range(len(nouts))]
+        self.layers = [Layer(sizes[i], sizes[i + 1], nonlin=i != last and nonlin)
+                       for i in range(len(nouts))]
 
     def __call__(self, x):
         out = __fused__(self.layers, x)     # the same, without the nodes; None where one could tell

@@ -1,0 +1,76 @@
+# The steps of the optimisers over a list of parameters, where all of them are plain numbers. The
+# formulas, with their sources, stand in micrograd/optim.py.
+
+cdef double* open_doubles(object array, Py_buffer* view, Py_ssize_t count) except NULL:
+    """The memory of an array of so many doubles; the caller releases the view."""
+    PyObject_GetBuffer(array, view, PyBUF_FORMAT | PyBUF_WRITABLE)
+    if view.len != count * <Py_ssize_t>sizeof(double) or not are_doubles(view):
+        PyBuffer_Release(view)
+        raise ValueError(f"an array of {count} doubles was expected")
+    return <double*>view.buf
+
+cdef bint all_numbers(list parameters) except -1:
+    """Whether every parameter is a Value whose data and gradient are numbers."""
+    cdef Node* n
+    if not all_as_shipped():
+        return False
+    for p in parameters:
+        if Py_TYPE(<PyObject*>p) != value_type:
+            return False
+        n = node_of(<PyObject*>p)
+        if data_of_node(n).kind == OBJECT or n.grad_kind == OBJECT:
+            return False
+    return True
+
+cdef inline void move(Node* n, double x) noexcept:
+    cdef Number new
+    new.x, new.kind = x, REAL
+    put_number_data(n, new)
+
+def _sgd(list parameters, velocity, double lr, double momentum, double weight_decay, bint first):
+    """One step of SGD; None where Python must take it. velocity is an array of a double for each
+    parameter, not yet set at the first step."""
+    cdef Py_buffer view
+    cdef Py_ssize_t i
+    cdef Node* n
+    cdef double x, g
+    if not all_numbers(parameters):
+        return None
+    cdef double* v = open_doubles(velocity, &view, len(parameters))
+    for i in range(len(parameters)):
+        n = node_of(<PyObject*>parameters[i])
+        x = data_of_node(n).x
+        g = grad_of_node(n)[0] + weight_decay * x
+        if momentum != 0:
+            v[i] = g if first else momentum * v[i] + g
+            g = v[i]
+        move(n, x - lr * g)
+    PyBuffer_Release(&view)
+    return True
+
+def _adam(list parameters, moments, double lr, double beta1, double beta2, double eps,
+          double weight_decay, bint decoupled, int t):
+    """Step t, from 1, of Adam, or with decoupled weight decay of AdamW; None where Python must take
+    it. moments is an array of doubles: for each parameter its mean gradient, then for each its mean
+    squared gradient."""
+    cdef double rate = lr / (1 - pow(beta1, t)), root = sqrt(1 - pow(beta2, t))
+    cdef Py_buffer view
+    cdef Py_ssize_t i, count = len(parameters)
+    cdef Node* n
+    cdef double x, g
+    if not all_numbers(parameters):
+        return None
+    cdef double* m = open_doubles(moments, &view, 2 * count)
+    cdef double* v = m + count
+    for i in range(count):
+        n = node_of(<PyObject*>parameters[i])
+        x, g = data_of_node(n).x, grad_of_node(n)[0]
+        if decoupled:
+            x *= 1 - lr * weight_decay
+        else:
+            g += weight_decay * x
+        m[i] += (1 - beta1) * (g - m[i])
+        v[i] = beta2 * v[i] + (1 - beta2) * g * g
+        move(n, x - rate * m[i] / (sqrt(v[i]) / root + eps))
+    PyBuffer_Release(&view)
+    return True

@@ -1,0 +1,80 @@
+# pickle. A Value is made empty and then gets its state, so that it may stand in a cycle. The root's
+# state lists all nodes under it, operands before results; when pickle comes to one of them, its
+# operands are behind it, and no depth of graph is a depth of recursion. (PICKLING marks these nodes. A
+# mark left by a dump that failed does no harm, but that a later dump of that node recurses.)
+
+cdef dict operations = {names[op].decode(): op for op in range(CUSTOM + 1)}
+
+cdef object reduce_value(object value):
+    cdef Node* n = node_of(<PyObject*>value)
+    cdef dict state = {}
+    cdef list before = []
+    if n.flags & PICKLING:
+        n.flags &= ~PICKLING
+    elif n.op != LEAF:
+        before = nodes_under(value)
+    if (<Body*>value).attrs != NULL:
+        state.update(attrs_of(value))
+    if has_data(n):
+        state["data"] = data_of(value)
+    if has_grad(n):
+        state["grad"] = grad_of(value)
+    if n.op != LEAF:
+        state["_graph"] = before, names[n.op].decode(), operands_of(n)
+    from copyreg import __newobj__
+    return __newobj__, (type(value),), state
+
+cdef list operands_of(Node* n):
+    operands = []
+    if n.a != NULL:
+        operands.append(<object>value_of(n.a))
+    if n.b != NULL:
+        operands.append(<object>value_of(n.b))
+    return operands
+
+cdef list nodes_under(object root):
+    """The nodes under root that are no leaves, operands before results, marked as being pickled."""
+    cdef Sweep s
+    cdef Py_ssize_t i
+    cdef list nodes = []
+    begin(&s)
+    s.plain = True
+    try:
+        sort_undisturbed(&s, node_of(<PyObject*>root))
+        guard(&s)
+        for i in range(s.order.count - 1):
+            s.order.items[i].flags |= PICKLING
+            nodes.append(<object>value_of(s.order.items[i]))
+    finally:
+        finish(&s)
+    return nodes
+
+cdef int restore_value(object value, dict state) except -1:
+    """Give value, a leaf as yet, the state that reduce_value has made."""
+    cdef Node* n = node_of(<PyObject*>value)
+    attributes = dict(state)
+    graph = attributes.pop("_graph", None)
+    if graph is not None:
+        restore_operands(value, graph)
+    if "data" in attributes:
+        put_data(n, attributes.pop("data"))
+    if "grad" in attributes:
+        put_grad(n, attributes.pop("grad"))
+    if attributes:
+        attrs_of(value).update(attributes)
+        n.flags |= CALLBACK if "_backward" in attributes else 0
+        n.flags |= OWN_PREV if "_prev" in attributes else 0
+    return 0
+
+cdef int restore_operands(object value, graph) except -1:
+    cdef Node* n = node_of(<PyObject*>value)
+    _, name, operands = graph
+    cdef int op = operations.get(name, LEAF), count = len(operands)
+    if op == LEAF or n.op != LEAF or not (op != CUSTOM) <= count <= 2:
+        raise ValueError(f"a leaf cannot become the result of {name!r} on {count} operands")
+    for operand in operands:
+        check_child(operand)
+    adopt(n, op, node_of(<PyObject*>operands[0]) if count > 0 else NULL,
+          node_of(<PyObject*>operands[1]) if count > 1 else NULL)
+    show(<PyObject*>value)
+    return 0
