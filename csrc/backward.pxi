@@ -218,14 +218,12 @@ cdef int call_back(Node* n) except -1:
 
 cdef inline bint add(Node* to, Number more) noexcept:
     """to.grad += more; False where that takes Python."""
-    cdef double* grad = grad_of_node(to)
-    cdef unsigned char* kind = grad_kind_of(to)
-    cdef Number sum
-    sum.x = grad[0] + more.x
-    sum.kind = kind[0] & more.kind
+    cdef Number sum = grad_of_node(to)
+    sum.x += more.x
+    sum.kind &= more.kind
     if not is_plain(sum) or not is_plain(more):
         return False
-    grad[0], kind[0] = sum.x, sum.kind
+    set_grad_of_node(to, sum)
     return True
 
 cdef inline bint add_numbers(Node* n) noexcept:
@@ -233,12 +231,11 @@ cdef inline bint add_numbers(Node* n) noexcept:
     cdef Node* second = n.a if n.b == NULL else n.b
     cdef Number a = data_of_node(n.a), b = data_of_node(second), y = data_of_node(n)
     cdef Pair d = derivatives(n.op, a.x, a.kind, b.x, b.kind, y.x, y.kind, n.grad.x, n.grad_kind)
-    cdef double grad = grad_of_node(n.a)[0]
-    cdef unsigned char kind = grad_kind_of(n.a)[0]
+    cdef Number before = grad_of_node(n.a)
     if not add(n.a, d.a):
         return False
     if gradients[n.op] == 2 and not add(second, d.b):
-        grad_of_node(n.a)[0], grad_kind_of(n.a)[0] = grad, kind
+        set_grad_of_node(n.a, before)
         return False
     return True
 

@@ -75,8 +75,8 @@ cdef inline Matrix* matrix(Run* r) noexcept:
 cdef Run* new_run(Parameters p, Run* previous) except NULL:
     """A Run with nothing computed; it counts one reference."""
     global runs
-    cdef int nout = p.m.nout, nin = p.m.nin if previous == NULL else 0
-    cdef Py_ssize_t size = (sizeof(Run) + nout * (4 * sizeof(double) + sizeof(Node*) + 5)
+    cdef int width = p.m.width, nin = p.m.nin if previous == NULL else 0
+    cdef Py_ssize_t size = (sizeof(Run) + width * (4 * sizeof(double) + sizeof(Node*) + 5)
                             + nin * (2 * sizeof(double) + sizeof(Node*) + 2))
     cdef char* memory = <char*>PyMem_Malloc(GC_HEAD + size)
     if memory == NULL:
@@ -93,19 +93,20 @@ cdef Run* new_run(Parameters p, Run* previous) except NULL:
     r.parameters = <PyObject*>p
     Py_INCREF(r.parameters)
     r.data = <double*>(r + 1)
-    r.grad = r.data + nout
-    r.sum = r.grad + nout
-    r.sum_grad = r.sum + nout
-    r.values = <Node**>(r.sum_grad + nout)
-    memset(r.values, 0, (nout + nin) * sizeof(Node*))
-    cdef double* x = <double*>(r.values + nout + nin)
+    r.grad = r.data + width
+    r.sum = r.grad + width
+    r.sum_grad = r.sum + width
+    memset(r.sum_grad, 0, width * sizeof(double))
+    r.values = <Node**>(r.sum_grad + width)
+    memset(r.values, 0, (width + nin) * sizeof(Node*))
+    cdef double* x = <double*>(r.values + width + nin)
     cdef Kind* kinds = <Kind*>(x + 2 * nin)
     if previous == NULL:
-        r.inputs, r.x, r.dx = r.values + nout, x, x + nin
-        r.x_kind, r.dx_kind = kinds + 5 * nout, kinds + 5 * nout + nin
-    r.data_kind, r.grad_kind, r.sum_kind = kinds, kinds + nout, kinds + 2 * nout
-    r.sum_grad_kind, r.skip = kinds + 3 * nout, kinds + 4 * nout
-    memset(r.skip, 0xFF, nout)
+        r.inputs, r.x, r.dx = r.values + width, x, x + nin
+        r.x_kind, r.dx_kind = kinds + 5 * width, kinds + 5 * width + nin
+    r.data_kind, r.grad_kind, r.sum_kind = kinds, kinds + width, kinds + 2 * width
+    r.sum_grad_kind, r.skip = kinds + 3 * width, kinds + 4 * width
+    memset(r.skip, 0xFF, width)
     r.next = runs
     if runs != NULL:
         runs.previous = r
@@ -172,25 +173,20 @@ cdef bint forward(Run* r) noexcept:
     cdef int i, j
     for i in range(m.nin):
         kinds &= x_kind[i]
-    arithmetic.sums(m.nin, m.nout, m.data, x, r.sum)
+    arithmetic.sums(m.nin, m.width, m.data, x, r.sum)
     for j in range(m.nout):
         y.x, y.kind = r.sum[j], m.sum_kind[j] & kinds
         r.sum_kind[j] = y.kind
-        if not is_plain(y):
+        if not isfinite(y.x):
             return False
-        y = activated(m.op[j], y)
-        if not is_plain(y):
-            return False
+        if m.op[j] == RELU:         # by far the most frequent
+            y = apply(RELU, y.x, y.kind, 0, INTEGER)
+        elif m.op[j] != ADD:
+            y = apply(m.op[j], y.x, y.kind, SLOPE, REAL)
+            if not is_plain(y):
+                return False
         r.data[j], r.data_kind[j] = y.x, y.kind
     return True
-
-cdef inline Number activated(int op, Number sum) noexcept:
-    """The output of a neuron, from its sum."""
-    if op == ADD:
-        return sum
-    if op == RELU:              # by far the most frequent
-        return apply(RELU, sum.x, sum.kind, 0, INTEGER)
-    return apply(op, sum.x, sum.kind, SLOPE, REAL)
 
 cdef object output(Run* r, int j):
     """The Value of an output."""
@@ -317,6 +313,7 @@ cdef void sweep_layers(Run* r) noexcept:
 cdef void sweep_layer(Run* r, bint inner) noexcept:
     cdef Matrix* m = matrix(r)
     cdef Run* previous = previous_layer(r)
+    cdef Number grad
     cdef int i, j
     for j in range(m.nout):
         if inner:
@@ -325,17 +322,35 @@ cdef void sweep_layer(Run* r, bint inner) noexcept:
             r.sum_grad[j], r.sum_grad_kind[j] = 0, INTEGER
     r.swept = True
     if previous != NULL:
-        arithmetic.sums_backward(m.nin, m.nout, m.data, previous.data, r.sum_grad, m.grad, previous.grad)
-        arithmetic.kinds_backward(m.nin, m.nout, m.data_kind, previous.data_kind, r.sum_grad_kind,
-                                  r.skip, m.grad_kind, previous.grad_kind)
+        arithmetic.sums_backward(m.nin, m.width, m.data, previous.data, r.sum_grad, m.grad, previous.grad)
+        sweep_kinds(r, previous.data_kind, previous.grad_kind)
         return
     for i in range(m.nin):
         if r.inputs[i] != NULL:     # operands are read at backward time
             r.x[i], r.x_kind[i] = data_of_node(r.inputs[i]).x, data_of_node(r.inputs[i]).kind
-    arithmetic.sums_backward(m.nin, m.nout, m.data, r.x, r.sum_grad, m.grad, r.dx)
-    arithmetic.kinds_backward(m.nin, m.nout, m.data_kind, r.x_kind, r.sum_grad_kind,
-                              r.skip, m.grad_kind, r.dx_kind)
+    arithmetic.sums_backward(m.nin, m.width, m.data, r.x, r.sum_grad, m.grad, r.dx)
+    sweep_kinds(r, r.x_kind, r.dx_kind)
     for i in range(m.nin):
         if r.inputs[i] != NULL:
-            grad_of_node(r.inputs[i])[0] += r.dx[i]
-            grad_kind_of(r.inputs[i])[0] &= r.dx_kind[i]
+            grad = grad_of_node(r.inputs[i])
+            grad.x += r.dx[i]
+            grad.kind &= r.dx_kind[i]
+            set_grad_of_node(r.inputs[i], grad)
+
+cdef void sweep_kinds(Run* r, const Kind* x, Kind* dx) noexcept:
+    """The kinds of the gradients of r's parameters and inputs, from those of its sums."""
+    cdef Matrix* m = matrix(r)
+    cdef Kind g = r.sum_grad_kind[0], all = m.weight_kinds if m.kinds_known else OBJECT
+    cdef bint same = m.grad_kinds != OBJECT
+    cdef int i, j
+    for i in range(m.nin):
+        all &= x[i]
+    for j in range(m.nout):
+        same &= r.sum_grad_kind[j] == g and not r.skip[j]
+    if same and all & g == g:       # nearly always: one kind, and every product is of it
+        set_all_grad_kinds(m, m.grad_kinds & g)
+        memset(dx, g, m.nin)
+    else:
+        arithmetic.kinds_backward(m.nin, m.width, m.data_kind, x, r.sum_grad_kind, r.skip,
+                                  m.grad_kind, dx)
+        know_grad_kinds(m)

@@ -95,7 +95,8 @@ cdef bint still_holds(Parameters p, PyObject* neurons) except -1:
                 return False
             m.seen[j].version, m.seen[j].w = dict_version(attrs[0]), w
         w = m.seen[j].w
-        if PySequence_Fast_GET_SIZE(w) != m.nin or not same(PySequence_Fast_ITEMS(w), held, m.nin):
+        if (PySequence_Fast_GET_SIZE(w) != m.nin
+                or memcmp(PySequence_Fast_ITEMS(w), held, m.nin * sizeof(PyObject*)) != 0):
             return False
         held += m.nin + 1
     return True
@@ -115,13 +116,6 @@ cdef inline bint is_activation(int op, PyObject* nonlin) except -1:
     if nonlin == Py_True or nonlin == Py_False:
         return op == (RELU if nonlin == Py_True else ADD)
     return nonlin != NULL and op == activation(<object>nonlin)
-
-cdef inline bint same(PyObject** a, PyObject** b, int count) noexcept:
-    cdef size_t difference = 0
-    cdef int i
-    for i in range(count):
-        difference |= <size_t>a[i] ^ <size_t>b[i]
-    return difference == 0
 
 cdef Parameters gather_if_regular(list neurons):
     nin = -1

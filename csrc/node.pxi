@@ -66,11 +66,19 @@ cdef inline Number data_of_node(Node* n) noexcept:
         data.x, data.kind = matrix_of(n).data[n.index], matrix_of(n).data_kind[n.index]
     return data
 
-cdef inline double* grad_of_node(Node* n) noexcept:
-    return &n.grad.x if n.grad_kind != PACKED else &matrix_of(n).grad[n.index]
+cdef inline Number grad_of_node(Node* n) noexcept:
+    cdef Number grad
+    if n.grad_kind != PACKED:
+        grad.x, grad.kind = n.grad.x, n.grad_kind
+    else:
+        grad.x, grad.kind = matrix_of(n).grad[n.index], matrix_of(n).grad_kind[n.index]
+    return grad
 
-cdef inline unsigned char* grad_kind_of(Node* n) noexcept:
-    return &n.grad_kind if n.grad_kind != PACKED else &matrix_of(n).grad_kind[n.index]
+cdef inline void set_grad_of_node(Node* n, Number grad) noexcept:
+    if n.grad_kind != PACKED:
+        n.grad.x, n.grad_kind = grad.x, grad.kind
+    else:
+        set_packed_grad(matrix_of(n), n.index, grad)
 
 
 # Birth and death.

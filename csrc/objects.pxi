@@ -69,10 +69,10 @@ cdef inline object data_of(object value):
 
 cdef inline object grad_of(object value):
     cdef Node* n = node_of(<PyObject*>value)
-    cdef int kind = grad_kind_of(n)[0]
-    if kind == OBJECT:
+    cdef Number grad = grad_of_node(n)
+    if grad.kind == OBJECT:
         return attribute_object(n.grad.object, "grad")
-    return number_object(grad_of_node(n)[0], kind)
+    return number_object(grad.x, grad.kind)
 
 cdef inline void put_data(Node* n, object o):
     cdef Number new = number_of(o)
@@ -87,7 +87,7 @@ cdef inline void put_number_data(Node* n, Number new) noexcept:
     cdef Matrix* m
     if n.data_kind == PACKED:
         m = matrix_of(n)
-        if is_plain(new) and (new.kind != INTEGER or <int>n.index >= m.nin * m.nout):
+        if is_plain(new) and (new.kind != INTEGER or <int>n.index >= m.nin * m.width):
             m.kinds_known = m.kinds_known and m.data_kind[n.index] == new.kind
             m.data[n.index], m.data_kind[n.index] = new.x, new.kind
             return
@@ -107,8 +107,7 @@ cdef inline void put_grad(Node* n, object o):
 
 cdef inline void put_number_grad(Node* n, Number new) noexcept:
     cdef PyObject* old = n.grad.object if n.grad_kind == OBJECT else NULL
-    grad_of_node(n)[0] = new.x
-    grad_kind_of(n)[0] = new.kind
+    set_grad_of_node(n, new)
     Py_XDECREF(old)
 
 cdef inline void unpack(Node* n) noexcept:

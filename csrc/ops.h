@@ -21,7 +21,8 @@ enum { OBJECT = 0, NUMPY = 1, REAL = 3, INTEGER = 7,
 
       name  symbol  grads  y = f(a, b)    kind            a.grad +=            kind
                                                           b.grad +=            kind            */
-#define OPERATIONS(OP)                                                                          \
+#define OPERATIONS(OP) ARITHMETIC(OP) FUNCTIONS(OP)
+#define ARITHMETIC(OP)                                                                          \
     OP(ADD,  "+",    2,    a + b,         A & B,          g,                   G,               \
                                                           g,                   G)               \
     OP(MUL,  "*",    2,    a * b,         A & B,          b * g,               B & G,           \
@@ -29,10 +30,9 @@ enum { OBJECT = 0, NUMPY = 1, REAL = 3, INTEGER = 7,
     OP(POW,  "**",   1,    pow(a, b),     INEXACT(A) & B, b * pow(a, b-1) * g, INEXACT(A) & B & G, \
                                                           0,                   OBJECT)          \
     OP(RELU, "ReLU", 1,    a < 0 ? 0 : a, A && a < 0 ? INTEGER : A, (y > 0) * g,    STEP(Y, G),      \
-                                                          0,                   OBJECT)          \
-    FUNCTIONS(OP)
+                                                          0,                   OBJECT)
 
-/* Those that the original does not have. Each has its line in micrograd/_functions.py too, under its
+/* The operations that the original does not have. Each has its line in micrograd/_functions.py too, under its
    symbol, for operands that are no plain numbers. */
 #define FUNCTIONS(OP)                                                                           \
     OF_ONE(OP, EXP,      "exp",      exp(a),      FLOAT(A), y * g,                    Y & G)            \
@@ -129,29 +129,50 @@ static inline int is_plain(Number n) {
     return fabs(n.x) <= limit[n.kind];
 }
 
+/* Arithmetic comes by the million, and stays in line; a function's own cost hides that of a call. */
+#if defined(__GNUC__)
+#define OUT_OF_LINE __attribute__((noinline)) static
+#else
+#define OUT_OF_LINE static
+#endif
+
+#define APPLY(name, symbol, grads, y, kind, ...) case name: return number(y, kind);
+OUT_OF_LINE Number apply_function(int op, double a, int A, double b, int B) {
+    switch (op) {
+        FUNCTIONS(APPLY)
+        default: return number(0, OBJECT);
+    }
+}
+
 static inline Number apply(int op, double a, int A, double b, int B) {
     switch (op) {
-#define APPLY(name, symbol, grads, y, kind, ...) case name: return number(y, kind);
-    OPERATIONS(APPLY)
-#undef APPLY
+        ARITHMETIC(APPLY)
+        default: return apply_function(op, a, A, b, B);
     }
-    return number(0, OBJECT);
+}
+#undef APPLY
+
+#define DERIVE(name, symbol, grads, y_, kind, da, da_kind, db, db_kind)                         \
+    case name: {                                                                                \
+        Pair result = {number(da, da_kind), number(db, db_kind)};                               \
+        return result;                                                                          \
+    }
+OUT_OF_LINE Pair derivatives_of_function(int op, double a, int A, double b, int B, double y, int Y,
+                                         double g, int G) {
+    Pair none = {{0, OBJECT}, {0, OBJECT}};
+    switch (op) {
+        FUNCTIONS(DERIVE)
+        default: return none;
+    }
 }
 
 static inline Pair derivatives(int op, double a, int A, double b, int B, double y, int Y,
                                double g, int G) {
-    Pair none = {{0, OBJECT}, {0, OBJECT}};
-    (void)Y;
     switch (op) {
-#define DERIVE(name, symbol, grads, y_, kind, da, da_kind, db, db_kind)             \
-    case name: {                                                             \
-        Pair result = {number(da, da_kind), number(db, db_kind)};            \
-        return result;                                                       \
+        ARITHMETIC(DERIVE)
+        default: return derivatives_of_function(op, a, A, b, B, y, Y, g, G);
     }
-    OPERATIONS(DERIVE)
-#undef DERIVE
-    }
-    return none;
 }
+#undef DERIVE
 
 #endif

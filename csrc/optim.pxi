@@ -40,7 +40,7 @@ def _sgd(list parameters, velocity, double lr, double momentum, double weight_de
     for i in range(len(parameters)):
         n = node_of(<PyObject*>parameters[i])
         x = data_of_node(n).x
-        g = grad_of_node(n)[0] + weight_decay * x
+        g = grad_of_node(n).x + weight_decay * x
         if momentum != 0:
             v[i] = g if first else momentum * v[i] + g
             g = v[i]
@@ -64,7 +64,7 @@ def _adam(list parameters, moments, double lr, double beta1, double beta2, doubl
     cdef double* v = m + count
     for i in range(count):
         n = node_of(<PyObject*>parameters[i])
-        x, g = data_of_node(n).x, grad_of_node(n)[0]
+        x, g = data_of_node(n).x, grad_of_node(n).x
         if decoupled:
             x *= 1 - lr * weight_decay
         else:

@@ -8,9 +8,12 @@ cdef struct Seen:
 
 cdef struct Matrix:
     int nin, nout
+    int width                   # of a row: nout, filled up to eights
     bint dissolved
     bint kinds_known            # whether sum_kind and fusable are up to date
     bint fusable                # no weight is an int, so that no product is
+    Kind weight_kinds           # what the kinds of all weights have in common
+    Kind grad_kinds             # the kind of all gradients; OBJECT where they differ, or may
     double* data                # nin rows of nout weights, one row of biases
     double* grad
     Kind* data_kind
@@ -40,8 +43,8 @@ cdef class Parameters:
 cdef Parameters gather(list neurons, int nin):
     """Move the parameters of the neurons into a Matrix; None where they are no plain numbers of
     their own."""
-    cdef int nout = len(neurons), i, j
-    cdef Py_ssize_t size = <Py_ssize_t>(nin + 1) * nout
+    cdef int nout = len(neurons), width = (nout + 7) & ~7, i, j
+    cdef Py_ssize_t count = <Py_ssize_t>(nin + 1) * nout, size = <Py_ssize_t>(nin + 1) * width
     cdef Parameters p = Parameters.__new__(Parameters)
     cdef Matrix* m = &p.m
     cdef Node* n
@@ -49,13 +52,13 @@ cdef Parameters gather(list neurons, int nin):
     for neuron in neurons:
         values += neuron.w
         values.append(neuron.b)
-    if len(set(map(id, values))) != size:
+    if len(set(map(id, values))) != count:
         return None             # a Value that stands twice
     for value in values:
         n = node_of(<PyObject*>value)
         if n.data_kind == PACKED:
             dissolve_of(n)
-    for i in range(size):
+    for i in range(count):
         n = node_of(<PyObject*>values[i])
         if not is_plain_leaf(n) or (n.data_kind == INTEGER and (i + 1) % (nin + 1) != 0):
             return None
@@ -68,12 +71,12 @@ cdef Parameters gather(list neurons, int nin):
     m.grad_kind = m.data_kind + size
     m.op = m.grad_kind + size
     m.sum_kind = m.op + nout
-    m.nin, m.nout = nin, nout
+    m.nin, m.nout, m.width = nin, nout, width
     p.values = tuple(values)
     for j in range(nout):
         m.op[j] = activation(neurons[j].nonlin)
         for i in range(nin + 1):
-            pack(node_of(<PyObject*>values[j * (nin + 1) + i]), p, i * nout + j)
+            pack(node_of(<PyObject*>values[j * (nin + 1) + i]), p, i * width + j)
     return p
 
 cdef bint is_plain_leaf(Node* n) noexcept:
@@ -111,10 +114,29 @@ cdef inline Matrix* matrix_of(Node* n) noexcept:
 cdef void know_kinds(Matrix* m) noexcept:
     cdef Py_ssize_t i, j
     for j in range(m.nout):
-        m.sum_kind[j] = m.data_kind[m.nin * m.nout + j]
-    m.fusable = True
+        m.sum_kind[j] = m.data_kind[m.nin * m.width + j]
+    m.fusable, m.weight_kinds = True, INTEGER
     for i in range(m.nin):
         for j in range(m.nout):
-            m.sum_kind[j] &= m.data_kind[i * m.nout + j]
-            m.fusable &= m.data_kind[i * m.nout + j] != INTEGER
+            m.sum_kind[j] &= m.data_kind[i * m.width + j]
+            m.weight_kinds &= m.data_kind[i * m.width + j]
+            m.fusable &= m.data_kind[i * m.width + j] != INTEGER
     m.kinds_known = True
+
+cdef void know_grad_kinds(Matrix* m) noexcept:
+    cdef Py_ssize_t i, j
+    cdef bint same = True
+    for i in range(m.nin + 1):
+        for j in range(m.nout):
+            same &= m.grad_kind[i * m.width + j] == m.grad_kind[0]
+    m.grad_kinds = m.grad_kind[0] if same else OBJECT
+
+cdef inline void set_all_grad_kinds(Matrix* m, Kind kind) noexcept:
+    if kind != m.grad_kinds:
+        memset(m.grad_kind, kind, <Py_ssize_t>(m.nin + 1) * m.width)
+        m.grad_kinds = kind
+
+cdef inline void set_packed_grad(Matrix* m, int place, Number grad) noexcept:
+    if grad.kind != m.grad_kinds:
+        m.grad_kinds = OBJECT
+    m.grad[place], m.grad_kind[place] = grad.x, grad.kind

@@ -1,18 +1,19 @@
 # Forward without a graph: fused layers over many samples, numbers in and numbers out.
 
-cdef bint predict_layer(Matrix* m, Py_ssize_t count, double* x, double* y) noexcept:
+cdef bint predict_layer(Matrix* m, Py_ssize_t count, double* x, double* y) except -1:
     """The layer's outputs for every sample; False where one is infinite, nan, or for Python."""
+    cdef bytearray row = PyByteArray_FromStringAndSize(NULL, m.width * sizeof(double))
+    cdef double* sums = <double*>PyByteArray_AS_STRING(row)
     cdef Py_ssize_t i
     cdef int j
     cdef Number out
     for i in range(count):
-        arithmetic.sums(m.nin, m.nout, m.data, x, y)
+        arithmetic.sums(m.nin, m.width, m.data, x, sums)
         for j in range(m.nout):
-            out.x, out.kind = y[j], REAL
-            if not is_plain(out):
-                return False
-            out = activated(m.op[j], out)
-            if not is_plain(out):
+            out.x, out.kind = sums[j], REAL
+            if m.op[j] != ADD:
+                out = apply(m.op[j], out.x, REAL, SLOPE, REAL)
+            if not isfinite(sums[j]) or not is_plain(out):
                 return False
             y[j] = out.x
         x += m.nin

@@ -8,8 +8,8 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Index, PyNumber_Multiply
 from cpython.number cimport PyNumber_Negative, PyNumber_Power, PyNumber_Subtract
-from libc.math cimport pow, sqrt
-from libc.string cimport memset
+from libc.math cimport isfinite, pow, sqrt
+from libc.string cimport memcmp, memset
 
 cdef extern from "Python.h":
     ctypedef struct PyObject:
@@ -126,10 +126,10 @@ cdef extern from "layer.h" nogil:
     ctypedef unsigned char Kind
     ctypedef struct Arithmetic:
         const char* name
-        void (*sums)(int nin, int nout, const double* w, const double* x, double* y) noexcept
-        void (*sums_backward)(int nin, int nout, const double* w, const double* x, const double* g,
+        void (*sums)(int nin, int width, const double* w, const double* x, double* y) noexcept
+        void (*sums_backward)(int nin, int width, const double* w, const double* x, const double* g,
                               double* dw, double* dx) noexcept
-        void (*kinds_backward)(int nin, int nout, const Kind* w, const Kind* x, const Kind* g,
+        void (*kinds_backward)(int nin, int width, const Kind* w, const Kind* x, const Kind* g,
                                const Kind* skip, Kind* dw, Kind* dx) noexcept
     const Arithmetic* arithmetics   # each one for wider vectors than the one before
     int arithmetic_count()          # how many of them this processor can run

@@ -1,0 +1,71 @@
+/* The arithmetic of a layer, written once: layer.h includes this file for each kind of vector, with
+       LANES       how many doubles one has,
+       TARGET      the attribute that lets the compiler use it,
+       NAME(f)     what f is called there.
+   Each lane rounds as if it were alone, nothing is reordered and nothing contracted, so that all of
+   them give the same bits. */
+
+#if LANES > 1
+typedef double NAME(Vector) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+#else
+typedef double NAME(Vector);
+#endif
+#define VECTOR(p) (*(NAME(Vector) *)(p))
+
+/* y = b + w0 x0 + w1 x1 + ..., for `count` neurons in the order of the original's sum. Their sums,
+   side by side, hide each other's latency. */
+#define SUMS(count)                                                                                 \
+    for (; j + count <= width; j += count) {                                                        \
+        NAME(Vector) sum[count / LANES];                                                            \
+        for (int k = 0; k < count / LANES; k++)                                                     \
+            sum[k] = VECTOR(w + (long)nin * width + j + k * LANES);                                 \
+        for (int i = 0; i < nin; i++)                                                               \
+            for (int k = 0; k < count / LANES; k++)                                                 \
+                sum[k] += VECTOR(w + (long)i * width + j + k * LANES) * x[i];                       \
+        for (int k = 0; k < count / LANES; k++) VECTOR(y + j + k * LANES) = sum[k];                 \
+    }
+
+TARGET static void NAME(sums)(int nin, int width, const double *w, const double *x, double *y) {
+    int j = 0;
+    SUMS(32)
+    SUMS(8)
+}
+#undef SUMS
+
+/* dw += x g, db += g, and dx = w g, where g is the gradient of the sums. A row's products with g are
+   summed up in eight lanes, and these in pairs. */
+TARGET static void NAME(sums_backward)(int nin, int width, const double *w, const double *x,
+                                       const double *g, double *dw, double *dx) {
+    for (int i = 0; i < nin; i++, w += width, dw += width) {
+        union { NAME(Vector) vectors[8 / LANES]; double lanes[8]; } sum;
+        for (int k = 0; k < 8; k++) sum.lanes[k] = 0;
+        for (int j = 0; j < width; j += 8)
+            for (int k = 0; k < 8 / LANES; k++) {
+                sum.vectors[k] += VECTOR(w + j + k * LANES) * VECTOR(g + j + k * LANES);
+                VECTOR(dw + j + k * LANES) += VECTOR(g + j + k * LANES) * x[i];
+            }
+        const double *s = sum.lanes;
+        dx[i] = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+    }
+    for (int j = 0; j < width; j += LANES) VECTOR(dw + j) += VECTOR(g + j);
+}
+
+/* The kinds of those gradients: a product's is the intersection of its factors', and a sum's of its
+   terms'. `skip` is all ones for a neuron that takes no part. */
+TARGET static void NAME(kinds_backward)(int nin, int width, const Kind *w, const Kind *x, const Kind *g,
+                                        const Kind *skip, Kind *dw, Kind *dx) {
+    for (int i = 0; i < nin; i++, w += width, dw += width) {
+        Kind all = 0xFF;
+        for (int j = 0; j < width; j++) {
+            dw[j] &= (x[i] & g[j]) | skip[j];
+            all &= (w[j] & g[j]) | skip[j];
+        }
+        dx[i] = all;
+    }
+    for (int j = 0; j < width; j++) dw[j] &= g[j] | skip[j];
+}
+
+#undef VECTOR
+#undef LANES
+#undef TARGET
+#undef NAME
