@@ -1,8 +1,8 @@
 # backward(): topological order, then the reverse sweep.
 #
 # While only numbers are added up, no Python code can run, and the nodes are safe in the graph.
-# Before the first thing that might run some (a callback, data that is an object, a signal's
-# handler) the sweep is *guarded*: fused layers become plain nodes, every node still to come is
+# Before the first thing that might run some (a callback, data that is an object, a program's own
+# handler of Ctrl-C) the sweep is *guarded*: fused layers become plain nodes, every node still to come is
 # referenced, and the marks are wiped, so that the code may do as it likes: look at the graph,
 # change edges, drop it all, call backward itself.
 
@@ -18,7 +18,7 @@ cdef struct Sweep:
     bint plain                  # fused layers are to become plain nodes
 
 cdef enum:
-    PATIENCE = 1 << 22          # nodes swept between two looks at the signals; far under a second
+    PATIENCE = 1 << 22          # nodes, and multiply-adds of fused ones, between two looks for Ctrl-C
     KEPT = 1 << 16              # the longest array kept for the next sweep
 
 cdef Sweep idle                 # arrays of the last sweep, for the next one
@@ -135,19 +135,39 @@ cdef int guard(Sweep* s) except -1:
 
 cdef int sweep(Sweep* s) except -1:
     """Call every node's backward, results before operands."""
+    cdef Py_ssize_t work = 0
     cdef Node* n
     while s.order.count:
         n = pop(&s.order)
+        work += multiply_adds(run_of(n)) if n.op == RUN else 1
         if s.guarded:
             sweep_with_python(s, steal(value_of(n)))
         else:
             n.flags &= ~VISITED
             if not sweep_numbers(n):
                 sweep_with_python(s, <object>value_of(n))
-        if s.order.count % PATIENCE == PATIENCE - 1:
-            guard(s)
-            PyErr_CheckSignals()
+        if work > PATIENCE:
+            work = 0
+            look_for_interrupt(s)
     return 0
+
+cdef int look_for_interrupt(Sweep* s) except -1:
+    """Obey Ctrl-C. Handlers of other signals run when the sweep is over, or at its next callback."""
+    if PyOS_InterruptOccurred():
+        PyErr_SetInterrupt()        # the question has cleared it
+        import signal
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            abandon(s)              # it raises KeyboardInterrupt: there will be no more sweep to guard
+        else:
+            guard(s)
+        PyErr_CheckSignals()
+    return 0
+
+cdef void abandon(Sweep* s) noexcept:
+    """Give up what is still to come, leaving no mark."""
+    if not s.guarded:
+        unmark(s)
+        s.order.count = s.stack.count = 0
 
 cdef inline bint sweep_numbers(Node* n) noexcept:
     """The backward of one node; False where that takes Python, and then nothing was changed."""
@@ -202,8 +222,7 @@ cdef int make_plain(Sweep* s) except -1:
             order.items[i], order.items[last - i] = order.items[last - i], order.items[i]
         order, s.order = s.order, order
     except:
-        unmark(s)
-        s.order.count = s.stack.count = 0
+        abandon(s)
         raise
     finally:
         for i in range(runs.count):

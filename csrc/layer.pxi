@@ -303,6 +303,14 @@ cdef bint sweep_output(Node* n) noexcept:
 cdef inline void set_sum_grad(Run* r, int j, Number g) noexcept:
     r.sum_grad[j], r.sum_grad_kind[j], r.skip[j] = g.x + 0.0, g.kind, 0
 
+cdef Py_ssize_t multiply_adds(Run* r) noexcept:
+    """The work of sweeping r and the layers before it."""
+    cdef Py_ssize_t count = 0
+    while r != NULL:
+        count += <Py_ssize_t>matrix(r).nin * matrix(r).width
+        r = previous_layer(r)
+    return count
+
 cdef void sweep_layers(Run* r) noexcept:
     """Apply the chain rule to r and to the layers before it."""
     cdef bint inner = False     # only the next layer can have used r's outputs

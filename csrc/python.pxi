@@ -47,6 +47,8 @@ cdef extern from "Python.h":
     int PyObject_CallFinalizerFromDealloc(PyObject*) noexcept
     void PyType_Modified(PyTypeObject*) noexcept
     PyObject* PyErr_NoMemory() noexcept
+    bint PyOS_InterruptOccurred() noexcept
+    void PyErr_SetInterrupt() noexcept
     bint PyGC_Disable() noexcept
     bint PyGC_Enable() noexcept
     bint PyFloat_CheckExact(PyObject*) noexcept

@@ -24,7 +24,7 @@ def sigmoid(a):
 
 def softplus(a):
     """log(1 + exp(a)), without an overflow"""
-    return max(a, 0) + math.log1p(math.exp(-abs(a)))
+    return max(float(a), 0.0) + math.log1p(math.exp(-abs(a)))
 
 
 def sign(a):

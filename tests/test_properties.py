@@ -21,7 +21,12 @@ EXAMPLES = int(os.environ.get("MICROGRAD_EXAMPLES", 300))
 small = st.integers(0, 7)
 number = st.one_of(st.floats(-3, 3).map(lambda x: round(x, 3)), st.integers(-3, 3), st.just(0.0),
                    st.sampled_from([-0.0, 2**53, 1e300, 1e-300]))
+FUNCTIONS = ["exp", "log", "tanh", "sigmoid", "sin", "cos", "sqrt", "abs", "softplus", "leaky_relu"]
 step = st.one_of(
+    st.tuples(st.just("function"), small, st.sampled_from(FUNCTIONS)),
+    st.tuples(st.just("nonlin"), small, st.sampled_from([True, False, "relu", *FUNCTIONS])),
+    st.tuples(st.just("activation"), small, st.sampled_from([True, False, *FUNCTIONS])),
+    st.tuples(st.sampled_from(["maximum", "minimum", "power"]), small, small),
     st.tuples(st.sampled_from(["leaf", "float64"]), number),
     st.tuples(st.sampled_from(["add", "mul", "sub", "call2", "edit_prev", "custom"]), small, small),
     st.tuples(st.sampled_from(["relu", "neg", "backward", "drop", "look", "look_deep", "by_hand",
@@ -33,7 +38,7 @@ step = st.one_of(
               st.lists(small, min_size=0, max_size=4)),
     st.tuples(st.sampled_from(["set_weight", "weight_grad", "replace_weight", "share_weight",
                                "weight_object", "weight_callback"]), small, number),
-    st.tuples(st.sampled_from(["nonlin", "zero_grad", "update", "all_weights", "replace_neuron"]), small),
+    st.tuples(st.sampled_from(["zero_grad", "update", "all_weights", "replace_neuron"]), small),
 )
 
 
@@ -47,16 +52,22 @@ class Program:
         self.v = [self.Value(0.5), self.Value(-1.25)]
         self.log = []
         self.edited = False     # data was changed: products made later show what is now
+        self.broken = False     # a sweep raised: how far it had come depends on the order of a set
 
     def run(self, steps):
         for name, *arguments in steps:
+            logged = len(self.log)
             try:
                 made = getattr(self, name)(*arguments)
-            except (ZeroDivisionError, OverflowError, TypeError) as error:
+            except (ZeroDivisionError, OverflowError, TypeError, ValueError) as error:
+                if name == "backward":
+                    del self.log[logged:]
+                    self.broken = True
+                    break
                 self.log.append((name, type(error).__name__, str(error)))
                 continue
             for value in made if isinstance(made, list) else [made]:
-                if isinstance(value, self.Value) and abs(value.data) < 1e100:
+                if isinstance(value, self.Value) and -1e100 < value.data.real < 1e100:
                     self.v = [*self.v, value][-8:]
         return self
 
@@ -171,7 +182,17 @@ class Program:
         layer = self.model.layers[0]
         layer.neurons[i % len(layer.neurons)] = self.nn.Neuron(len(layer.neurons[0].w))
 
-    def nonlin(self, i): self.one_neuron(i).nonlin = not self.one_neuron(i).nonlin
+    def function(self, i, name): return getattr(self.at(i), name)()
+    def maximum(self, i, j): return self.at(i).maximum(self.at(j))
+    def minimum(self, i, j): return self.at(i).minimum(self.at(j))
+    def power(self, i, j): return self.at(i) ** self.at(j)
+    def nonlin(self, i, name): self.one_neuron(i).nonlin = name
+
+    def activation(self, i, name):
+        for layer in self.model.layers[i % 2:]:
+            for neuron in layer.neurons:
+                neuron.nonlin = name
+
     def zero_grad(self, i): self.model.zero_grad()
 
     def update(self, i):
@@ -228,11 +249,12 @@ def same_log(a, b):
 
 
 def compare(a, b):
+    assert a.broken == b.broken
     assert same_log(a.log, b.log), (a.log, b.log)
     assert len(a.v) == len(b.v)
     for x, y in zip(a.v + a.model.parameters(), b.v + b.model.parameters()):
         assert type(x.data) is type(y.data) and repr(x.data) == repr(y.data)
-        assert close(rounded(x.grad), rounded(y.grad)), (x.data, x.grad, y.grad)
+        assert a.broken or close(rounded(x.grad), rounded(y.grad)), (x.data, x.grad, y.grad)
 
 
 def compare_graphs(a, b):
@@ -251,4 +273,5 @@ def compare_graphs(a, b):
 def test_same_program_same_result(seed, shape, steps):
     pair = [Program(twin, seed, shape).run(steps) for twin in (twins.COMPILED, twins.REFERENCE)]
     compare(*pair)
-    compare_graphs(*pair)
+    if not pair[0].broken:
+        compare_graphs(*pair)

@@ -1,0 +1,143 @@
+"""pickle: leaves, models and graphs come back as they were, their sharing included."""
+import copy
+import os
+import pickle
+import random
+import subprocess
+import sys
+
+import pytest
+
+from micrograd import nn
+from micrograd.engine import Value, __engine__
+
+compiled = pytest.mark.skipif(__engine__ != "c", reason="the reference pickles leaves only")
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+
+
+class Box(Value):
+    pass
+
+
+def again(o, protocol=pickle.DEFAULT_PROTOCOL):
+    return pickle.loads(pickle.dumps(o, protocol))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("data", [2, -1.5, 1j, 10**30, float("inf"), "text", [1, 2]])
+def test_leaves(data, protocol):
+    v = Value(data)
+    v.grad, v.note = 0.25, {"a": [1]}
+    w = again(v, protocol)
+    assert (w.data, w.grad, w.note, type(w)) == (data, 0.25, {"a": [1]}, Value)
+    assert type(again(Box(data), protocol)) is Box
+
+
+def test_a_leaf_goes_from_one_engine_to_the_other():
+    code = ("import pickle, sys; v = pickle.loads(bytes.fromhex(sys.argv[1])); "
+            "print(v, v.note, (v * 2).data)")
+    v = Value(1.5)
+    v.note = "n"
+    said = subprocess.run([sys.executable, "-c", code, pickle.dumps(v).hex()], capture_output=True,
+                          text=True, env={**os.environ, "MICROGRAD_ENGINE": "python"})
+    assert said.stdout == "Value(data=1.5, grad=0) n 3.0\n", said.stderr
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS[2:])
+@pytest.mark.parametrize("nonlin", [True, "tanh"])
+def test_models(protocol, nonlin):
+    random.seed(2)
+    model = nn.MLP(3, [4, 1], nonlin=nonlin)
+    first = model([1.0, -2.0, 0.5])
+    twin = again(model, protocol)
+    second = twin([1.0, -2.0, 0.5])
+    first.backward()
+    second.backward()
+    assert second.data == first.data and repr(twin) == repr(model)
+    assert [p.grad for p in twin.parameters()] == [p.grad for p in model.parameters()]
+    assert twin.parameters()[0] is not model.parameters()[0]
+
+
+@compiled
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_graph_keeps_its_sharing_and_its_gradients(protocol):
+    a, b = Value(2.0), Value(3)
+    c = (a * b + a ** 2).tanh().maximum(b / a) + 2 ** a + a.leaky_relu(0.5)
+    c.backward()
+    a2, b2, c2 = again([a, b, c], protocol)
+    assert repr([a2, b2, c2]) == repr([a, b, c])
+    c.backward()
+    c2.backward()
+    assert repr([a2, b2, c2]) == repr([a, b, c])
+
+
+@compiled
+def test_a_fused_graph():
+    random.seed(5)
+    model = nn.MLP(2, [3, 3, 1], nonlin="sigmoid")
+    loss = (model([1.0, -1.0]) - 1) ** 2
+    model2, loss2 = again((model, loss))
+    loss.backward()
+    loss2.backward()
+    assert [p.grad for p in model2.parameters()] == pytest.approx([p.grad for p in model.parameters()])
+
+
+@compiled
+def test_a_deep_graph():
+    x = first = Value(1.0)
+    for _ in range(100_000):
+        x = x + first
+    y = again(x)
+    y.backward()
+    assert y.data == 100_001.0
+
+
+@compiled
+def test_cycles_through_attributes():
+    leaf = Box(1.0)
+    root = leaf * 2 + 1
+    leaf.root = root
+    twin = again(root)
+    inner = next(p for p in twin._prev if p._op == "*")
+    assert next(p for p in inner._prev if isinstance(p, Box)).root is twin
+    del leaf.root
+    del next(p for p in inner._prev if isinstance(p, Box)).root
+
+
+def test_a_closure_is_refused_and_the_graph_unharmed():
+    a = Value(2.0)
+    out = Value(4.0, (a,), "square")
+
+    def backward():
+        a.grad += 2 * a.data * out.grad
+
+    out._backward = backward
+    top = out + 1
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        pickle.dumps(top)
+    top.backward()
+    assert a.grad == 4.0
+
+
+@compiled
+@pytest.mark.parametrize("operation, count", [("NOPE", 0), ("MUL", 0), ("ADD", 3), ("FUSED", 1)])
+def test_a_foreign_state_is_refused(operation, count):
+    operands = [Value(1.0)] * count
+    with pytest.raises(ValueError, match="a leaf cannot become"):
+        Value(1.0).__setstate__({"data": 2.0, "_graph": ([], operation, operands)})
+    with pytest.raises(TypeError, match="must be Values"):
+        Value(1.0).__setstate__({"_graph": ([], "ADD", [1, 2])})
+
+
+def test_a_truncated_pickle_is_refused():
+    whole = pickle.dumps(nn.MLP(2, [2, 1]))
+    for end in range(0, len(whole) - 1, 7):
+        with pytest.raises(Exception):
+            pickle.loads(whole[:end])
+
+
+def test_copies_are_as_they_were():
+    a = Value(2.0)
+    b = a * 3
+    c, d = copy.copy(b), copy.deepcopy(b)
+    assert c.data == d.data == 6.0 and a in c._prev and a not in d._prev
