@@ -1,0 +1,118 @@
+"""Losses: one Value that says how wrong a model is, to call backward() on.
+
+Outputs (scores, logits) are Values; targets are numbers, numpy's included, or Values. Each loss is the
+mean over its samples. TypeError for an output that is no Value; ValueError where there are none, or
+not as many targets as outputs.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from micrograd.engine import Value
+
+
+def max_margin(scores: Iterable[Value], targets: Iterable[Any]) -> Value:
+    """The hinge loss of micrograd's notebook, mean of relu(1 - t*s), for targets t of -1 and 1."""
+    return mean([(1 + -t * s).relu() for s, t in pairs(scores, targets)])
+
+
+def mse(outputs: Iterable[Value], targets: Iterable[Any]) -> Value:
+    """The mean squared error, mean of (o - t)**2."""
+    return mean([(o - t) ** 2 for o, t in pairs(outputs, targets)])
+
+
+def binary_cross_entropy(logits: Iterable[Value], targets: Iterable[Any]) -> Value:
+    """-log(sigmoid(z)) where the target is 1, -log(1 - sigmoid(z)) where it is 0, or a mixture.
+
+    Computed as softplus(z) - t*z, which is the same without an overflow, as in
+    torch.nn.functional.binary_cross_entropy_with_logits. ValueError for a target outside 0..1.
+    """
+    return mean([z.softplus() - probability(t) * z for z, t in pairs(logits, targets)])
+
+
+def cross_entropy(logits: Iterable[Any], targets: Any) -> Value:
+    """-log(softmax(logits)[target]), as torch.nn.functional.cross_entropy.
+
+    Takes a list of logits and its class, or a list of such lists and the list of their classes. A class
+    is an int from 0; ValueError where there is no such logit.
+    """
+    rows = list(logits)
+    if not rows:
+        raise ValueError("there are no logits")
+    if is_value(rows[0]):
+        return surprise(rows, number(targets))
+    return mean([surprise(list(row), target) for row, target in aligned(rows, targets)])
+
+
+def surprise(logits: list[Value], target: Any) -> Value:
+    """log(sum(exp(z))) - z[target], with the greatest z taken off them all: no exp overflows."""
+    check_values(logits)
+    k = checked_class(target, len(logits))
+    greatest = max(z.data for z in logits)
+    shifted = [z - greatest for z in logits]
+    return total([z.exp() for z in shifted]).log() - shifted[k]
+
+
+def l2(parameters: Iterable[Value], alpha: float) -> Value:
+    """alpha * sum(p*p), the notebook's regularization. ValueError where there are no parameters."""
+    squares = [p * p for p in parameters]
+    if not squares:
+        raise ValueError("there are no parameters")
+    return alpha * total(squares)
+
+
+def mean(losses: list[Value]) -> Value:
+    return total(losses) * (1.0 / len(losses))      # the notebook's order of operations
+
+
+def total(values: list[Value]) -> Value:
+    result: Any = sum(values)
+    return result       # type: ignore[no-any-return]
+
+
+def pairs(outputs: Iterable[Value], targets: Iterable[Any]) -> list[tuple[Value, Any]]:
+    outputs = list(outputs)
+    check_values(outputs)
+    return aligned(outputs, targets)
+
+
+def aligned(outputs: list[Any], targets: Iterable[Any]) -> list[tuple[Any, Any]]:
+    """(output, target) for each; there must be some, and as many of the one as of the other."""
+    targets = [number(t) for t in targets]
+    if len(outputs) != len(targets):
+        raise ValueError(f"there must be one target for each output, "
+                         f"not {len(outputs)} outputs and {len(targets)} targets")
+    if not outputs:
+        raise ValueError("there are no outputs")
+    return list(zip(outputs, targets))
+
+
+def is_value(x: object) -> bool:
+    return hasattr(x, "backward") and hasattr(x, "relu")
+
+
+def check_values(outputs: list[Any]) -> None:
+    for i, output in enumerate(outputs):
+        if not is_value(output):
+            raise TypeError(f"output {i} must be a Value, not {type(output).__name__}: {output!r:.60}")
+
+
+def number(target: Any) -> Any:
+    """A scalar of numpy as Python's number: its unsigned integers have no negatives."""
+    return target.item() if hasattr(target, "item") else target
+
+
+def probability(target: Any) -> Any:
+    if not 0 <= (target.data if is_value(target) else target) <= 1:
+        raise ValueError(f"a target must be in 0..1, not {target!r:.60}")
+    return target
+
+
+def checked_class(target: Any, count: int) -> int:
+    k = target.data if is_value(target) else target
+    if not isinstance(k, int):
+        raise TypeError(f"a class must be an int, not {type(k).__name__}: {k!r:.60}")
+    if not 0 <= k < count:
+        raise ValueError(f"a class must be in 0..{count - 1}, the places of the logits, not {k}")
+    return k

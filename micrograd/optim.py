@@ -1,0 +1,227 @@
+"""Optimisers, the clipping of gradients, and schedules of the learning rate.
+
+    optimizer = Adam(model.parameters(), lr=0.01)
+    for k in range(steps):
+        optimizer.lr = cosine(k, steps, 0.01)
+        optimizer.zero_grad()
+        loss(model).backward()
+        optimizer.step()
+
+The formulas are those of torch.optim. A step sets all data, as Python floats, or on an error nothing.
+"""
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable
+from numbers import Real
+
+from micrograd.engine import Value, __adam__, __sgd__, __zeroed__
+
+
+class Optimizer:
+    """What they share: the parameters, `lr`, which may be set between steps, and `weight_decay`."""
+
+    def __init__(self, parameters: Iterable[Value], lr: float, weight_decay: float) -> None:
+        check("lr", lr)
+        check("weight_decay", weight_decay)
+        self.parameters = distinct(parameters)
+        self.lr = lr
+        self.weight_decay = weight_decay
+
+    def zero_grad(self) -> None:
+        """Set the gradients to 0."""
+        if not __zeroed__(self.parameters):
+            for p in self.parameters:
+                p.grad = 0
+
+    def zeros(self) -> array[float]:
+        """A 0.0 for each parameter."""
+        return array("d", bytes(8 * len(self.parameters)))
+
+    def read(self) -> Iterable[tuple[float, float]]:
+        """(datum, gradient) of each parameter; TypeError unless all are real numbers."""
+        return zip(numbers(self.parameters, "data"), numbers(self.parameters, "grad"))
+
+    def write(self, data: Iterable[float]) -> None:
+        for p, x in zip(self.parameters, data):
+            p.data = x
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: p -= lr * v, where v = momentum * v + (grad + weight_decay * p).
+
+    The first v is the gradient itself, as in torch.optim.SGD.
+    """
+
+    def __init__(self, parameters: Iterable[Value], lr: float, momentum: float = 0,
+                 weight_decay: float = 0) -> None:
+        super().__init__(parameters, lr, weight_decay)
+        check("momentum", momentum)
+        self.momentum = momentum
+        self.velocity = self.zeros()
+        self.first = True       # the velocity is unset
+
+    def step(self) -> None:
+        """Move every parameter against its gradient. TypeError, and nothing changed, unless all
+        gradients and data are real numbers."""
+        if not __sgd__(self.parameters, self.velocity, self.lr, self.momentum, self.weight_decay,
+                       self.first):
+            self.step_in_python()
+        self.first = False
+
+    def step_in_python(self) -> None:
+        lr, momentum, decay = float(self.lr), float(self.momentum), float(self.weight_decay)
+        data, velocity = [], array("d")
+        for (x, g), v in zip(self.read(), self.velocity):
+            g += decay * x
+            v = g if self.first or not momentum else momentum * v + g
+            data.append(x - lr * v)
+            velocity.append(v)
+        self.velocity[:] = velocity
+        self.write(data)
+
+
+class Adam(Optimizer):
+    """Adam (Kingma and Ba, 2014, algorithm 1), as torch.optim.Adam: with running means m of the
+    gradient and s of its square, p -= lr * m' / (sqrt(s') + eps), where m' = m / (1 - beta1**t) and
+    s' = s / (1 - beta2**t) at step t. weight_decay * p is added to the gradient.
+    """
+
+    decoupled = False
+
+    def __init__(self, parameters: Iterable[Value], lr: float = 1e-3,
+                 betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0) -> None:
+        super().__init__(parameters, lr, weight_decay)
+        check("eps", eps)
+        check("betas[0]", betas[0], below=1)
+        check("betas[1]", betas[1], below=1)
+        self.betas = betas
+        self.eps = eps
+        self.mean = self.zeros()
+        self.square = self.zeros()
+        self.t = 0              # steps taken
+
+    def step(self) -> None:
+        """Move every parameter against its gradient. TypeError, and nothing changed, unless all
+        gradients and data are real numbers."""
+        if not __adam__(self.parameters, self.mean, self.square, self.lr, *self.betas, self.eps,
+                        self.weight_decay, self.decoupled, self.t + 1):
+            self.step_in_python()
+        self.t += 1
+
+    def step_in_python(self) -> None:
+        lr, eps, decay = float(self.lr), float(self.eps), float(self.weight_decay)
+        beta1, beta2 = map(float, self.betas)
+        rate = lr / (1 - beta1 ** (self.t + 1))
+        scale = math.sqrt(1 - beta2 ** (self.t + 1))
+        data, mean, square = [], array("d"), array("d")
+        for (x, g), m, s in zip(self.read(), self.mean, self.square):
+            if self.decoupled:
+                x *= 1 - lr * decay
+            else:
+                g += decay * x
+            m += (1 - beta1) * (g - m)
+            s = beta2 * s + (1 - beta2) * g * g
+            data.append(x - rate * quotient(m, math.sqrt(s) / scale + eps))
+            mean.append(m)
+            square.append(s)
+        self.mean[:], self.square[:] = mean, square
+        self.write(data)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2017), as torch.optim.AdamW: p shrinks
+    by lr * weight_decay * p, and the means see nothing of it."""
+
+    decoupled = True
+
+    def __init__(self, parameters: Iterable[Value], lr: float = 1e-3,
+                 betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 1e-2) -> None:
+        super().__init__(parameters, lr, betas, eps, weight_decay)
+
+
+def check(name: str, x: float, below: float = math.inf) -> None:
+    """ValueError unless 0 <= x < below, or x is infinite and so is the bound."""
+    if not 0 <= x <= below or x == below != math.inf:
+        bound = "" if below == math.inf else f" and below {below}"
+        raise ValueError(f"{name} must be at least 0{bound}, not {x!r}")
+
+
+def distinct(parameters: Iterable[Value]) -> list[Value]:
+    """The parameters in a list, each of them a Value and there once."""
+    parameters = list(parameters)
+    if not parameters:
+        raise ValueError("there are no parameters to optimise")
+    places: dict[int, int] = {}
+    for i, p in enumerate(parameters):
+        if not isinstance(p, Value):
+            raise TypeError(f"parameter {i} must be a Value, not {type(p).__name__}: {p!r:.60}")
+        if places.setdefault(id(p), i) != i:
+            raise ValueError(f"parameters {places[id(p)]} and {i} are the same Value")
+    return parameters
+
+
+def numbers(parameters: Iterable[Value], name: str) -> list[float]:
+    """An attribute of all parameters as floats; TypeError for the first that is no real number."""
+    values = [getattr(p, name) for p in parameters]
+    for i, x in enumerate(values):
+        if not isinstance(x, Real):
+            raise TypeError(f"{name} of parameter {i} must be a real number, "
+                            f"not {type(x).__name__}: {x!r:.60}")
+    return [float(x) for x in values]
+
+
+def quotient(a: float, b: float) -> float:
+    """a / b for b >= 0, as the hardware has it: infinite or nan where b is 0."""
+    return a / b if b else a * math.inf
+
+
+def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
+    """Scale the gradients so that their Euclidean norm is max_norm at most; returns what it was.
+
+    As torch.nn.utils.clip_grad_norm_: the factor is max_norm / (norm + 1e-6), where below 1.
+    """
+    check("max_norm", max_norm)
+    parameters = list(parameters)
+    gradients = numbers(parameters, "grad")
+    norm = math.hypot(*gradients)
+    factor = max_norm / (norm + 1e-6)
+    if not factor >= 1:         # also where it is nan
+        for p, g in zip(parameters, gradients):
+            p.grad = g * factor
+    return norm
+
+
+def clip_grad_value(parameters: Iterable[Value], limit: float) -> None:
+    """Clip every gradient to -limit..limit, as torch.nn.utils.clip_grad_value_."""
+    check("limit", limit)
+    parameters = list(parameters)
+    for p, g in zip(parameters, numbers(parameters, "grad")):
+        if abs(g) > limit:
+            p.grad = math.copysign(limit, g)
+
+
+def linear(k: int, steps: int, start: float, end: float) -> float:
+    """The learning rate of step k, going from start at step 0 to end at step `steps`, and staying.
+
+    The notebook's 1.0 - 0.9*k/100 is linear(k, 100, 1.0, 0.1).
+    """
+    return end if k >= steps else start - (start - end) * k / steps
+
+
+def cosine(k: int, steps: int, start: float, end: float = 0.0) -> float:
+    """From start to end along half a period of the cosine (Loshchilov and Hutter, 2016), and staying."""
+    return end if k >= steps else end + (start - end) * (1 + math.cos(math.pi * k / steps)) / 2
+
+
+def exponential(k: int, start: float, factor: float) -> float:
+    """start, times factor at every step."""
+    return start * factor ** k
+
+
+def warmup(k: int, steps: int, lr: float) -> float:
+    """lr/steps at step 0, rising evenly to lr at the last of `steps` steps, and staying."""
+    return lr * min(k + 1, steps) / steps

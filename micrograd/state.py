@@ -1,0 +1,194 @@
+"""A model's numbers by name, and in a file.
+
+    save(model, "moons.json")
+    model.load_state_dict(load("moons.json"))
+
+The file is JSON: {"format": "micrograd state", "version": 1, "parameters": {name: number}}. It holds
+numbers and nothing that could run, so `load` is safe on a stranger's file.
+"""
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from numbers import Integral, Real
+
+from micrograd.engine import Value
+from micrograd.nn import Module
+
+FORMAT, VERSION = "micrograd state", 1
+DIGITS = 309            # of the greatest float; a file has no longer integers
+
+
+def named_parameters(module: Module) -> list[tuple[str, Value]]:
+    """[(name, parameter)] in the order of module.parameters(), each parameter once.
+
+    A name is the path of attributes, indices and keys that first leads to the parameter, say
+    'layers.0.neurons.1.w.0'; where none does, it is the parameter's place, 'parameters.7'.
+    """
+    parameters = {id(p): p for p in module.parameters()}
+    paths: dict[str, int] = {}
+    for path, x in walk(module):
+        if id(x) in parameters:
+            paths.setdefault(path, id(x))
+    names = {x: path for path, x in reversed(paths.items())}    # the first path of each
+    return [(names.get(x, f"parameters.{i}"), p) for i, (x, p) in enumerate(parameters.items())]
+
+
+def walk(module: object) -> Iterator[tuple[str, object]]:
+    """(path, object) of all that is in a module, depth first; what is found again is not entered."""
+    entered, stack = set(), [("", module)]
+    while stack:                # no recursion: modules may be nested to any depth, and in circles
+        path, x = stack.pop()
+        yield path, x
+        if id(x) not in entered:
+            entered.add(id(x))
+            stack += [(f"{path}.{key}" if path else str(key), child) for key, child in parts(x)][::-1]
+
+
+def parts(x: object) -> Iterable[tuple[object, object]]:
+    """(key or index or attribute, part) of a container or a module; nothing else has parts."""
+    if isinstance(x, dict):
+        return x.items()
+    if isinstance(x, (list, tuple)):
+        return enumerate(x)
+    is_module = callable(getattr(x, "parameters", None))
+    return getattr(x, "__dict__", {}).items() if is_module else ()
+
+
+def state_dict(module: Module) -> dict[str, Real]:
+    """{name: number}, the data of the parameters as they are now."""
+    return {name: p.data for name, p in named_parameters(module)}
+
+
+def load_state_dict(module: Module, numbers: Mapping[str, Real]) -> None:
+    """Set the data of all parameters from {name: number}, the numbers kept as given.
+
+    ValueError, and nothing set, if a name is missing or unexpected or an entry is no real number.
+    """
+    parameters = dict(named_parameters(module))
+    numbers = dict(numbers)
+    problems = [f"{kind} {some(names)}" for kind, names in [
+        ("missing", [name for name in parameters if name not in numbers]),
+        ("unexpected", [name for name in numbers if name not in parameters])] if names]
+    if problems:
+        raise ValueError(f"the names do not fit the model: {'; '.join(problems)}")
+    for name, number in numbers.items():
+        if not is_number(number):
+            raise ValueError(f"{name} must be a real number, not {described(number)}")
+    for name, p in parameters.items():
+        p.data = numbers[name]
+
+
+def some(names: list[str]) -> str:
+    """How many names there are, and the first few."""
+    return f"{len(names)} ({', '.join(map(repr, names[:3]))}{', ...' if len(names) > 3 else ''})"
+
+
+def is_number(x: object) -> bool:
+    return isinstance(x, Real) and not isinstance(x, bool)
+
+
+def described(x: object) -> str:
+    return f"{type(x).__name__}: {x!r:.60}"
+
+
+def save(model: Module | dict[str, Real], path: str | os.PathLike[str]) -> None:
+    """Write the state of a model, or a {name: number}, to a file.
+
+    ValueError, and nothing written, for what a file would not give back to the last bit: nan, infinity,
+    integers beyond the floats, and numbers that are no integer and equal to no float. A file that was
+    there is replaced in one step: a crash leaves the old one or the new one, and no half.
+    """
+    numbers = model if isinstance(model, dict) else model.state_dict()
+    parameters = {checked_name(name): plain(name, x) for name, x in numbers.items()}
+    replace(path, json.dumps({"format": FORMAT, "version": VERSION, "parameters": parameters}))
+
+
+def checked_name(name: object) -> str:
+    if not isinstance(name, str):
+        raise ValueError(f"the name of a parameter must be a string, not {described(name)}")
+    return name
+
+
+def plain(name: str, x: object) -> int | float:
+    """The int or float that is equal to x."""
+    if not is_number(x):
+        raise ValueError(f"{name} must be a real number to be saved, not {described(x)}")
+    assert isinstance(x, Real)
+    if not in_range(x):
+        raise ValueError(f"{name} must be finite and in the range of floats to be saved")
+    number = int(x) if isinstance(x, Integral) else float(x)
+    if number != x:
+        raise ValueError(f"{name} must be an int or equal to a float to be saved, not {described(x)}")
+    return number
+
+
+def in_range(x: Real) -> bool:
+    """Whether x is no nan, no infinity and no integer beyond the greatest float."""
+    return bool(abs(x) <= sys.float_info.max)
+
+
+def replace(path: str | os.PathLike[str], text: str) -> None:
+    """Write a file beside the old one, then put it in its place."""
+    path = os.path.realpath(path)       # a link stays, and what it leads to is replaced
+    beside = f"{path}.{os.urandom(4).hex()}.tmp"
+    try:
+        with open(beside, "x", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())     # on the disk before the old one goes
+        os.replace(beside, path)
+    except BaseException:
+        if os.path.exists(beside):
+            os.unlink(beside)
+        raise
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, int | float]:
+    """{name: number} from a file that `save` wrote; ValueError, with the reason, for any other."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = json.load(file, object_pairs_hook=unique, parse_int=short_int,
+                                 parse_constant=no_constant)
+        return checked(document)
+    except RecursionError:
+        raise ValueError(f"{os.fspath(path)}: no micrograd state: nested too deep") from None
+    except ValueError as error:         # also of the JSON and of the UTF-8
+        raise ValueError(f"{os.fspath(path)}: no micrograd state: {error}") from None
+
+
+def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    entries: dict[str, object] = {}
+    for name, x in pairs:
+        if name in entries:
+            raise ValueError(f"the name {name!r:.60} is there twice")
+        entries[name] = x
+    return entries
+
+
+def short_int(digits: str) -> int:
+    if len(digits.lstrip("-")) > DIGITS:
+        raise ValueError(f"an integer of {len(digits)} digits")
+    return int(digits)
+
+
+def no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def checked(document: object) -> dict[str, int | float]:
+    """The parameters of a document that has the form of ours."""
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ValueError(f"its \"format\" must be {FORMAT!r}")
+    version = document.get("version")
+    if type(version) is not int or version != VERSION:
+        raise ValueError(f"its version must be {VERSION}, not {version!r:.60}")
+    parameters = document.get("parameters")
+    if len(document) != 3 or not isinstance(parameters, dict):
+        raise ValueError("it must have format, version and an object of parameters, nothing else")
+    for name, number in parameters.items():
+        if type(number) not in (int, float) or not in_range(number):
+            raise ValueError(f"{name!r:.60} must be a finite number, not {described(number)}")
+    return parameters
