@@ -1,8 +1,8 @@
 """Losses: one Value that says how wrong a model is, to call backward() on.
 
-Outputs (scores, logits) are Values; targets are numbers, numpy's included, or Values. Each loss is the
-mean over its samples. TypeError for an output that is no Value; ValueError where there are none, or
-not as many targets as outputs.
+Outputs (scores, logits) are Values; targets are numbers, numpy's included, or Values. Each loss is
+the mean over its samples. TypeError for an output that is no Value; ValueError where there are
+none, or not as many targets as outputs.
 """
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def binary_cross_entropy(logits: Iterable[Value], targets: Iterable[Any]) -> Val
 def cross_entropy(logits: Iterable[Any], targets: Any) -> Value:
     """-log(softmax(logits)[target]), as torch.nn.functional.cross_entropy.
 
-    Takes a list of logits and its class, or a list of such lists and the list of their classes. A class
-    is an int from 0; ValueError where there is no such logit.
+    Takes a list of logits and its class, or a list of such lists and the list of their classes. A
+    class is an int from 0; ValueError where there is no such logit.
     """
     rows = list(logits)
     if not rows:
@@ -50,7 +50,7 @@ def surprise(logits: list[Value], target: Any) -> Value:
     check_values(logits)
     k = checked_class(target, len(logits))
     greatest = max(z.data for z in logits)
-    shifted = [z - greatest for z in logits]
+    shifted: list[Value] = [z - greatest for z in logits]
     return total([z.exp() for z in shifted]).log() - shifted[k]
 
 
@@ -67,8 +67,7 @@ def mean(losses: list[Value]) -> Value:
 
 
 def total(values: list[Value]) -> Value:
-    result: Any = sum(values)
-    return result       # type: ignore[no-any-return]
+    return sum(values)      # type: ignore[return-value]    # there is one, so it is no 0
 
 
 def pairs(outputs: Iterable[Value], targets: Iterable[Any]) -> list[tuple[Value, Any]]:

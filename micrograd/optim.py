@@ -7,7 +7,8 @@
         loss(model).backward()
         optimizer.step()
 
-The formulas are those of torch.optim. A step sets all data, as Python floats, or on an error nothing.
+The formulas are those of torch.optim. A step sets all data, as Python floats, or on an error
+nothing.
 """
 from __future__ import annotations
 
@@ -132,8 +133,9 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2017), as torch.optim.AdamW: p shrinks
-    by lr * weight_decay * p, and the means see nothing of it."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2017), as torch.optim.AdamW: p
+    shrinks by lr * weight_decay * p, and the means see nothing of it.
+    """
 
     decoupled = True
 

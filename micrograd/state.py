@@ -3,8 +3,8 @@
     save(model, "moons.json")
     model.load_state_dict(load("moons.json"))
 
-The file is JSON: {"format": "micrograd state", "version": 1, "parameters": {name: number}}. It holds
-numbers and nothing that could run, so `load` is safe on a stranger's file.
+The file is JSON: {"format": "micrograd state", "version": 1, "parameters": {name: number}}. It
+holds numbers and nothing that could run, so `load` is safe on a stranger's file.
 """
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def parts(x: object) -> Iterable[tuple[object, object]]:
     return getattr(x, "__dict__", {}).items() if is_module else ()
 
 
-def state_dict(module: Module) -> dict[str, Real]:
+def state_dict(module: Module) -> dict[str, float]:
     """{name: number}, the data of the parameters as they are now."""
     return {name: p.data for name, p in named_parameters(module)}
 
 
-def load_state_dict(module: Module, numbers: Mapping[str, Real]) -> None:
+def load_state_dict(module: Module, numbers: Mapping[str, float]) -> None:
     """Set the data of all parameters from {name: number}, the numbers kept as given.
 
     ValueError, and nothing set, if a name is missing or unexpected or an entry is no real number.
@@ -94,12 +94,13 @@ def described(x: object) -> str:
     return f"{type(x).__name__}: {x!r:.60}"
 
 
-def save(model: Module | dict[str, Real], path: str | os.PathLike[str]) -> None:
+def save(model: Module | dict[str, float], path: str | os.PathLike[str]) -> None:
     """Write the state of a model, or a {name: number}, to a file.
 
-    ValueError, and nothing written, for what a file would not give back to the last bit: nan, infinity,
-    integers beyond the floats, and numbers that are no integer and equal to no float. A file that was
-    there is replaced in one step: a crash leaves the old one or the new one, and no half.
+    ValueError, and nothing written, for what a file would not give back to the last bit: nan,
+    infinity, integers beyond the floats, and numbers that are no integer and equal to no float. A
+    file that was there is replaced in one step: a crash leaves the old one or the new one, and no
+    half.
     """
     numbers = model if isinstance(model, dict) else model.state_dict()
     parameters = {checked_name(name): plain(name, x) for name, x in numbers.items()}
@@ -112,22 +113,21 @@ def checked_name(name: object) -> str:
     return name
 
 
-def plain(name: str, x: object) -> int | float:
+def plain(name: str, x: float) -> float:
     """The int or float that is equal to x."""
     if not is_number(x):
         raise ValueError(f"{name} must be a real number to be saved, not {described(x)}")
-    assert isinstance(x, Real)
     if not in_range(x):
         raise ValueError(f"{name} must be finite and in the range of floats to be saved")
-    number = int(x) if isinstance(x, Integral) else float(x)
+    number: float = int(x) if isinstance(x, Integral) else float(x)
     if number != x:
         raise ValueError(f"{name} must be an int or equal to a float to be saved, not {described(x)}")
     return number
 
 
-def in_range(x: Real) -> bool:
+def in_range(x: float) -> bool:
     """Whether x is no nan, no infinity and no integer beyond the greatest float."""
-    return bool(abs(x) <= sys.float_info.max)
+    return -sys.float_info.max <= x <= sys.float_info.max
 
 
 def replace(path: str | os.PathLike[str], text: str) -> None:
@@ -146,7 +146,7 @@ def replace(path: str | os.PathLike[str], text: str) -> None:
         raise
 
 
-def load(path: str | os.PathLike[str]) -> dict[str, int | float]:
+def load(path: str | os.PathLike[str]) -> dict[str, float]:
     """{name: number} from a file that `save` wrote; ValueError, with the reason, for any other."""
     try:
         with open(path, encoding="utf-8") as file:
@@ -178,7 +178,7 @@ def no_constant(word: str) -> None:
     raise ValueError(f"{word} is no number of JSON")
 
 
-def checked(document: object) -> dict[str, int | float]:
+def checked(document: object) -> dict[str, float]:
     """The parameters of a document that has the form of ours."""
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f"its \"format\" must be {FORMAT!r}")

@@ -1,0 +1,135 @@
+"""Numbers into Values and back, many at a time.
+
+    x = leaves([[1.0, 2.0], [3.0, 4.0]])    # Values in lists of lists; arrays may come in data(x),
+    grads(x)                       # always lists of lists; numpy.array makes arrays of them
+    predict(model, X)                       # the outputs for the rows of X, without a graph
+"""
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Callable
+from itertools import chain
+from numbers import Number
+from typing import Any
+
+from micrograd import nn
+from micrograd.engine import Value, __engine__, __predict__
+
+# As shipped: a program may patch them.
+CALLS: dict[type, Any] = {cls: cls.__call__ for cls in (nn.Layer, nn.MLP)}
+
+
+def leaves(x: Any) -> Any:
+    """A Value for each number of x, in nested lists of x's shape.
+
+    x is a number, nested lists or tuples of numbers, or an array (numpy's gives Python's numbers).
+    TypeError for anything else.
+    """
+    if hasattr(x, "tolist"):
+        x = x.tolist()
+    if isinstance(x, (list, tuple)):
+        return [leaves(item) for item in x]
+    if isinstance(x, Number):
+        return Value(x)
+    raise TypeError(f"leaves are made of numbers, lists and arrays, not {described(x)}")
+
+
+def data(values: Any) -> Any:
+    """The data of a Value, or of Values in nested lists: numbers in lists of the same shape."""
+    return mapped(lambda v: v.data, values)
+
+
+def grads(values: Any) -> Any:
+    """The gradients of a Value, or of Values in nested lists: numbers in lists of the same shape."""
+    return mapped(lambda v: v.grad, values)
+
+
+def mapped(f: Callable[[Value], Any], values: Any) -> Any:
+    if isinstance(values, (list, tuple)):
+        return [mapped(f, item) for item in values]
+    if hasattr(values, "backward"):     # a Value of either engine
+        return f(values)
+    raise TypeError(f"there must be Values in nested lists, not {described(values)}")
+
+
+def predict(module: Callable[[Any], Any], X: Any) -> Any:
+    """The outputs of a module for each row of X, as numbers, without a graph.
+
+    X is a list of rows or an array of shape (n, nin). A list gives a list, of numbers where the
+    module returns a bare Value, else of lists; an array gives a float64 array of shape (n,) or (n,
+    nout). The numbers are those of module(row), to the last bit. TypeError or ValueError if X has
+    no rows.
+    """
+    numpy = sys.modules.get("numpy")    # whoever has an array has imported it
+    if numpy is not None and isinstance(X, numpy.ndarray):
+        return predict_array(module, X, numpy)
+    check_rows(X)
+    layers = plain_layers(module)
+    nin, nout = widths(layers)
+    outputs = at_once(layers, pack_rows(X, nin), nin)
+    if outputs is None:
+        return [data(module(row)) for row in X]
+    numbers = outputs.tolist()
+    return [numbers[i:i + nout] for i in range(0, len(numbers), nout)] if nout > 1 else numbers
+
+
+def predict_array(module: Callable[[Any], Any], X: Any, numpy: Any) -> Any:
+    if X.ndim != 2:
+        raise ValueError(f"X must be an array of shape (n, nin), not {X.shape}")
+    layers = plain_layers(module)
+    nin, nout = widths(layers)
+    quick = type(X) is numpy.ndarray and X.dtype == float and X.shape[1] == nin
+    outputs = at_once(layers, array("d", X.tobytes()) if quick else None, nin)
+    if outputs is None:
+        outputs = numpy.array([data(module(row)) for row in X], dtype=float)
+    else:
+        outputs = numpy.frombuffer(outputs)
+    return outputs.reshape(len(X), nout) if nout > 1 else outputs
+
+
+def check_rows(X: Any) -> None:
+    if not isinstance(X, (list, tuple)):
+        raise TypeError(f"X must be a list of rows or an array, not {described(X)}")
+    for i, row in enumerate(X):
+        if not hasattr(row, "__iter__") or isinstance(row, str):
+            raise TypeError(f"X must be a list of rows, but row {i} is {described(row)}")
+
+
+def plain_layers(module: object) -> list[nn.Layer]:
+    """The layers of an MLP or a Layer that is called as nn wrote it; of any other module, none."""
+    as_shipped = CALLS.get(type(module)) is type(module).__call__
+    if as_shipped and isinstance(module, nn.MLP):
+        return module.layers
+    return [module] if as_shipped and isinstance(module, nn.Layer) else []
+
+
+def widths(layers: list[nn.Layer]) -> tuple[int, int]:
+    """How many inputs and outputs layers have; (0, 0) where they are not as nn makes them."""
+    try:
+        return len(layers[0].neurons[0].w), len(layers[-1].neurons)
+    except (AttributeError, IndexError, TypeError):
+        return 0, 0
+
+
+def pack_rows(X: list[Any], nin: int) -> array[float] | None:
+    """The numbers of all rows; None unless they are Python's, nin in each row."""
+    if not all(type(row) in (list, tuple) and len(row) == nin for row in X):
+        return None
+    if not set(map(type, chain.from_iterable(X))) <= {float, int}:
+        return None
+    try:
+        return array("d", chain.from_iterable(X))
+    except OverflowError:       # an int beyond the floats
+        return None
+
+
+def at_once(layers: list[nn.Layer], X: array[float] | None, nin: int) -> array[float] | None:
+    """All outputs from the engine, or None where it has no short cut; the reference has none."""
+    if X is None or nin == 0 or __engine__ == "python":
+        return None
+    return __predict__(layers, X, nin)
+
+
+def described(x: object) -> str:
+    return f"{type(x).__name__}: {x!r:.60}"

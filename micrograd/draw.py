@@ -1,0 +1,129 @@
+"""Draw the graph of an expression, as trace_graph.ipynb of micrograd does.
+
+The pictures are Graphviz's: its language DOT is written here; the program `dot` makes an image of
+it.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from numbers import Real
+from typing import Any
+from zlib import crc32
+
+from micrograd.engine import Value
+
+# What has a meaning in the label of a record, and a line break.
+ESCAPES = str.maketrans({**{c: "\\" + c for c in '\\{}|<>"'}, "&": "&amp;", "\n": "\\n", "\0": " "})
+DIRECTIONS = ("LR", "TB", "RL", "BT")
+LARGE = 1e15    # from here on numbers are shown by their power of ten
+WIDTH = 40      # of what is no number, in characters
+
+
+class Dot(str):
+    """A drawing in DOT. Notebooks show the picture, if there is a program `dot` to make it."""
+
+    def _repr_svg_(self) -> str | None:
+        import shutil
+        import subprocess
+        program = shutil.which("dot")
+        if program is None:
+            return None
+        return subprocess.run([program, "-Tsvg"], input=self.encode(errors="replace"), check=True,
+                              stdout=subprocess.PIPE).stdout.decode()
+
+
+def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", limit: int = 1000) -> Any:
+    """Draw the graph under root: a box for each node, an oval for each operation.
+
+    rankdir is the direction: LR is left to right, TB top to bottom. Returns a graphviz.Source,
+    which renders to `format`, if the package graphviz is installed, and else DOT text, as a str
+    that a notebook shows as a picture. ValueError where there are more than `limit` nodes.
+    """
+    if rankdir not in DIRECTIONS:
+        raise ValueError(f"rankdir must be one of {', '.join(DIRECTIONS)}, not {rankdir!r}")
+    if len(list(islice(walk(root), limit + 1))) > limit:
+        raise ValueError(f"the graph has more than {limit} nodes: draw a smaller part of it, "
+                         "or pass a greater limit")
+    text = Dot("\n".join(["digraph {", f"  rankdir={rankdir}", *statements(root), "}", ""]))
+    try:
+        import graphviz     # type: ignore[import-untyped]
+    except ImportError:
+        return text
+    return graphviz.Source(text, format=format)
+
+
+def trace(root: Value) -> tuple[set[Value], set[tuple[Value, Value]]]:
+    """The set of the nodes under root, and that of the edges (operand, result)."""
+    nodes = set(walk(root))
+    return nodes, {(operand, node) for node in nodes for operand in node._prev}
+
+
+def walk(root: Value) -> Iterator[Value]:
+    """The nodes under root, each once, a result before its operands are entered."""
+    seen, stack = {root}, [root]
+    while stack:
+        node = stack.pop()
+        yield node
+        new = set(node._prev) - seen
+        seen |= new
+        stack += new
+
+
+def statements(root: Value) -> Iterator[str]:
+    """A line of DOT for each box, each oval and each edge."""
+    order = topological_order(root)
+    places = {node: i for i, node in enumerate(order)}
+    for i, node in enumerate(order):
+        yield f'  n{i} [shape=record label="{{ {" | ".join(cells(node))} }}"]'
+        if node._op:
+            yield f'  n{i}_op [label="{node._op.translate(ESCAPES)}"]'
+            yield f"  n{i}_op -> n{i}"
+        for place in sorted(places[operand] for operand in node._prev):
+            yield f"  n{place} -> n{i}" + ("_op" if node._op else "")
+
+
+def topological_order(root: Value) -> list[Value]:
+    """The nodes under root, operands before results, in an order that every process finds.
+
+    The operands of a node are a set, which has the order of addresses. They are taken by their
+    prints: numbers made of what is drawn of a node, and under it.
+    """
+    prints: dict[Value, int] = {}
+    for node in operands_first(root, lambda operands: operands):
+        under = sorted(prints[operand] for operand in node._prev)
+        prints[node] = crc32(repr((cells(node), node._op, under)).encode())
+    return operands_first(root, lambda operands: sorted(operands, key=prints.__getitem__))
+
+
+def operands_first(root: Value, arranged: Callable[[set[Value]], Iterable[Value]]) -> list[Value]:
+    order, seen, stack = [], set(), [(root, False)]
+    while stack:                    # as in Value.backward
+        node, operands_done = stack.pop()
+        if operands_done:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack += [(operand, False) for operand in arranged(node._prev)]
+    return order
+
+
+def cells(node: Value) -> list[str]:
+    """What a box says: the label if there is one, the data, the gradient."""
+    label = getattr(node, "label", "")
+    texts = [] if label in ("", None) else [str(label)]
+    texts += [f"data {shown(node.data)}", f"grad {shown(getattr(node, 'grad', None))}"]
+    return [text.translate(ESCAPES) for text in texts]
+
+
+def shown(x: object) -> str:
+    """A real number with four decimals, anything else as it prints, if that is short."""
+    if isinstance(x, Real):
+        try:
+            number = float(x)
+        except OverflowError:       # an int beyond the floats
+            return "beyond the floats"
+        return f"{number:.4f}" if abs(number) < LARGE else f"{number:.4e}"
+    text = str(x)
+    return text if len(text) <= WIDTH else text[:WIDTH - 3] + "..."

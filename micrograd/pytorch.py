@@ -1,0 +1,141 @@
+"""Networks to PyTorch and back, their outputs and gradients equal to rounding.
+
+    torch_model = to_torch(model)       # a Sequential of Linear, in double precision
+    model = from_torch(torch_model)     # an MLP with the same parameters, bit by bit
+"""
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from micrograd import nn
+
+# Where `nonlin` is the name, the module of PyTorch and its arguments. With the threshold above
+# which it takes x for softplus(x) at 40, where they are equal, its Softplus is ours.
+ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
+    "relu": ("ReLU", {}),
+    "tanh": ("Tanh", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "softplus": ("Softplus", {"threshold": 40}),
+    "leaky_relu": ("LeakyReLU", {"negative_slope": 0.01}),
+}
+
+
+def to_torch(model: nn.MLP) -> Any:
+    """A torch.nn.Sequential of what an MLP computes, float64: (n, nin) to (n, nout), also if nout
+    is 1.
+
+    ValueError for a nonlin that is no bool and none of ACTIVATIONS, and for a layer whose neurons
+    differ in nonlin or in width.
+    """
+    import torch
+    modules = []
+    for i, layer in enumerate(model.layers):
+        nin, name = kind(layer, i)
+        linear = torch.nn.Linear(nin, len(layer.neurons), dtype=torch.float64)
+        fill(linear.weight, [[float(w.data) for w in neuron.w] for neuron in layer.neurons])
+        fill(linear.bias, [float(neuron.b.data) for neuron in layer.neurons])
+        modules.append(linear)
+        if name:
+            activation, arguments = ACTIVATIONS[name]
+            modules.append(getattr(torch.nn, activation)(**arguments))
+    return torch.nn.Sequential(*modules)
+
+
+def kind(layer: nn.Layer, i: int) -> tuple[int, str]:
+    """The width and the activation, '' for none, that the neurons of layer i have in common."""
+    kinds = {(len(neuron.w), activation_name(neuron.nonlin)) for neuron in layer.neurons}
+    if len(kinds) != 1:
+        raise ValueError(f"the neurons of a layer must have one width and one nonlin; "
+                         f"those of layer {i} have {sorted(kinds)}")
+    return kinds.pop()
+
+
+def activation_name(nonlin: bool | str) -> str:
+    name = nonlin if isinstance(nonlin, str) else "relu" if nonlin else ""
+    if name and name not in ACTIVATIONS:
+        raise ValueError(f"nonlin must be a bool or one of {', '.join(ACTIVATIONS)}, not {name!r}")
+    return name
+
+
+def fill(parameter: Any, numbers: list[Any]) -> None:
+    parameter.data = parameter.new_tensor(numbers).reshape(parameter.shape)
+
+
+def from_torch(sequential: Any) -> nn.MLP:
+    """The MLP that computes what a torch.nn.Sequential of Linear and activations does.
+
+    The parameters are copied, exactly; a Linear without a bias gets biases of 0. Sequentials in it
+    are gone through. ValueError for modules other than Linear and ACTIVATIONS, for a LeakyReLU
+    whose slope is not 0.01 and a Softplus whose beta is not 1 (above its threshold it differs from
+    ours: by 2e-9, if that is PyTorch's 20), and for Linears that do not fit each other.
+    """
+    linears, names = parsed(list(flat(sequential)))
+    for i, (former, linear) in enumerate(zip(linears, linears[1:]), 1):
+        if former.out_features != linear.in_features:
+            raise ValueError(f"Linear {i} takes {linear.in_features} inputs, "
+                             f"but there are {former.out_features}")
+    model = undrawn_mlp(linears[0].in_features, [linear.out_features for linear in linears])
+    for layer, linear, name in zip(model.layers, linears, names):
+        copy(linear, layer, name)
+    return model
+
+
+def flat(module: Any) -> Iterator[Any]:
+    import torch
+    if isinstance(module, torch.nn.Sequential):
+        for part in module:
+            yield from flat(part)
+    else:
+        yield module
+
+
+def parsed(modules: list[Any]) -> tuple[list[Any], list[str]]:
+    """The Linears, and for each the activation that follows it, '' for none."""
+    import torch
+    linears: list[Any] = []
+    names: list[str] = []
+    for i, module in enumerate(modules):
+        if isinstance(module, torch.nn.Linear):
+            linears.append(module)
+            names.append("")
+        elif not names or names[-1]:
+            raise ValueError(f"there must be a Linear before each activation, but module {i} is {module}")
+        else:
+            names[-1] = recognised(module)
+    if not linears:
+        raise ValueError("there is no Linear")
+    return linears, names
+
+
+def recognised(module: Any) -> str:
+    """The name of an activation of PyTorch."""
+    import torch
+    usual = getattr(module, "negative_slope", 0.01) == 0.01 and getattr(module, "beta", 1) == 1
+    for name, (activation, _) in ACTIVATIONS.items():
+        if type(module) is getattr(torch.nn, activation) and usual:
+            return name
+    raise ValueError("modules must be Linear, ReLU, Tanh, Sigmoid, Softplus with beta 1 or LeakyReLU "
+                     f"with negative_slope 0.01, not {module}")
+
+
+def undrawn_mlp(nin: int, nouts: list[int]) -> nn.MLP:
+    """An MLP whose random weights are not wanted: the generator stays where it was."""
+    state = random.getstate()
+    try:
+        return nn.MLP(nin, nouts)
+    finally:
+        random.setstate(state)
+
+
+def copy(linear: Any, layer: nn.Layer, name: str) -> None:
+    """Set the parameters and the activation of a layer to those of a Linear."""
+    weights = linear.weight.detach().double().tolist()
+    biases = [0.0] * len(weights) if linear.bias is None else linear.bias.detach().double().tolist()
+    nonlin = True if name == "relu" else name or False
+    for neuron, w, b in zip(layer.neurons, weights, biases):
+        for p, x in zip(neuron.w, w):
+            p.data = x
+        neuron.b.data = b
+        neuron.nonlin = nonlin
