@@ -1,7 +1,7 @@
 """Numbers into Values and back, many at a time.
 
-    x = leaves([[1.0, 2.0], [3.0, 4.0]])    # Values in lists of lists; arrays may come in data(x),
-    grads(x)                       # always lists of lists; numpy.array makes arrays of them
+    x = leaves([[1.0, 2.0], [3.0, 4.0]])    # Values in nested lists, from such lists or arrays
+    data(x), grads(x)                       # nested lists again; numpy.array makes arrays of them
     predict(model, X)                       # the outputs for the rows of X, without a graph
 """
 from __future__ import annotations
@@ -36,12 +36,12 @@ def leaves(x: Any) -> Any:
 
 
 def data(values: Any) -> Any:
-    """The data of a Value, or of Values in nested lists: numbers in lists of the same shape."""
+    """The data of a Value, or of Values in nested lists, in lists of the same shape."""
     return mapped(lambda v: v.data, values)
 
 
 def grads(values: Any) -> Any:
-    """The gradients of a Value, or of Values in nested lists: numbers in lists of the same shape."""
+    """The gradients of a Value, or of Values in nested lists, in lists of the same shape."""
     return mapped(lambda v: v.grad, values)
 
 
@@ -54,9 +54,9 @@ def mapped(f: Callable[[Value], Any], values: Any) -> Any:
 
 
 def predict(module: Callable[[Any], Any], X: Any) -> Any:
-    """The outputs of a module for each row of X, as numbers, without a graph.
+    """The outputs of a module for each row of X, as floats, without a graph.
 
-    X is a list of rows or an array of shape (n, nin). A list gives a list, of numbers where the
+    X is a list of rows or an array of shape (n, nin). A list gives a list, of floats where the
     module returns a bare Value, else of lists; an array gives a float64 array of shape (n,) or (n,
     nout). The numbers are those of module(row), to the last bit. TypeError or ValueError if X has
     no rows.
@@ -69,7 +69,7 @@ def predict(module: Callable[[Any], Any], X: Any) -> Any:
     nin, nout = widths(layers)
     outputs = at_once(layers, pack_rows(X, nin), nin)
     if outputs is None:
-        return [data(module(row)) for row in X]
+        return by_row(module, X)
     numbers = outputs.tolist()
     return [numbers[i:i + nout] for i in range(0, len(numbers), nout)] if nout > 1 else numbers
 
@@ -82,10 +82,14 @@ def predict_array(module: Callable[[Any], Any], X: Any, numpy: Any) -> Any:
     quick = type(X) is numpy.ndarray and X.dtype == float and X.shape[1] == nin
     outputs = at_once(layers, array("d", X.tobytes()) if quick else None, nin)
     if outputs is None:
-        outputs = numpy.array([data(module(row)) for row in X], dtype=float)
+        outputs = numpy.array(by_row(module, X), dtype=float)
     else:
         outputs = numpy.frombuffer(outputs)
     return outputs.reshape(len(X), nout) if nout > 1 else outputs
+
+
+def by_row(module: Callable[[Any], Any], X: Any) -> list[Any]:
+    return [mapped(lambda v: float(v.data), module(row)) for row in X]
 
 
 def check_rows(X: Any) -> None:

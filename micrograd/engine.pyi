@@ -1,4 +1,4 @@
-"""The types of Value. `data` may be anything that Python can add and multiply; a number as a rule."""
+"""The types of Value. `data` may be anything Python can add and multiply; a number as a rule."""
 from array import array
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -38,9 +38,7 @@ def cross_entropy(logits: Iterable[Any], targets: Any) -> Value:
     class is an int from 0; ValueError where there is no such logit.
     """
     rows = list(logits)
-    if not rows:
-        raise ValueError("there are no logits")
-    if is_value(rows[0]):
+    if not rows or is_value(rows[0]):
         return surprise(rows, number(targets))
     return mean([surprise(list(row), target) for row, target in aligned(rows, targets)])
 
@@ -77,13 +75,11 @@ def pairs(outputs: Iterable[Value], targets: Iterable[Any]) -> list[tuple[Value,
 
 
 def aligned(outputs: list[Any], targets: Iterable[Any]) -> list[tuple[Any, Any]]:
-    """(output, target) for each; there must be some, and as many of the one as of the other."""
+    """(output, target) for each; there must be as many of the one as of the other."""
     targets = [number(t) for t in targets]
     if len(outputs) != len(targets):
         raise ValueError(f"there must be one target for each output, "
                          f"not {len(outputs)} outputs and {len(targets)} targets")
-    if not outputs:
-        raise ValueError("there are no outputs")
     return list(zip(outputs, targets))
 
 
@@ -92,9 +88,12 @@ def is_value(x: object) -> bool:
 
 
 def check_values(outputs: list[Any]) -> None:
+    if not outputs:
+        raise ValueError("there are no outputs")
     for i, output in enumerate(outputs):
         if not is_value(output):
-            raise TypeError(f"output {i} must be a Value, not {type(output).__name__}: {output!r:.60}")
+            raise TypeError(f"output {i} must be a Value, "
+                            f"not {type(output).__name__}: {output!r:.60}")
 
 
 def number(target: Any) -> Any:

@@ -215,7 +215,7 @@ def linear(k: int, steps: int, start: float, end: float) -> float:
 
 
 def cosine(k: int, steps: int, start: float, end: float = 0.0) -> float:
-    """From start to end along half a period of the cosine (Loshchilov and Hutter, 2016), and staying."""
+    """As linear, but along half a period of the cosine (Loshchilov and Hutter, 2016)."""
     return end if k >= steps else end + (start - end) * (1 + math.cos(math.pi * k / steps)) / 2
 
 

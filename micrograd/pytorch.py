@@ -23,8 +23,7 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
 
 
 def to_torch(model: nn.MLP) -> Any:
-    """A torch.nn.Sequential of what an MLP computes, float64: (n, nin) to (n, nout), also if nout
-    is 1.
+    """A torch.nn.Sequential, float64, of what an MLP computes: (n, nin) to (n, nout).
 
     ValueError for a nonlin that is no bool and none of ACTIVATIONS, and for a layer whose neurons
     differ in nonlin or in width.
@@ -33,7 +32,7 @@ def to_torch(model: nn.MLP) -> Any:
     modules = []
     for i, layer in enumerate(model.layers):
         nin, name = kind(layer, i)
-        linear = torch.nn.Linear(nin, len(layer.neurons), dtype=torch.float64)
+        linear = blank_linear(nin, len(layer.neurons))
         fill(linear.weight, [[float(w.data) for w in neuron.w] for neuron in layer.neurons])
         fill(linear.bias, [float(neuron.b.data) for neuron in layer.neurons])
         modules.append(linear)
@@ -57,6 +56,13 @@ def activation_name(nonlin: bool | str) -> str:
     if name and name not in ACTIVATIONS:
         raise ValueError(f"nonlin must be a bool or one of {', '.join(ACTIVATIONS)}, not {name!r}")
     return name
+
+
+def blank_linear(nin: int, nout: int) -> Any:
+    """A Linear whose parameters were not set: torch's random generator stays where it was."""
+    import torch
+    return torch.nn.utils.skip_init(    # type: ignore[no-untyped-call]
+        torch.nn.Linear, nin, nout, dtype=torch.float64)
 
 
 def fill(parameter: Any, numbers: list[Any]) -> None:
@@ -101,7 +107,7 @@ def parsed(modules: list[Any]) -> tuple[list[Any], list[str]]:
             linears.append(module)
             names.append("")
         elif not names or names[-1]:
-            raise ValueError(f"there must be a Linear before each activation, but module {i} is {module}")
+            raise ValueError(f"module {i}, {module}, must come after a Linear")
         else:
             names[-1] = recognised(module)
     if not linears:
@@ -116,8 +122,8 @@ def recognised(module: Any) -> str:
     for name, (activation, _) in ACTIVATIONS.items():
         if type(module) is getattr(torch.nn, activation) and usual:
             return name
-    raise ValueError("modules must be Linear, ReLU, Tanh, Sigmoid, Softplus with beta 1 or LeakyReLU "
-                     f"with negative_slope 0.01, not {module}")
+    raise ValueError("a module must be Linear, ReLU, Tanh, Sigmoid, Softplus with beta 1 or "
+                     f"LeakyReLU with negative_slope 0.01, not {module}")
 
 
 def undrawn_mlp(nin: int, nouts: list[int]) -> nn.MLP:

@@ -37,14 +37,15 @@ def named_parameters(module: Module) -> list[tuple[str, Value]]:
 
 
 def walk(module: object) -> Iterator[tuple[str, object]]:
-    """(path, object) of all that is in a module, depth first; what is found again is not entered."""
+    """(path, object) of all that is in a module, depth first, each thing entered once."""
     entered, stack = set(), [("", module)]
     while stack:                # no recursion: modules may be nested to any depth, and in circles
         path, x = stack.pop()
         yield path, x
         if id(x) not in entered:
             entered.add(id(x))
-            stack += [(f"{path}.{key}" if path else str(key), child) for key, child in parts(x)][::-1]
+            prefix = path and f"{path}."
+            stack += [(f"{prefix}{key}", part) for key, part in parts(x)][::-1]
 
 
 def parts(x: object) -> Iterable[tuple[object, object]]:
@@ -121,7 +122,7 @@ def plain(name: str, x: float) -> float:
         raise ValueError(f"{name} must be finite and in the range of floats to be saved")
     number: float = int(x) if isinstance(x, Integral) else float(x)
     if number != x:
-        raise ValueError(f"{name} must be an int or equal to a float to be saved, not {described(x)}")
+        raise ValueError(f"{name} must be equal to a float to be saved, not {described(x)}")
     return number
 
 
@@ -169,8 +170,9 @@ def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def short_int(digits: str) -> int:
-    if len(digits.lstrip("-")) > DIGITS:
-        raise ValueError(f"an integer of {len(digits)} digits")
+    count = len(digits.lstrip("-"))
+    if count > DIGITS:          # so many would take Python long
+        raise ValueError(f"it has an integer of {count} digits")
     return int(digits)
 
 

@@ -1,0 +1,185 @@
+"""Numbers into Values and back, and predictions."""
+import random
+from array import array
+from fractions import Fraction
+
+import pytest
+
+import children
+from micrograd import arrays, engine, nn
+from micrograd.arrays import data, grads, leaves, predict
+from micrograd.engine import Value
+
+np = pytest.importorskip("numpy")
+
+
+def test_leaves_of_numbers_and_lists():
+    v = leaves(3)
+    assert (type(v), v.data, type(v.data)) == (Value, 3, int)
+    nested = leaves([[1.0, 2], (3.5,), [], Fraction(1, 2), [[1j]]])
+    assert data(nested) == [[1.0, 2], [3.5], [], Fraction(1, 2), [[1j]]]
+    assert type(nested[1]) is list
+
+
+def test_leaves_of_arrays():
+    for X in (np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1, 2], [3, 4]])):
+        assert data(leaves(X)) == X.tolist()
+        assert type(leaves(X)[0][0].data) is type(X.tolist()[0][0])
+    assert data(leaves(np.float64(2.5))) == 2.5 and type(leaves(np.float32(2.5)).data) is float
+    assert data(leaves(array("d", [1.0, 2.0]))) == [1.0, 2.0]
+    assert data(leaves([np.array([1.0]), np.float64(2.0)])) == [[1.0], 2.0]
+
+
+@pytest.mark.parametrize("bad", ["1", None, [1.0, "x"], [Value], {1: 2}, np.array(["x"])])
+def test_what_makes_no_leaves(bad):
+    with pytest.raises(TypeError, match="leaves are made of numbers, lists and arrays, not "):
+        leaves(bad)
+
+
+def test_data_and_gradients_come_back(Value):
+    x = [[Value(1.0), Value(2)], [Value(3.0)]]
+    (x[0][0] * x[0][1] + x[1][0]).backward()
+    assert data(x) == [[1.0, 2], [3.0]] and grads(x) == [[2, 1.0], [1]]
+    assert grads(x[0][0]) == 2
+    for back in (data, grads):
+        with pytest.raises(TypeError, match="must be Values in nested lists, not float: 1.0"):
+            back([x[0], 1.0])
+
+
+def model(*shape, **arguments):
+    random.seed(6)
+    return nn.MLP(shape[0], list(shape[1:]), **arguments)
+
+
+def by_hand(module, X):
+    return [arrays.mapped(lambda v: float(v.data), module(row)) for row in X]
+
+
+@pytest.fixture(params=["engine", "by hand", "a stand-in"], autouse=True)
+def hook(request, monkeypatch):
+    """predict with the engine's short cut, without, and with one that shows it was packed well."""
+    if request.param == "by hand":
+        monkeypatch.setattr(arrays, "__predict__", lambda *_: None)
+    elif request.param == "a stand-in":
+        monkeypatch.setattr(arrays, "__engine__", "a stand-in")
+        monkeypatch.setattr(arrays, "__predict__", stand_in)
+
+
+def stand_in(layers, X, nin):
+    assert type(X) is array and X.typecode == "d"
+    out = array("d")
+    for i in range(0, len(X), nin):
+        x = X[i:i + nin].tolist()
+        for layer in layers:
+            x = layer(x)
+            x = x if isinstance(x, list) else [x]
+        out.extend(data(x))
+    return out
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 1), (3, 4, 2), (1, 1, 1, 1), (2, 16, 16, 1)])
+@pytest.mark.parametrize("nonlin", [True, False, "tanh"])
+def test_predictions_are_the_outputs(shape, nonlin):
+    m = model(*shape, nonlin=nonlin)
+    X = np.random.default_rng(1).normal(size=(20, shape[0])) * 100
+    expected = by_hand(m, X.tolist())
+    assert repr(m.predict(X.tolist())) == repr(expected)
+    assert repr(predict(m.layers[0], X.tolist())) == repr(by_hand(m.layers[0], X.tolist()))
+    out = m.predict(X)
+    assert (type(out), out.dtype, out.tolist()) == (np.ndarray, np.float64, expected)
+    assert out.shape == ((20,) if shape[-1] == 1 else (20, shape[-1]))
+    out += 1        # the caller's own
+
+
+def test_arrays_of_every_layout():
+    m = model(3, 2, 2)
+    X = np.random.default_rng(1).normal(size=(6, 6))
+    for part in (X[:, :3], X[::2, ::2], X.T[:, 1:4], X[:0, :3], np.asfortranarray(X[:, 3:])):
+        assert m.predict(part).tolist() == by_hand(m, part)
+        assert m.predict(part).shape == (len(part), 2)
+    swapped = X[:, :3].astype(">f8")
+    assert m.predict(swapped).tolist() == by_hand(m, swapped)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16, np.int64, np.uint8, bool])
+def test_arrays_of_other_numbers(kind):
+    m = model(2, 3, 1)
+    X = np.array([[0, 1], [1, 1]]).astype(kind)
+    assert m.predict(X).tolist() == by_hand(m, X)
+    assert m.predict(X).dtype == np.float64
+
+
+@pytest.mark.parametrize("X", [
+    [[1, 2], [3, 4]], [(1.0, 2), [3.0, True]], ((1.0, 2.0),), [[2**60 + 1, 1]], [],
+    [[Fraction(1, 3), 1.0]], [np.array([1.0, 2.0])], [np.float32([0.1, 0.2])], [array("d", [1, 2])],
+    [[float("inf"), float("nan")]], [[1.0, 2.0], [1.0]], [[1.0, 2.0, 3.0]], [[]]], ids=repr)
+def test_lists_of_every_kind(X):
+    m = model(2, 3, 1)
+    assert repr(m.predict(X)) == repr(by_hand(m, X))
+
+
+def test_rows_of_values():
+    m = model(2, 3, 2)
+    assert m.predict([[Value(1.0), 2.0]]) == by_hand(m, [[1.0, 2.0]])
+
+
+def test_arrays_of_another_width():
+    m = model(2, 3, 2)
+    for width in (1, 3):
+        X = np.ones((4, width))
+        assert m.predict(X).tolist() == by_hand(m, X)
+
+
+def test_a_whole_batch_of_ints_too_large():
+    with pytest.raises(OverflowError):
+        model(2, 3, 1).predict([[10**400, 1]])
+
+
+def test_modules_of_ones_own():
+    class Doubled(nn.MLP):
+        def __call__(self, x):
+            return super().__call__(x) * 2
+
+    class Sum(nn.Module):
+        def __call__(self, x):
+            return Value(0) + float(x[0])
+
+    X = np.array([[1.0, 2.0], [3.0, 4.0]])
+    random.seed(6)
+    doubled = Doubled(2, [3, 1])
+    assert doubled.predict(X).tolist() == by_hand(doubled, X)
+    assert Sum().predict(X).tolist() == Sum().predict(X.tolist()) == [1.0, 3.0]
+    neuron = nn.Neuron(2)
+    assert neuron.predict(X).tolist() == by_hand(neuron, X)
+
+
+def test_a_patched_call_is_used(monkeypatch):
+    monkeypatch.setattr(nn.MLP, "__call__", lambda self, x: Value(7.0))
+    assert model(2, 3, 1).predict([[1.0, 2.0]]) == [7.0]
+
+
+def test_a_network_taken_apart():
+    m = model(2, 3, 1)
+    m.layers[0].neurons = m.layers[0].neurons[:2]
+    assert m.predict([[1.0, 2.0]]) == by_hand(m, [[1.0, 2.0]])
+    m.layers[0].neurons[0].w = None
+    with pytest.raises(TypeError):
+        m.predict([[1.0, 2.0]])
+
+
+@pytest.mark.parametrize("X, error, message", [
+    ([1.0, 2.0], TypeError, "list of rows, but row 0 is float: 1.0"),
+    ([[1.0, 2.0], "ab"], TypeError, "list of rows, but row 1 is str: 'ab'"),
+    (1.0, TypeError, "X must be a list of rows or an array, not float: 1.0"),
+    ({1: 2}, TypeError, "X must be a list of rows or an array, not dict"),
+    (np.ones(2), ValueError, r"X must be an array of shape \(n, nin\), not \(2,\)"),
+    (np.ones((1, 2, 3)), ValueError, r"not \(1, 2, 3\)")], ids=range(6))
+def test_what_has_no_rows(X, error, message):
+    with pytest.raises(error, match=message):
+        model(2, 3, 1).predict(X)
+
+
+def test_numpy_is_not_imported():
+    code = ("import sys; from micrograd.nn import MLP; from micrograd.arrays import leaves, data;"
+            "MLP(2, [1]).predict([[1.0, 2.0]]); data(leaves([1.0])); print('numpy' in sys.modules)")
+    assert children.run("-c", code, MICROGRAD_ENGINE=engine.__engine__).stdout == "False\n"

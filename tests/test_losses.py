@@ -1,0 +1,133 @@
+"""Losses against PyTorch in double precision, and the notebook's own lines."""
+import math
+import random
+
+import pytest
+
+from micrograd import losses
+
+np = pytest.importorskip("numpy")
+LOGITS = [0.3, -1.7, 2.5, 0.0, -0.0, 30.0, -30.0, 1000.0, -1000.0]
+
+
+def both(Value, torch, numbers, ours, theirs):
+    """A loss of ours and of PyTorch's, and the gradients."""
+    values = [Value(x) for x in numbers]
+    tensor = torch.tensor(numbers, dtype=torch.double, requires_grad=True)
+    loss, expected = ours(values), theirs(tensor)
+    loss.backward()
+    expected.backward()
+    assert loss.data == pytest.approx(expected.item(), rel=1e-12, abs=1e-12)
+    assert [v.grad for v in values] == pytest.approx(tensor.grad.tolist(), rel=1e-12, abs=1e-12)
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch")
+
+
+def test_mse(Value, torch):
+    targets = [random.Random(1).uniform(-2, 2) for _ in LOGITS]
+    both(Value, torch, LOGITS, lambda o: losses.mse(o, targets), lambda o: torch.nn.functional.mse_loss(
+        o, torch.tensor(targets, dtype=torch.double)))
+
+
+def test_binary_cross_entropy(Value, torch):
+    F = torch.nn.functional
+    for targets in ([0] * 9, [1] * 9, [i / 8 for i in range(9)]):
+        both(Value, torch, LOGITS, lambda z: losses.binary_cross_entropy(z, targets),
+             lambda z: F.binary_cross_entropy_with_logits(z, torch.tensor(targets, dtype=torch.double)))
+
+
+def test_cross_entropy(Value, torch):
+    F = torch.nn.functional
+    for k in range(len(LOGITS)):
+        both(Value, torch, LOGITS, lambda z: losses.cross_entropy(z, k),
+             lambda z: F.cross_entropy(z, torch.tensor(k)))
+    classes = [2, 0, 1]
+    both(Value, torch, LOGITS, lambda z: losses.cross_entropy([z[:3], z[3:6], z[6:]], classes),
+         lambda z: F.cross_entropy(z.reshape(3, 3), torch.tensor(classes)))
+
+
+def test_max_margin_is_the_notebooks(Value):
+    rng = random.Random(2)
+    data, targets = [rng.uniform(-3, 3) for _ in range(50)], [rng.choice([-1, 1]) for _ in range(50)]
+    scores, again = [list(map(Value, data)) for _ in range(2)]
+    terms = [(1 + -yi * scorei).relu() for yi, scorei in zip(targets, scores)]
+    expected = sum(terms) * (1.0 / len(terms))
+    loss = losses.max_margin(again, targets)
+    for each in (loss, expected):
+        each.backward()
+    assert repr(loss) == repr(expected) and repr(again) == repr(scores)
+
+
+def test_l2_is_the_notebooks(Value):
+    a, b = [[Value(0.1 * i) for i in range(9)] for _ in range(2)]
+    expected, loss = 1e-4 * sum((p * p for p in a)), losses.l2((p for p in b), 1e-4)
+    expected.backward()
+    loss.backward()
+    assert repr(loss) == repr(expected) and repr(a) == repr(b)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter, np.array, lambda t: np.array(t, dtype=np.uint8),
+                                  lambda t: [np.int8(x) for x in t]])
+def test_targets_of_every_kind(Value, kind):
+    targets = [0, 1, 1]
+    for loss in (losses.mse, losses.binary_cross_entropy, losses.max_margin):
+        outputs = [[Value(x) for x in (0.3, -0.7, 2.0)] for _ in range(3)]
+        expected = loss(outputs[0], targets).data
+        assert loss(outputs[1], kind(targets)).data == expected
+        assert loss(iter(outputs[2]), map(Value, targets)).data == expected
+
+
+def test_classes_of_every_kind(Value):
+    logits = [Value(x) for x in (0.3, -0.7, 2.0)]
+    expected = losses.cross_entropy(logits, 2).data
+    for k in (np.int64(2), np.uint8(2), np.array(2), Value(2)):
+        assert losses.cross_entropy(logits, k).data == expected
+        assert losses.cross_entropy([logits], [k]).data == expected
+    assert losses.cross_entropy((tuple(logits),), np.array([2])).data == expected
+
+
+def test_targets_that_are_values_get_gradients(Value):
+    o, t = Value(1.0), Value(3.0)
+    losses.mse([o], [t]).backward()
+    assert (o.grad, t.grad) == (-4.0, 4.0)
+
+
+@pytest.mark.parametrize("loss", [losses.mse, losses.binary_cross_entropy, losses.max_margin])
+def test_lengths(Value, loss):
+    with pytest.raises(ValueError, match="one target for each output, not 2 outputs and 1 targets"):
+        loss([Value(1.0)] * 2, [1])
+    with pytest.raises(ValueError, match="there are no outputs"):
+        loss([], [])
+    with pytest.raises(TypeError, match="output 1 must be a Value, not list"):
+        loss([Value(1.0), [Value(1.0)]], [1, 1])
+
+
+def test_errors_of_cross_entropy(Value):
+    z = [Value(1.0), Value(2.0)]
+    for k in (2, -1):
+        with pytest.raises(ValueError, match=rf"class must be in 0\.\.1, .*, not {k}"):
+            losses.cross_entropy(z, k)
+    for k in (1.0, "1", None):
+        with pytest.raises(TypeError, match=f"class must be an int, not {type(k).__name__}"):
+            losses.cross_entropy([z], [k])
+    with pytest.raises(ValueError, match="not 2 outputs and 1 targets"):
+        losses.cross_entropy([z, z], [1])
+    for nothing in ([], [[]]):
+        with pytest.raises(ValueError, match="there are no outputs"):
+            losses.cross_entropy(nothing, [0])
+    with pytest.raises(TypeError, match="output 1 must be a Value, not float"):
+        losses.cross_entropy([z[0], 1.0], 0)
+
+
+def test_labels_of_the_other_kind(Value):
+    for t in (-1, 2, math.nan, Value(-1)):
+        with pytest.raises(ValueError, match=r"a target must be in 0\.\.1, not"):
+            losses.binary_cross_entropy([Value(1.0)], [t])
+
+
+def test_no_parameters(Value):
+    with pytest.raises(ValueError, match="there are no parameters"):
+        losses.l2([], 0.1)

@@ -1,0 +1,207 @@
+"""Optimisers and clipping against torch.optim in double precision; schedules."""
+import math
+import random
+from fractions import Fraction
+
+import pytest
+
+from micrograd import optim
+from micrograd.engine import Value
+from micrograd.nn import MLP
+
+KINDS = [
+    ("SGD", dict(lr=0.1)),
+    ("SGD", dict(lr=0.1, momentum=0.9)),
+    ("SGD", dict(lr=0.05, momentum=0.5, weight_decay=0.1)),
+    ("SGD", dict(lr=0.1, weight_decay=0.01)),
+    ("Adam", dict()),
+    ("Adam", dict(lr=0.05, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1)),
+    ("Adam", dict(lr=0.05, betas=(0.0, 0.0))),
+    ("AdamW", dict()),
+    ("AdamW", dict(lr=0.05, betas=(0.7, 0.9), weight_decay=0.3)),
+]
+
+
+@pytest.fixture(params=["engine", "python"], autouse=True)
+def hooks(request, monkeypatch):
+    """With the engine's steps, which the reference does not have, and without."""
+    if request.param == "python":
+        monkeypatch.setattr(optim, "__sgd__", lambda *_: None)
+        monkeypatch.setattr(optim, "__adam__", lambda *_: None)
+
+
+def values(*data, grads=None):
+    parameters = [Value(x) for x in data]
+    for p, g in zip(parameters, grads or [1.0] * len(data)):
+        p.grad = g
+    return parameters
+
+
+@pytest.mark.parametrize("name, arguments", KINDS)
+def test_fifty_steps_are_those_of_torch(name, arguments):
+    torch = pytest.importorskip("torch")
+    rng = random.Random(3)
+    parameters = values(*[rng.uniform(-1, 1) for _ in range(7)])
+    tensors = [torch.tensor(p.data, dtype=torch.double, requires_grad=True) for p in parameters]
+    ours = getattr(optim, name)(parameters, **arguments)
+    theirs = getattr(torch.optim, name)(tensors, **arguments)
+    for k in range(50):
+        for p, t in zip(parameters, tensors):
+            p.grad = rng.uniform(-1, 1) * 10 ** rng.randrange(-3, 3)
+            t.grad = torch.tensor(p.grad, dtype=torch.double)
+        if k == 30:
+            ours.lr = theirs.param_groups[0]["lr"] = 0.02
+        ours.step()
+        theirs.step()
+        assert [p.data for p in parameters] == pytest.approx([t.item() for t in tensors], rel=1e-12)
+
+
+@pytest.mark.parametrize("name, arguments", KINDS)
+def test_the_engines_step_is_pythons(name, arguments, monkeypatch):
+    results = []
+    for hook in (getattr(optim, "__sgd__"), getattr(optim, "__adam__")), (lambda *_: None,) * 2:
+        monkeypatch.setattr(optim, "__sgd__", hook[0])
+        monkeypatch.setattr(optim, "__adam__", hook[1])
+        rng = random.Random(5)
+        parameters = values(*[rng.uniform(-1, 1) for _ in range(9)])
+        optimizer = getattr(optim, name)(parameters, **{"lr": 0.1, **arguments})
+        for _ in range(20):
+            for p in parameters:
+                p.grad = rng.choice([rng.uniform(-1, 1), 0, -0.0, 2])
+            optimizer.step()
+        results.append([p.data for p in parameters])
+    assert results[0] == pytest.approx(results[1], rel=1e-13)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_a_step_gives_floats(name):
+    np = pytest.importorskip("numpy")
+    parameters = values(1, np.float64(2.0), np.float32(0.5), Fraction(1, 2), True,
+                        grads=[2, np.float32(1.0), 0, Fraction(1, 3), np.int64(1)])
+    getattr(optim, name)(parameters, lr=np.float64(0.5)).step()
+    assert [type(p.data) for p in parameters] == [float] * 5
+    assert optim.SGD(parameters, 0).zero_grad() is None
+    assert [p.grad for p in parameters] == [0] * 5
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("attribute, bad", [("data", 1j), ("grad", None), ("grad", "1"), ("data", [1])])
+def test_a_step_is_all_or_nothing(name, attribute, bad):
+    parameters, twins = values(1.0, 2.0, 3.0), values(1.0, 2.0, 3.0)
+    arguments = {"momentum": 0.9} if name == "SGD" else {}
+    steps = [getattr(optim, name)(ps, lr=0.1, **arguments) for ps in (parameters, twins)]
+    kept = getattr(parameters[2], attribute)
+    setattr(parameters[2], attribute, bad)
+    message = f"{attribute} of parameter 2 must be a real number, not {type(bad).__name__}"
+    with pytest.raises(TypeError, match=message):
+        steps[0].step()
+    setattr(parameters[2], attribute, kept)
+    assert [p.data for p in parameters] == [1.0, 2.0, 3.0]
+    for _ in range(2):
+        for step in steps:
+            step.step()
+    assert [p.data for p in parameters] == [p.data for p in twins]
+
+
+ARGUMENTS = [
+    (dict(lr=-0.1), "lr must be at least 0, not -0.1"),
+    (dict(lr=math.nan), "lr must be at least 0, not nan"),
+    (dict(weight_decay=-1), "weight_decay must be at least 0, not -1"),
+]
+ARGUMENTS_OF_ADAM = ARGUMENTS + [
+    (dict(eps=-1), "eps must be at least 0"),
+    (dict(betas=(1.0, 0.9)), r"betas\[0\] must be at least 0 and below 1, not 1.0"),
+    (dict(betas=(0.9, -0.1)), r"betas\[1\] must be at least 0 and below 1, not -0.1"),
+]
+
+
+@pytest.mark.parametrize("name, arguments, message", [
+    ("SGD", dict(momentum=-1), "momentum must be at least 0"),
+    *[("SGD", *case) for case in ARGUMENTS],
+    *[("Adam", *case) for case in ARGUMENTS_OF_ADAM],
+    *[("AdamW", *case) for case in ARGUMENTS_OF_ADAM]])
+def test_arguments(name, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(optim, name)(values(1.0), **{"lr": 0.1, **arguments})
+
+
+def test_parameters():
+    a, b = values(1.0, 2.0)
+    with pytest.raises(ValueError, match="no parameters to optimise"):
+        optim.SGD([], 0.1)
+    with pytest.raises(ValueError, match="parameters 0 and 2 are the same Value"):
+        optim.Adam([a, b, a])
+    with pytest.raises(TypeError, match="parameter 1 must be a Value, not float: 1.0"):
+        optim.AdamW([a, 1.0])
+    assert optim.SGD((p for p in (a, b)), 0.1).parameters == [a, b]
+
+
+def test_division_by_zero_is_that_of_torch():
+    torch = pytest.importorskip("torch")
+    parameters = values(1.0, 1.0, 1.0, grads=[0.0, 1e-200, -1e-200])
+    tensors = [torch.tensor(1.0, dtype=torch.double, requires_grad=True) for _ in parameters]
+    for p, t in zip(parameters, tensors):
+        t.grad = torch.tensor(p.grad, dtype=torch.double)
+    optim.Adam(parameters, eps=0).step()
+    torch.optim.Adam(tensors, eps=0).step()
+    assert [repr(p.data) for p in parameters] == [repr(t.item()) for t in tensors]
+
+
+def test_a_model_learns():
+    random.seed(3)
+    model = MLP(1, [4, 1], nonlin="tanh")
+    optimizer = optim.Adam(model.parameters(), lr=0.1)
+    for k in range(300):
+        loss = sum((model([x]) - x * x) ** 2 for x in (0.0, 0.5, 1.0, 1.5))
+        optimizer.lr = optim.cosine(k, 300, 0.1)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.data < 0.1
+
+
+@pytest.mark.parametrize("grads", [[3.0, -4.0, 0], [0.3, 0.4, 0.0], [0, 0, 0], [1e200, 1.0, 2.0],
+                                   [math.inf, 1.0, 0.0], [math.nan, 1.0, 0.0]])
+def test_clip_grad_norm(Value, grads):
+    torch = pytest.importorskip("torch")
+    parameters = [Value(1.0) for _ in grads]
+    for p, g in zip(parameters, grads):
+        p.grad = g
+    tensor = torch.zeros(3, dtype=torch.double, requires_grad=True)
+    tensor.grad = torch.tensor(grads, dtype=torch.double)
+    expected = torch.nn.utils.clip_grad_norm_([tensor], 1.0).item()
+    norm = optim.clip_grad_norm(iter(parameters), 1.0)
+    if max(grads) < 1e100 or expected == math.inf == max(grads):   # where torch does not overflow
+        assert norm == pytest.approx(expected, rel=1e-15, nan_ok=True)
+        assert [p.grad for p in parameters] == pytest.approx(tensor.grad.tolist(), rel=1e-15, nan_ok=True)
+
+
+def test_clip_grad_value(Value):
+    parameters = [Value(1.0) for _ in range(5)]
+    for p, g in zip(parameters, [3, -0.5, -7.0, math.inf, math.nan]):
+        p.grad = g
+    optim.clip_grad_value(parameters, 1.0)
+    assert repr([p.grad for p in parameters]) == "[1.0, -0.5, -1.0, 1.0, nan]"
+
+
+def test_clipping_is_all_or_nothing(Value):
+    parameters = [Value(1.0), Value(2.0)]
+    parameters[0].grad, parameters[1].grad = 5.0, 1j
+    for clip in (optim.clip_grad_norm, optim.clip_grad_value):
+        with pytest.raises(TypeError, match="grad of parameter 1 must be a real number, not complex"):
+            clip(parameters, 1.0)
+        with pytest.raises(ValueError, match="must be at least 0, not -1"):
+            clip(parameters, -1)
+    assert parameters[0].grad == 5.0
+
+
+def test_linear_is_the_notebooks():
+    assert [optim.linear(k, 100, 1.0, 0.1) for k in range(100)] == [1.0 - 0.9*k/100 for k in range(100)]
+    assert [optim.linear(k, 4, 0, 2.0) for k in range(6)] == [0, 0.5, 1.0, 1.5, 2.0, 2.0]
+
+
+def test_schedules():
+    assert [optim.cosine(k, 2, 1.0) for k in range(4)] == pytest.approx([1.0, 0.5, 0.0, 0.0])
+    assert optim.cosine(0, 9, 0.3, 0.1) == 0.3 and optim.cosine(9, 9, 0.3, 0.1) == 0.1
+    assert [optim.exponential(k, 0.8, 0.5) for k in range(3)] == [0.8, 0.4, 0.2]
+    assert [optim.warmup(k, 4, 1.0) for k in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]

@@ -1,0 +1,89 @@
+"""The types, as a type checker sees them: the modules, the stubs, and a program that uses them."""
+import pathlib
+import re
+
+import pytest
+
+import children
+import micrograd
+from micrograd import engine
+
+pytest.importorskip("mypy")
+MODULES = ["arrays", "draw", "losses", "optim", "pytorch", "state"]
+
+PROGRAM = """
+from micrograd import arrays, draw, losses, nn, optim, state
+from micrograd.engine import Value
+
+model = nn.MLP(2, [3, 1], nonlin="tanh")
+optimizer = optim.AdamW(model.parameters(), lr=0.1)
+for k in range(3):
+    scores: list[Value] = [model([1.0, Value(2.0)]), model([0.5, 1])]
+    loss = losses.max_margin(scores, [1, -1]) + losses.l2(model.parameters(), 1e-4)
+    optimizer.lr = optim.linear(k, 3, 1.0, 0.1)
+    optimizer.zero_grad()
+    loss.backward()
+    norm: float = optim.clip_grad_norm(model.parameters(), 1.0)
+    optimizer.step()
+numbers: dict[str, float] = model.state_dict()
+state.save(model, "model.json")
+model.load_state_dict(state.load("model.json"))
+names = [name.upper() for name, p in model.named_parameters()]
+y: Value = abs(Value(1.0).tanh().maximum(2) ** Value(2.0)) / 3
+nodes, edges = draw.trace(y)
+arrays.data(arrays.leaves([1.0])), model.predict([[1.0, 2.0]])
+reveal_type(loss)
+"""
+
+MISTAKES = """
+from micrograd import losses, nn, optim
+from micrograd.engine import Value
+
+nn.MLP(2, 3)
+nn.Neuron(2, nonlin=None)
+optim.SGD([1.0], lr=0.1)
+Value(1.0).tanh(2)
+losses.mse([1.0], [2.0])
+Value(1.0, label="a", lable="b")
+"""
+
+
+def mypy(*arguments, folder):
+    return children.run("-m", "mypy", "--cache-dir", folder, "--strict", *arguments)
+
+
+def test_the_modules_are_typed(tmp_path):
+    run = mypy(*[word for name in MODULES for word in ("-m", f"micrograd.{name}")], folder=tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_a_program(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    run = mypy(tmp_path / "program.py", folder=tmp_path)
+    assert 'Revealed type is "micrograd.engine.Value"' in run.stdout, run.stdout
+    assert run.returncode == 0, run.stdout
+
+
+def test_mistakes_are_found(tmp_path):
+    (tmp_path / "program.py").write_text(MISTAKES)
+    run = mypy(tmp_path / "program.py", folder=tmp_path)
+    lines = [int(n) for n in re.findall(r"program.py:(\d+): error", run.stdout)]
+    assert lines == [n for n, line in enumerate(MISTAKES.splitlines(), 1) if n > 4], run.stdout
+
+
+# The stubs describe the compiled engine; the reference has these from object, or not at all.
+ONLY_COMPILED = [r"micrograd\.engine\.Value\.__(copy|deepcopy|getattr|setattr)__",
+                 r"micrograd\.engine\.__predict__"]
+
+
+def test_the_stubs_fit_the_modules(tmp_path):
+    allowed = tmp_path / "allowed"
+    allowed.write_text("\n".join(ONLY_COMPILED if engine.__engine__ == "python" else []))
+    run = children.run("-m", "mypy.stubtest", "micrograd.engine", "micrograd.nn", "--allowlist", allowed,
+                       "--ignore-unused-allowlist", MICROGRAD_ENGINE=engine.__engine__)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_stubs_are_installed():
+    folder = pathlib.Path(micrograd.__file__).parent
+    assert all((folder / name).exists() for name in ("py.typed", "engine.pyi", "nn.pyi"))
