@@ -1,4 +1,4 @@
-"""Every function of the table, on both engines: PyTorch, finite differences, Python's arithmetic."""
+"""Every function of the table: PyTorch, finite differences, Python's arithmetic; both engines."""
 import math
 import random
 from fractions import Fraction
@@ -12,8 +12,8 @@ from micrograd._functions import FUNCTIONS
 
 inf, nan = math.inf, math.nan
 
-# For each function: how to apply it, to Values and to tensors alike; points for its operands; and the
-# points at which a slope is one-sided or infinite, where there are no finite differences.
+# For each function: how to apply it, to Values and to tensors alike; points for its operands; and
+# those where a slope is one-sided or infinite, so that there are no finite differences.
 UNARY = {
     "exp": (lambda x: x.exp(), [0.5, -2.0, 0.0, -0.0, -1000.0, 700.0], []),
     "log": (lambda x: x.log(), [0.5, 3.0, 1.0, 1e-300], []),
@@ -131,8 +131,8 @@ def test_no_number_for_a_slope(Value):
 
 def numbers():
     """Operands of every kind."""
-    made = [0, 1, -1, 2, 3, True, False, 2**53 + 1, 3**40, 10**400, 0.0, -0.0, 0.5, -1.5, 1.0, 2.0, 1e-5,
-            1e308, -1e308, 5e-324, 700.0, 710.0, -745.5, inf, -inf, nan,
+    made = [0, 1, -1, 2, 3, True, False, 2**53 + 1, 3**40, 10**400, 0.0, -0.0, 0.5, -1.5, 1.0,
+            2.0, 1e-5, 1e308, -1e308, 5e-324, 700.0, 710.0, -745.5, inf, -inf, nan,
             Fraction(1, 3), Fraction(-2), Fraction(0)]
     try:
         import numpy as np
@@ -142,7 +142,7 @@ def numbers():
 
 
 def outcome(Value, f, point):
-    """What comes of a function at a point: text that shows every bit and type, and the gradients."""
+    """What a function gives at a point: text that shows every bit and type; and the gradients."""
     values = [Value(x) for x in point]
     try:
         y = f(*values)
@@ -158,7 +158,9 @@ def outcome(Value, f, point):
 
 def alike(a, b):
     """Whether two gradients have one type, and are equal to rounding."""
-    return typed(a) == typed(b) or type(a) is type(b) and a == pytest.approx(b, rel=1e-13, abs=1e-300)
+    if typed(a) == typed(b):
+        return True
+    return type(a) is type(b) and a == pytest.approx(b, rel=1e-13, abs=1e-300)
 
 
 def typed(x):
@@ -212,7 +214,8 @@ def test_types_that_come_out(Value):
 def test_operators(Value):
     a = Value(2.0)
     assert (abs(Value(-3.0)).data, (3 ** a).data, (a ** a).data) == (3.0, 9.0, 4.0)
-    assert (a.maximum(5).data, a.minimum(5).data, (a ** 2)._op, (a ** a)._op) == (5, 2.0, "**2", "**")
+    assert (a.maximum(5).data, a.minimum(5).data) == (5, 2.0)
+    assert ((a ** 2)._op, (a ** a)._op) == ("**2", "**")
     with pytest.raises(AssertionError, match="only supporting int/float powers"):
         a ** "2"
 
@@ -243,7 +246,8 @@ print(c.label, repr(a.label), c)
 def test_labels(name):
     """In a process of its own: the first label gives all Values one."""
     run = children.run("-c", LABELS, MICROGRAD_ENGINE=name)
-    assert run.stdout == "False False\n'b' '' '' ['', 'b']\nc '' Value(data=2.0, grad=0)\n", run.stderr
+    assert run.stdout.splitlines() == ["False False", "'b' '' '' ['', 'b']",
+                                       "c '' Value(data=2.0, grad=0)"], run.stderr
 
 
 def test_a_label_is_a_keyword(Value):

@@ -28,15 +28,17 @@ def torch():
 
 def test_mse(Value, torch):
     targets = [random.Random(1).uniform(-2, 2) for _ in LOGITS]
-    both(Value, torch, LOGITS, lambda o: losses.mse(o, targets), lambda o: torch.nn.functional.mse_loss(
-        o, torch.tensor(targets, dtype=torch.double)))
+    expected = torch.tensor(targets, dtype=torch.double)
+    both(Value, torch, LOGITS, lambda o: losses.mse(o, targets),
+         lambda o: torch.nn.functional.mse_loss(o, expected))
 
 
 def test_binary_cross_entropy(Value, torch):
     F = torch.nn.functional
     for targets in ([0] * 9, [1] * 9, [i / 8 for i in range(9)]):
+        expected = torch.tensor(targets, dtype=torch.double)
         both(Value, torch, LOGITS, lambda z: losses.binary_cross_entropy(z, targets),
-             lambda z: F.binary_cross_entropy_with_logits(z, torch.tensor(targets, dtype=torch.double)))
+             lambda z: F.binary_cross_entropy_with_logits(z, expected))
 
 
 def test_cross_entropy(Value, torch):
@@ -51,7 +53,8 @@ def test_cross_entropy(Value, torch):
 
 def test_max_margin_is_the_notebooks(Value):
     rng = random.Random(2)
-    data, targets = [rng.uniform(-3, 3) for _ in range(50)], [rng.choice([-1, 1]) for _ in range(50)]
+    data = [rng.uniform(-3, 3) for _ in range(50)]
+    targets = [rng.choice([-1, 1]) for _ in range(50)]
     scores, again = [list(map(Value, data)) for _ in range(2)]
     terms = [(1 + -yi * scorei).relu() for yi, scorei in zip(targets, scores)]
     expected = sum(terms) * (1.0 / len(terms))
@@ -69,8 +72,9 @@ def test_l2_is_the_notebooks(Value):
     assert repr(loss) == repr(expected) and repr(a) == repr(b)
 
 
-@pytest.mark.parametrize("kind", [list, tuple, iter, np.array, lambda t: np.array(t, dtype=np.uint8),
-                                  lambda t: [np.int8(x) for x in t]])
+@pytest.mark.parametrize("kind", [
+    list, tuple, iter, np.array, lambda t: np.array(t, dtype=np.uint8),
+    lambda t: [np.int8(x) for x in t]])
 def test_targets_of_every_kind(Value, kind):
     targets = [0, 1, 1]
     for loss in (losses.mse, losses.binary_cross_entropy, losses.max_margin):

@@ -85,7 +85,8 @@ def test_a_step_gives_floats(name):
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
-@pytest.mark.parametrize("attribute, bad", [("data", 1j), ("grad", None), ("grad", "1"), ("data", [1])])
+@pytest.mark.parametrize("attribute, bad", [
+    ("data", 1j), ("grad", None), ("grad", "1"), ("data", [1])])
 def test_a_step_is_all_or_nothing(name, attribute, bad):
     parameters, twins = values(1.0, 2.0, 3.0), values(1.0, 2.0, 3.0)
     arguments = {"momentum": 0.9} if name == "SGD" else {}
@@ -171,9 +172,12 @@ def test_clip_grad_norm(Value, grads):
     tensor.grad = torch.tensor(grads, dtype=torch.double)
     expected = torch.nn.utils.clip_grad_norm_([tensor], 1.0).item()
     norm = optim.clip_grad_norm(iter(parameters), 1.0)
-    if max(grads) < 1e100 or expected == math.inf == max(grads):   # where torch does not overflow
+    clipped = [p.grad for p in parameters]
+    if grads[0] == 1e200:       # where torch overflows
+        assert (norm, clipped) == (1e200, [1.0, 1e-200, 2e-200])
+    else:
         assert norm == pytest.approx(expected, rel=1e-15, nan_ok=True)
-        assert [p.grad for p in parameters] == pytest.approx(tensor.grad.tolist(), rel=1e-15, nan_ok=True)
+        assert clipped == pytest.approx(tensor.grad.tolist(), rel=1e-15, nan_ok=True)
 
 
 def test_clip_grad_value(Value):
@@ -188,7 +192,7 @@ def test_clipping_is_all_or_nothing(Value):
     parameters = [Value(1.0), Value(2.0)]
     parameters[0].grad, parameters[1].grad = 5.0, 1j
     for clip in (optim.clip_grad_norm, optim.clip_grad_value):
-        with pytest.raises(TypeError, match="grad of parameter 1 must be a real number, not complex"):
+        with pytest.raises(TypeError, match="grad of parameter 1 must be a real number, not comp"):
             clip(parameters, 1.0)
         with pytest.raises(ValueError, match="must be at least 0, not -1"):
             clip(parameters, -1)
@@ -196,7 +200,8 @@ def test_clipping_is_all_or_nothing(Value):
 
 
 def test_linear_is_the_notebooks():
-    assert [optim.linear(k, 100, 1.0, 0.1) for k in range(100)] == [1.0 - 0.9*k/100 for k in range(100)]
+    for k in range(100):
+        assert optim.linear(k, 100, 1.0, 0.1) == 1.0 - 0.9*k/100
     assert [optim.linear(k, 4, 0, 2.0) for k in range(6)] == [0, 0.5, 1.0, 1.5, 2.0, 2.0]
 
 

@@ -79,8 +79,8 @@ ONLY_COMPILED = [r"micrograd\.engine\.Value\.__(copy|deepcopy|getattr|setattr)__
 def test_the_stubs_fit_the_modules(tmp_path):
     allowed = tmp_path / "allowed"
     allowed.write_text("\n".join(ONLY_COMPILED if engine.__engine__ == "python" else []))
-    run = children.run("-m", "mypy.stubtest", "micrograd.engine", "micrograd.nn", "--allowlist", allowed,
-                       "--ignore-unused-allowlist", MICROGRAD_ENGINE=engine.__engine__)
+    run = children.run("-m", "mypy.stubtest", "micrograd.engine", "micrograd.nn", "--allowlist",
+                       allowed, "--ignore-unused-allowlist", MICROGRAD_ENGINE=engine.__engine__)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
