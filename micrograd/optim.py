@@ -69,7 +69,7 @@ class SGD(Optimizer):
         if not __sgd__(self.parameters, self.velocity, self.lr, self.momentum, self.weight_decay,
                        self.first):
             self.step_in_python()
-        self.first = False
+        self.first = self.first and not self.momentum
 
     def step_in_python(self) -> None:
         lr, momentum, decay = float(self.lr), float(self.momentum), float(self.weight_decay)
@@ -79,7 +79,8 @@ class SGD(Optimizer):
             v = g if self.first or not momentum else momentum * v + g
             data.append(x - lr * v)
             velocity.append(v)
-        self.velocity[:] = velocity
+        if momentum:
+            self.velocity[:] = velocity
         self.write(data)
 
 

@@ -27,13 +27,15 @@ def named_parameters(module: Module) -> list[tuple[str, Value]]:
     A name is the path of attributes, indices and keys that first leads to the parameter, say
     'layers.0.neurons.1.w.0'; where none does, it is the parameter's place, 'parameters.7'.
     """
-    parameters = {id(p): p for p in module.parameters()}
+    parameters: dict[int, tuple[int, Value]] = {}
+    for i, p in enumerate(module.parameters()):
+        parameters.setdefault(id(p), (i, p))
     paths: dict[str, int] = {}
     for path, x in walk(module):
         if id(x) in parameters:
             paths.setdefault(path, id(x))
     names = {x: path for path, x in reversed(paths.items())}    # the first path of each
-    return [(names.get(x, f"parameters.{i}"), p) for i, (x, p) in enumerate(parameters.items())]
+    return [(names.get(x, f"parameters.{i}"), p) for x, (i, p) in parameters.items()]
 
 
 def walk(module: object) -> Iterator[tuple[str, object]]:

@@ -137,6 +137,20 @@ def test_parameters():
     assert optim.SGD((p for p in (a, b)), 0.1).parameters == [a, b]
 
 
+def test_momentum_that_comes_later():
+    torch = pytest.importorskip("torch")
+    parameters = values(1.0)
+    tensor = torch.tensor(1.0, dtype=torch.double, requires_grad=True)
+    ours, theirs = optim.SGD(parameters, 0.1), torch.optim.SGD([tensor], 0.1)
+    for k in range(6):
+        parameters[0].grad = 1.0 + k
+        tensor.grad = torch.tensor(1.0 + k, dtype=torch.double)
+        ours.momentum = theirs.param_groups[0]["momentum"] = [0, 0.9, 0.9, 0, 0, 0.5][k]
+        ours.step()
+        theirs.step()
+    assert parameters[0].data == pytest.approx(tensor.item(), rel=1e-13)
+
+
 def test_division_by_zero_is_that_of_torch():
     torch = pytest.importorskip("torch")
     parameters = values(1.0, 1.0, 1.0, grads=[0.0, 1e-200, -1e-200])

@@ -49,9 +49,9 @@ def names(module):
 def test_names_through_tuples_dicts_and_circles():
     a, b, c, d = map(Value, range(4))
     inner = module_with([a], a=a)
-    module = module_with([d, c, b, a, c], t=({"k": b, 2: c},), inner=inner)
+    module = module_with([c, c, d, b, a], t=({"k": b, 2: c},), inner=inner)
     module.itself = module.t[0]["list"] = [module]
-    assert names(module) == ["parameters.0", "t.0.2", "t.0.k", "inner.a"]
+    assert names(module) == ["t.0.2", "parameters.2", "t.0.k", "inner.a"]
 
 
 def test_a_shared_parameter_has_its_first_name():
