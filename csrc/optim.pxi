@@ -48,20 +48,24 @@ def _sgd(list parameters, velocity, double lr, double momentum, double weight_de
     PyBuffer_Release(&view)
     return True
 
-def _adam(list parameters, moments, double lr, double beta1, double beta2, double eps,
+def _adam(list parameters, mean, square, double lr, double beta1, double beta2, double eps,
           double weight_decay, bint decoupled, int t):
     """Step t, from 1, of Adam, or with decoupled weight decay of AdamW; None where Python must take
-    it. moments is an array of doubles: for each parameter its mean gradient, then for each its mean
-    squared gradient."""
-    cdef double rate = lr / (1 - pow(beta1, t)), root = sqrt(1 - pow(beta2, t))
-    cdef Py_buffer view
+    it. mean and square are arrays of a double for each parameter."""
+    cdef double rate = lr / (1 - pow(beta1, t)), scale = sqrt(1 - pow(beta2, t))
+    cdef Py_buffer mean_view, square_view
     cdef Py_ssize_t i, count = len(parameters)
     cdef Node* n
     cdef double x, g
     if not all_numbers(parameters):
         return None
-    cdef double* m = open_doubles(moments, &view, 2 * count)
-    cdef double* v = m + count
+    cdef double* m = open_doubles(mean, &mean_view, count)
+    cdef double* s = NULL
+    try:
+        s = open_doubles(square, &square_view, count)
+    except:
+        PyBuffer_Release(&mean_view)
+        raise
     for i in range(count):
         n = node_of(<PyObject*>parameters[i])
         x, g = data_of_node(n).x, grad_of_node(n).x
@@ -70,7 +74,8 @@ def _adam(list parameters, moments, double lr, double beta1, double beta2, doubl
         else:
             g += weight_decay * x
         m[i] += (1 - beta1) * (g - m[i])
-        v[i] = beta2 * v[i] + (1 - beta2) * g * g
-        move(n, x - rate * m[i] / (sqrt(v[i]) / root + eps))
-    PyBuffer_Release(&view)
+        s[i] = beta2 * s[i] + (1 - beta2) * g * g
+        move(n, x - rate * (m[i] / (sqrt(s[i]) / scale + eps)))
+    PyBuffer_Release(&mean_view)
+    PyBuffer_Release(&square_view)
     return True

@@ -36,6 +36,11 @@ def log_of_base(a, b):
     return math.log(a) if a > 0 else 0.0 if a == 0 else math.nan
 
 
+def slope_of_power(a, b):
+    """d(a**b)/da; 0 where b is 0, and infinite at 0 where PyTorch has it so"""
+    return 0 if b == 0 else b * math.inf if a == 0 and b < 1 else b * a ** (b - 1)
+
+
 def share(a, b, g):
     """What the greater of two gets, a being ahead; halves when they are equal, as in PyTorch."""
     return 0 if a < b else 0.5 * g if a == b else g
@@ -57,6 +62,6 @@ FUNCTIONS = {
                         lambda a, b, y, g: share(a, b, g), lambda a, b, y, g: share(b, a, g)),
     "minimum": Function(lambda a, b: a if a <= b or a != a else b,
                         lambda a, b, y, g: share(b, a, g), lambda a, b, y, g: share(a, b, g)),
-    "**": Function(lambda a, b: a ** b, lambda a, b, y, g: (b * a ** (b - 1) if b else 0) * g,
+    "**": Function(lambda a, b: a ** b, lambda a, b, y, g: slope_of_power(a, b) * g,
                    lambda a, b, y, g: y * log_of_base(a, b) * g),
 }

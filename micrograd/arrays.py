@@ -14,7 +14,7 @@ from numbers import Number
 from typing import Any
 
 from micrograd import nn
-from micrograd.engine import Value, __engine__, __predict__
+from micrograd.engine import Value, __predict__
 
 # As shipped: a program may patch them.
 CALLS: dict[type, Any] = {cls: cls.__call__ for cls in (nn.Layer, nn.MLP)}
@@ -70,7 +70,7 @@ def predict(module: Callable[[Any], Any], X: Any) -> Any:
     outputs = at_once(layers, pack_rows(X, nin), nin)
     if outputs is None:
         return by_row(module, X)
-    numbers = outputs.tolist()
+    numbers = memoryview(outputs).cast("d").tolist()
     return [numbers[i:i + nout] for i in range(0, len(numbers), nout)] if nout > 1 else numbers
 
 
@@ -80,7 +80,7 @@ def predict_array(module: Callable[[Any], Any], X: Any, numpy: Any) -> Any:
     layers = plain_layers(module)
     nin, nout = widths(layers)
     quick = type(X) is numpy.ndarray and X.dtype == float and X.shape[1] == nin
-    outputs = at_once(layers, array("d", X.tobytes()) if quick else None, nin)
+    outputs = at_once(layers, numpy.ascontiguousarray(X) if quick else None, nin)
     if outputs is None:
         outputs = numpy.array(by_row(module, X), dtype=float)
     else:
@@ -128,11 +128,9 @@ def pack_rows(X: list[Any], nin: int) -> array[float] | None:
         return None
 
 
-def at_once(layers: list[nn.Layer], X: array[float] | None, nin: int) -> array[float] | None:
+def at_once(layers: list[nn.Layer], X: Any, nin: int) -> bytearray | None:
     """All outputs from the engine, or None where it has no short cut; the reference has none."""
-    if X is None or nin == 0 or __engine__ == "python":
-        return None
-    return __predict__(layers, X, nin)
+    return None if X is None or nin == 0 else __predict__(layers, X, nin)
 
 
 def described(x: object) -> str:

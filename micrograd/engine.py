@@ -41,5 +41,5 @@ except ImportError as __error:
     def __sgd__(parameters, velocity, lr, momentum, weight_decay, first):
         pass
 
-    def __adam__(parameters, moments, lr, beta1, beta2, eps, weight_decay, decoupled, t):
+    def __adam__(parameters, mean, square, lr, beta1, beta2, eps, weight_decay, decoupled, t):
         pass
