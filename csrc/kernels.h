@@ -29,13 +29,26 @@ TARGET static void NAME(sums)(int nin, int width, const double *w, const double 
     int j = 0;
     SUMS(32)
     SUMS(8)
+    if (width == 1) {
+        double sum = w[nin];
+        for (int i = 0; i < nin; i++) sum += w[i] * x[i];
+        y[0] = sum;
+    }
 }
 #undef SUMS
 
 /* dw += x g, db += g, and dx = w g, where g is the gradient of the sums. A row's products with g are
    summed up in eight lanes, and these in pairs. */
 TARGET static void NAME(sums_backward)(int nin, int width, const double *w, const double *x,
-                                       const double *g, double *dw, double *dx) {
+                                       const double *g, double *RESTRICT dw, double *RESTRICT dx) {
+    if (width == 1) {
+        for (int i = 0; i < nin; i++) {
+            dw[i] += x[i] * g[0];
+            dx[i] = w[i] * g[0] + 0.0;      /* as a sum that began at 0: no -0.0 */
+        }
+        dw[nin] += g[0];
+        return;
+    }
     for (int i = 0; i < nin; i++, w += width, dw += width) {
         union { NAME(Vector) vectors[8 / LANES]; double lanes[8]; } sum;
         for (int k = 0; k < 8; k++) sum.lanes[k] = 0;

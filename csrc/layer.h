@@ -1,10 +1,17 @@
 /* The arithmetic of a layer: nout neurons over nin inputs, plain arrays of doubles.
-   A matrix has a row of weights for each input, and a last one of biases. Its rows are nout wide and then
-   filled up to eights, so that there are only whole vectors: filling is zero, and of no consequence. */
+   A matrix has a row of weights for each input, and a last one of biases. Its rows have width 1 for a
+   single neuron. Else they are filled up to eights, so that there are only whole vectors; filling is of
+   no consequence, its weights and gradients of sums being 0. */
 #ifndef MICROGRAD_LAYER_H
 #define MICROGRAD_LAYER_H
 
 typedef unsigned char Kind;
+
+#if defined(_MSC_VER)
+#define RESTRICT __restrict
+#else
+#define RESTRICT restrict
+#endif
 
 #define NAME(f) f##_baseline
 #define TARGET

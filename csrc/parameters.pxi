@@ -8,7 +8,7 @@ cdef struct Seen:
 
 cdef struct Matrix:
     int nin, nout
-    int width                   # of a row: nout, filled up to eights
+    int width                   # of a row; see layer.h
     bint dissolved
     bint kinds_known            # whether sum_kind and fusable are up to date
     bint fusable                # no weight is an int, so that no product is
@@ -43,7 +43,7 @@ cdef class Parameters:
 cdef Parameters gather(list neurons, int nin):
     """Move the parameters of the neurons into a Matrix; None where they are no plain numbers of
     their own."""
-    cdef int nout = len(neurons), width = (nout + 7) & ~7, i, j
+    cdef int nout = len(neurons), width = 1 if nout == 1 else (nout + 7) & ~7, i, j
     cdef Py_ssize_t count = <Py_ssize_t>(nin + 1) * nout, size = <Py_ssize_t>(nin + 1) * width
     cdef Parameters p = Parameters.__new__(Parameters)
     cdef Matrix* m = &p.m
