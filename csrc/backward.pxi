@@ -95,7 +95,11 @@ cdef int sort_undisturbed(Sweep* s, Node* root) except -1:
             PyGC_Enable()
 
 cdef int visit_own_prev(Sweep* s, Node* n) except -1:
-    for child in (<object>(<Body*>value_of(n)).attrs)["_prev"]:
+    prev = own(<object>value_of(n), "_prev")
+    if type(prev) not in (set, frozenset, list, tuple):     # the property takes care of it, vars() not
+        raise TypeError("_prev must be a set, a list or a tuple, not "
+                        + Py_TYPE(<PyObject*>prev).tp_name.decode())
+    for child in prev:
         if not is_value(child):     # worded without asking the child: nothing may run now
             raise TypeError("the operands of a node must be Values, not "
                             + Py_TYPE(<PyObject*>child).tp_name.decode())
@@ -173,7 +177,7 @@ cdef inline bint sweep_numbers(Node* n) noexcept:
     """The backward of one node; False where that takes Python, and then nothing was changed."""
     if n.flags & CALLBACK:
         return False
-    if n.op < OPERATION_COUNT:
+    if is_operation(n.op):
         return add_numbers(n)
     if n.op == FUSED:
         return sweep_output(n)
@@ -191,7 +195,7 @@ cdef int sweep_with_python(Sweep* s, object value) except -1:
             n.flags &= ~VISITED
     if n.flags & CALLBACK:
         call_back(n)
-    elif n.op < OPERATION_COUNT and not add_numbers(n):
+    elif is_operation(n.op) and not add_numbers(n):
         add_objects(n)
     return 0
 

@@ -103,8 +103,7 @@ cdef PyObject* value_alloc(PyTypeObject* type, Py_ssize_t items) noexcept:
     cdef PyObject* value = new_value()
     if value == NULL:
         return PyErr_NoMemory()
-    memset(node_of(value), 0, sizeof(Node))     # data and grad not set, as object.__new__ leaves them
-    node_of(value).op = LEAF
+    memset(node_of(value), 0, sizeof(Node))     # a leaf; data and grad not set, as object.__new__ has it
     return value
 
 cdef void value_dealloc(PyObject* value) noexcept:

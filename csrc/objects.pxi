@@ -127,6 +127,13 @@ cdef object function_of(int op):
     return functions[symbols[op].decode()]
 
 cdef object apply_to_objects(int op, a, b):
+    Py_EnterRecursiveCall(" in arithmetic on the data of a Value")      # which may be a Value itself
+    try:
+        return result_of_objects(op, a, b)
+    finally:
+        Py_LeaveRecursiveCall()
+
+cdef object result_of_objects(int op, a, b):
     if op == ADD:
         return PyNumber_Add(a, b)
     if op == MUL:

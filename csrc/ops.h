@@ -78,34 +78,37 @@ static inline double softplus(double a) {
     return (a > 0 ? a : 0) + log1p(exp(-fabs(a)));
 }
 
-/* What a node can be: the result of an operation; a result whose derivative the program supplies
-   itself (CUSTOM); an output of a layer (FUSED) and that layer (RUN), see layer.pxi; a leaf. */
+/* What a node can be: a leaf, which is what a block of zeros is; a result whose derivative the program
+   supplies itself (CUSTOM); an output of a layer (FUSED) and that layer (RUN), see layer.pxi; the
+   result of an operation. */
 enum {
+    LEAF,
+    CUSTOM,
+    FUSED,
+    RUN,
 #define NAME(name, ...) name,
     OPERATIONS(NAME)
 #undef NAME
-    OPERATION_COUNT,
-    CUSTOM = OPERATION_COUNT,
-    FUSED,
-    RUN,
-    LEAF
+    OPERATION_END
 };
+#define is_operation(op) ((op) > RUN)
 
 static const char *const names[] = {
+    "LEAF", "CUSTOM", "FUSED", "RUN",
 #define NAME(name, ...) #name,
     OPERATIONS(NAME)
 #undef NAME
-    "CUSTOM"
 };
 
 static const char *const symbols[] = {
+    "", "", "", "",
 #define SYMBOL(name, symbol, ...) symbol,
     OPERATIONS(SYMBOL)
 #undef SYMBOL
-    "", "", "", ""
 };
 
 static const char gradients[] = {
+    0, 2, 0, 0,
 #define GRADIENTS(name, symbol, grads, ...) grads,
     OPERATIONS(GRADIENTS)
 #undef GRADIENTS

@@ -3,7 +3,8 @@
 # operands are behind it, and no depth of graph is a depth of recursion. (PICKLING marks these nodes. A
 # mark left by a dump that failed does no harm, but that a later dump of that node recurses.)
 
-cdef dict operations = {names[op].decode(): op for op in range(CUSTOM + 1)}
+cdef dict operations = {names[op].decode(): op for op in range(OPERATION_END)
+                        if op == CUSTOM or is_operation(op)}
 
 cdef object reduce_value(object value):
     cdef Node* n = node_of(<PyObject*>value)

@@ -46,6 +46,8 @@ cdef extern from "Python.h":
     void PyObject_ClearWeakRefs(PyObject*) noexcept
     int PyObject_CallFinalizerFromDealloc(PyObject*) noexcept
     void PyType_Modified(PyTypeObject*) noexcept
+    int Py_EnterRecursiveCall(const char*) except *
+    void Py_LeaveRecursiveCall() noexcept
     PyObject* PyErr_NoMemory() noexcept
     bint PyOS_InterruptOccurred() noexcept
     void PyErr_SetInterrupt() noexcept
@@ -110,7 +112,8 @@ cdef extern from "ops.h" nogil:
     enum: ADD, MUL, POW, RELU
     enum: EXP, LOG, TANH, SIGMOID, SIN, COS, SQRT, ABS, SOFTPLUS
     enum: LEAKY_RELU, MAXIMUM, MINIMUM, POWER
-    enum: OPERATION_COUNT, CUSTOM, FUSED, RUN, LEAF
+    enum: LEAF, CUSTOM, FUSED, RUN, OPERATION_END
+    bint is_operation(int op)
     double SLOPE
     const char* const* names
     const char* const* symbols

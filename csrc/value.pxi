@@ -199,7 +199,7 @@ cdef int set_label(object value, object label) except -1:
 
 cdef inline bint has_second_operand(int op) noexcept:
     """Whether b, if there is one, is an operand in the program's eyes: an exponent is none."""
-    return op >= OPERATION_COUNT or gradients[op] == 2
+    return gradients[op] == 2
 
 cdef int check_child(object child) except -1:
     if not is_value(child):
@@ -226,7 +226,7 @@ def _run(value):
     """The operation's own backward, for one node; what `_backward` calls."""
     cdef Node* n = node_of(<PyObject*>value)
     unfuse(n)
-    if n.op < OPERATION_COUNT and not add_numbers(n):
+    if is_operation(n.op) and not add_numbers(n):
         add_objects(n)
 
 
