@@ -1,45 +1,60 @@
 """Run the tests where memory errors cannot hide: under AddressSanitizer and UndefinedBehaviorSanitizer,
-with a block of memory for every Value, and under Python's debug allocator.
+with a block of memory for every Value, with LeakSanitizer at the end, and under Python's debug
+allocator, with freed and fresh memory filled.
 
     python3 run.py sanitize [test files]        needs gcc on Linux
+    python3 run.py sanitize --quick             the tests that look for such errors, in three minutes
 """
 import os
 import pathlib
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
 TARGET = pathlib.Path(sys.prefix) / "sanitized"
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
-# Those that look at how much memory the process has, which a sanitizer changes.
-NOT_HERE = "not five_million and not does_not_grow"
+# Those that look at how much memory or time the process takes, which a sanitizer changes.
+NOT_HERE = "not five_million and not does_not_grow and not lifetimes and not depth and not benchmarks"
+QUICK = ["test_attacks.py", "test_memory.py", "test_engine.py", "test_failures.py", "test_fuzz.py",
+         "test_machine.py", "test_properties.py", "test_leaks.py"]
 
 
 def library(name):
     return subprocess.check_output(["gcc", f"-print-file-name={name}"], text=True).strip()
 
 
-def build():
-    environ = {**os.environ, "LDFLAGS": FLAGS,
-               "CFLAGS": f"{FLAGS} -fno-omit-frame-pointer -g -DMICROGRAD_CHUNK=128"}
+def build(target=TARGET, flags=""):
+    """The engine with sanitizers, into the folder target."""
+    flags = f"{FLAGS} {flags} -include {HERE / 'failing.h'} -fno-omit-frame-pointer -g"
+    environ = {**os.environ, "LDFLAGS": FLAGS, "CFLAGS": f"{flags} -DMICROGRAD_CHUNK=128"}
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade",
-                    "--no-cache-dir", "--target", TARGET, ROOT], env=environ, check=True)
+                    "--no-cache-dir", "--target", target, ROOT], env=environ, check=True)
 
 
-def tests(files, **environ):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", NOT_HERE,
-               *[ROOT / file for file in files or ["tests"]]]
-    return subprocess.run(command, env={**os.environ, **environ}, cwd=TARGET.parent).returncode
+def sanitized(target=TARGET, leaks=False):
+    """The environment of a process that uses that build."""
+    return {**os.environ, "PYTHONPATH": str(target), "PYTHONMALLOC": "malloc", "MICROGRAD_ENGINE": "c",
+            "LD_PRELOAD": f"{library('libasan.so')} {library('libubsan.so')}",
+            "ASAN_OPTIONS": f"detect_leaks={leaks:d}:allocator_may_return_null=1:malloc_context_size=10",
+            "LSAN_OPTIONS": f"suppressions={HERE / 'leaks.txt'}:print_suppressions=0"}
+
+
+def tests(files, environ):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", NOT_HERE, *files]
+    return subprocess.run(command, env=environ, cwd=TARGET.parent).returncode
 
 
 def main(files):
+    if files == ["--quick"]:
+        files = [f"tests/{name}" for name in QUICK]
+        os.environ.setdefault("MICROGRAD_EXAMPLES", "30")
+    files = [ROOT / file for file in files or ["tests"]]
     build()
     print("AddressSanitizer and UndefinedBehaviorSanitizer", flush=True)
-    failed = tests(files, PYTHONPATH=str(TARGET), PYTHONMALLOC="malloc",
-                   LD_PRELOAD=f"{library('libasan.so')} {library('libubsan.so')}",
-                   ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1")
+    failed = tests(files, sanitized())
     print("Python's debug allocator", flush=True)
-    return tests(files, PYTHONMALLOC="debug", MALLOC_PERTURB_="165") or failed
+    return tests(files, {**os.environ, "PYTHONMALLOC": "debug", "MALLOC_PERTURB_": "165"}) or failed
 
 
 if __name__ == "__main__":

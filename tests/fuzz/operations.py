@@ -1,0 +1,656 @@
+"""What a program in bytes can do. Append to the end: the corpus names operations by their places.
+
+An operation is a function of the Machine that runs it (program.py): it reads its arguments from the
+program with m.byte(), m.value(), m.number(), m.model() ..., keeps results with m.keep(), and notes what
+it saw with m.note(). One that is `wild` has no result that both engines must agree about.
+"""
+import copy as copying
+import gc
+import os
+import pickle
+import signal
+import sys
+import threading
+import weakref
+
+from program import Thrown, as_float, graph, magnitude, np
+
+OPERATIONS = []
+AVOIDED = os.environ.get("MICROGRAD_AVOID", "").split(",")  # operations with a known bug to look past
+EXPONENTS = [2, 3, -1, 0.5, 0, 1.0, -2, 1, True, -0.5]
+UNARY = ["exp", "log", "tanh", "sigmoid", "sin", "cos", "sqrt", "abs", "softplus", "leaky_relu"]
+BINARY = ["maximum", "minimum"]
+
+
+def operation(function):
+    function.wild = False
+    OPERATIONS.append(function)
+    return function
+
+
+def wild(function):
+    function.wild = True
+    OPERATIONS.append(function)
+    return function
+
+
+# Values and operators.
+
+@operation
+def leaf(m): m.put(m.Value(m.number()))
+
+
+@operation
+def add(m): m.keep(m.value() + m.value())
+
+
+@operation
+def multiply(m): m.keep(m.value() * m.value())
+
+
+@operation
+def subtract(m): m.keep(m.value() - m.value())
+
+
+@operation
+def divide(m): m.keep(m.value() / m.value())
+
+
+@operation
+def power(m): m.keep(m.value() ** EXPONENTS[m.byte() % len(EXPONENTS)])
+
+
+@operation
+def relu(m): m.keep(m.value().relu())
+
+
+@operation
+def negate(m): m.keep(-m.value())
+
+
+@operation
+def add_number(m): m.keep(m.number() + m.value())
+
+
+@operation
+def multiply_number(m): m.keep(m.value() * m.number())
+
+
+@operation
+def subtract_from_number(m): m.keep(m.number() - m.value())
+
+
+@operation
+def divide_number(m): m.keep(m.number() / m.value())
+
+
+@operation
+def add_up(m): m.keep(sum(m.values()))
+
+
+@operation
+def function(m):
+    name = UNARY[m.byte() % len(UNARY)]
+    if hasattr(m.Value, name):
+        m.keep(getattr(m.value(), name)())
+
+
+@operation
+def function_of_two(m):
+    name = BINARY[m.byte() % len(BINARY)]
+    if hasattr(m.Value, name):
+        m.keep(getattr(m.value(), name)(m.value() if m.byte() % 2 else m.number()))
+
+
+@operation
+def power_of_values(m):
+    if hasattr(m.Value, "exp"):     # came with the other functions
+        a, b = m.value(), m.value()
+        if all(magnitude(v.data) < 64 for v in (a, b)):     # ints grow large
+            m.keep(a ** b if m.byte() % 2 else 2 ** b)
+
+
+@operation
+def custom(m):
+    """A node as programs make them for functions of their own."""
+    a, b = m.value(), m.value()
+    out = m.Value(a.data * 0.5 + b.data, (a, b), "custom")
+
+    def backward():
+        a.grad += 0.5 * out.grad
+        b.grad += out.grad
+
+    out._backward = backward
+    m.keep(out)
+
+
+# Sweeps, and looking at the graph.
+
+@operation
+def backward(m):
+    m.called = []
+    m.value().backward()
+    m.know_scale()
+    m.note("called", sorted(m.called), m.scale)
+
+
+@operation
+def look(m):
+    value = m.value()
+    m.note("look", sorted((child._op, "" if m.edited else repr(child.data)) for child in value._prev))
+    m.note("op", value._op)
+
+
+@operation
+def look_deep(m): m.note("nodes", len(graph(m.value())))
+
+
+@operation
+def child(m):
+    children = m.value()._prev
+    if m.wild or not m.edited:
+        for one in sorted(children, key=lambda v: (v._op, repr(v.data), repr(v.grad)))[:1]:
+            if len(children) == 1:
+                m.keep(one)
+
+
+@operation
+def by_hand(m): m.value()._backward()
+
+
+@operation
+def keep_backward(m):
+    value = m.value()
+    if m.decide("operands", lambda: value._prev):       # the reference's `_backward` of a leaf holds nothing
+        m.held.append(value._backward)
+
+
+@operation
+def show(m): m.note("text", str(m.value()).split(",")[0])
+
+
+@operation
+def attributes(m):
+    m.note("attributes", sorted({*vars(m.value())} - {"data", "grad", "_prev", "_op", "_backward"}))
+
+
+# Edits.
+
+@operation
+def set_data(m):
+    m.edited = True
+    m.value().data = m.number()
+
+
+@operation
+def set_grad(m): m.value().grad = m.number()
+
+
+@operation
+def label(m): m.value().label = "a label"
+
+
+@operation
+def attribute(m): m.value().other = m.value()
+
+
+@operation
+def more_children(m):
+    """_prev with one more: where that makes no cycle, as the reference decides."""
+    value, other = m.value(), m.value()
+    if not m.decide("cyclic", lambda: value in graph(other)):
+        value._prev = {*value._prev, other}
+
+
+@operation
+def called_back(m):
+    """A callback that notes the gradient, and does what the node did."""
+    value = m.value()
+    own = value._backward
+
+    def callback():
+        m.called.append(float(value.grad) if isinstance(value.grad, (int, float)) else 0.0)
+        own()
+
+    value._backward = callback
+
+
+@operation
+def drop(m):
+    if len(m.v) > 2:
+        del m.v[m.byte() % len(m.v)]
+
+
+@operation
+def collect(m): gc.collect(m.byte() % 3)
+
+
+@operation
+def reference_dies(m):
+    """A dropped value lives in both engines or in none."""
+    reference = weakref.ref(m.value())
+    if len(m.v) > 3:
+        del m.v[m.byte() % len(m.v)]
+    gc.collect()
+    m.note("alive", reference() is not None)
+
+
+@wild
+def copied(m): m.keep(copying.copy(m.value()) if m.byte() % 2 else copying.deepcopy(m.value()))
+
+
+# Models.
+
+@operation
+def make_model(m): m.make_model(m.byte())
+
+
+@operation
+def call_with_numbers(m): m.keep(m.model()(m.numbers()))
+
+
+@operation
+def call_with_values(m): m.keep(m.model()(m.values()))
+
+
+@operation
+def call_with_array(m):
+    if np is not None:
+        m.keep(m.model()(np.array([m.byte() / 8, m.byte() / 8 - 4])))
+
+
+@operation
+def call_layer(m): m.keep(m.layer()(m.values()))
+
+
+@operation
+def call_neuron(m): m.keep(m.neuron()(tuple(m.values())))
+
+
+@operation
+def call_layers(m):
+    layers = m.model().layers
+    h = layers[0](m.values())
+    m.keep(layers[-1](h if isinstance(h, list) else [h]))
+
+
+@operation
+def zero_grad(m): m.model().zero_grad()
+
+
+@operation
+def update(m):
+    """A training step. Both engines go where the reference's gradient says: the last bits differ."""
+    m.edited = True
+    m.know_scale()
+    for p in m.model().parameters():
+        sign = m.decide("sign", lambda: (as_float(p.grad) > 0) - (as_float(p.grad) < 0))
+        p.data = p.data - 0.125 * sign if isinstance(p.data, (int, float)) else 0.5
+
+
+@operation
+def regularize(m): m.keep(sum(p * p for p in m.model().parameters()))
+
+
+@operation
+def set_weight(m):
+    m.edited = True
+    m.weight().data = m.number()
+
+
+@operation
+def set_weight_grad(m): m.weight().grad = m.number()
+
+
+@operation
+def weight_called_back(m):
+    weight = m.weight()
+    weight._backward = lambda: m.called.append(0.0)
+
+
+@operation
+def replace_weight(m):
+    neuron = m.neuron()
+    neuron.w[m.byte() % len(neuron.w)] = m.value()
+
+
+@operation
+def share_weight(m): m.neuron().b = m.weight()
+
+
+@operation
+def keep_weight(m): m.put(m.weight())
+
+
+@operation
+def change_nonlinearity(m):
+    neuron = m.neuron()
+    neuron.nonlin = not neuron.nonlin
+
+
+@operation
+def drop_neuron(m):
+    layer = m.layer()
+    if len(layer.neurons) > 1:
+        del layer.neurons[m.byte() % len(layer.neurons)]
+
+
+@operation
+def copy_model(m):
+    """Of leaves; the reference's copies of other nodes feed the gradients of the first."""
+    model = m.model()
+    if m.decide("leaves", lambda: not any(p._prev for p in model.parameters())):
+        m.models = [*m.models, copying.deepcopy(model)][-2:]
+
+
+@operation
+def drop_model(m): m.models = m.models[1:]
+
+
+@operation
+def subclass(m):
+    class Sub(m.Value):
+        pass
+    m.put(Sub(m.number()))
+
+
+@operation
+def interrupted_sweep(m):
+    """A callback that raises. How far the sweep came is nobody's business: all gradients are cleared."""
+    value, root = m.value(), m.value()
+    own = value._backward
+
+    def backward():
+        raise Thrown
+
+    value._backward = backward
+    try:
+        root.backward()
+    finally:
+        value._backward = own
+        for node in {node for one in m.v for node in graph(one)}:
+            node.grad = 0
+        for model in m.models:
+            model.zero_grad()
+
+
+# From here on nothing that both engines must agree about.
+
+def action(m):
+    """A callable, to be called by whoever: runs a piece of the program, and may raise."""
+    end, piece = m.byte() % 4, m.code.piece(m.byte() % 12).data
+
+    def act(*_, **__):
+        m.nested(piece)
+        if end == 3:
+            raise Thrown
+
+    return act
+
+
+@wild
+def wild_callback(m): m.value()._backward = action(m)
+
+
+@wild
+def wild_callback_and_own(m):
+    value, act = m.value(), action(m)
+    own = value._backward
+    value._backward = lambda: (act(), own())
+
+
+@wild
+def wild_prev(m): m.value()._prev = m.values()
+
+
+@wild
+def wild_prev_of_others(m): m.value()._prev = [*m.values(), strange_child(m)]
+
+
+def strange_child(m): return [None, 1.0, "text", m.Value][m.byte() % 4]
+
+
+@wild
+def reinitialise(m): m.value().__init__(m.number(), tuple(m.values()), "again")
+
+
+@wild
+def new_without_init(m): m.put(m.Value.__new__(m.Value))
+
+
+@wild
+def delete_attribute(m): delattr(m.value(), ["data", "grad", "_prev", "_op", "_backward", "label"][m.byte() % 6])
+
+
+@wild
+def change_dict(m):
+    names = ["_prev", "_backward", "_op", "data", "grad", "label"]
+    value, name = m.value(), names[m.byte() % len(names)]
+    choices = [m.value(), None, set(m.values()), m.number(), action(m), Iterable(m)]
+    vars(value)[name] = choices[m.byte() % len(choices)]
+
+
+@wild
+def clear_dict(m): vars(m.value()).clear()
+
+
+class Iterable:
+    """Yields fresh Values, and does as it likes meanwhile."""
+
+    def __init__(self, m):
+        self.act, self.m = action(m), m
+
+    def __iter__(self):
+        self.act()
+        yield self.m.Value(1.0)
+        self.act()
+        yield self.m.Value(2.0) * 2
+
+
+@wild
+def call_with_iterable(m): m.keep(m.model()(Iterable(m)))
+
+
+@wild
+def prev_of_iterable(m): m.value()._prev = Iterable(m)
+
+
+class Noisy:
+    """Data whose arithmetic runs a piece of the program."""
+
+    def __init__(self, m):
+        self.act, self.x = action(m), 0.5
+
+    def arithmetic(self, other, *_):
+        self.act()
+        return self
+
+    __add__ = __radd__ = __mul__ = __rmul__ = __pow__ = __sub__ = __rsub__ = __iadd__ = arithmetic
+
+    def __lt__(self, other):
+        self.act()
+        return False
+
+    def __gt__(self, other):
+        self.act()
+        return True
+
+    def __repr__(self):
+        self.act()
+        return "noisy"
+
+
+@wild
+def noisy_data(m): m.value().data = Noisy(m)
+
+
+@wild
+def noisy_grad(m): m.value().grad = Noisy(m)
+
+
+@wild
+def noisy_leaf(m): m.put(m.Value(Noisy(m)))
+
+
+@wild
+def noisy_weight(m): m.weight().grad = Noisy(m)
+
+
+@wild
+def any_operator(m):
+    a, b = m.value(), m.number()
+    [lambda: m.put(a + b), lambda: m.put(b * a), lambda: m.put(a - b), lambda: m.put(b / a),
+     lambda: abs(a), lambda: a % b, lambda: a @ b, lambda: a < b][m.byte() % 8]()
+
+
+class Finalized:
+    """Garbage that runs a piece of the program when it is found."""
+
+    def __init__(self, m):
+        self.act, self.me = action(m), self
+
+    def __del__(self):
+        self.act()
+
+
+@wild
+def garbage(m): Finalized(m)
+
+
+@wild
+def garbage_on_value(m): m.value().garbage = Finalized(m)
+
+
+@wild
+def finalized_subclass(m):
+    act = action(m)
+
+    class Dying(m.Value):
+        def __del__(self):
+            act()
+
+    m.put(Dying(m.number()))
+
+
+@wild
+def resurrected(m):
+    registers = m.v
+
+    class Phoenix(m.Value):
+        def __del__(self):
+            registers.append(self)
+
+    m.put(Phoenix(m.number(), tuple(m.values()), "phoenix"))
+
+
+@wild
+def weakref_callback(m): m.held.append(weakref.ref(m.value(), action(m)))
+
+
+@wild
+def often_collect(m):
+    former = gc.get_threshold()
+    gc.set_threshold(1 + m.byte() % 3, 1, 1)
+    m.undo.append(lambda: gc.set_threshold(*former))
+
+
+@wild
+def thread(m):
+    act = action(m)
+
+    def quietly():
+        try:
+            act()
+        except Exception:
+            pass
+
+    started = threading.Thread(target=quietly)
+    started.start()
+    started.join()
+
+
+@wild
+def interrupt(m):
+    if threading.current_thread() is threading.main_thread():
+        signal.raise_signal(signal.SIGINT)
+
+
+@wild
+def patch_class(m):
+    """A method of Value replaced: seen by everything from here on."""
+    name = ["__add__", "__mul__", "relu", "__init__", "__pow__", "backward", "__neg__"][m.byte() % 7]
+    former, act = m.Value.__dict__[name], action(m)
+    if len(m.undo) > 2:
+        return          # patches of patches of patches take long
+
+    def patched(self, *arguments, **keywords):
+        act()
+        return former(self, *arguments, **keywords)
+
+    setattr(m.Value, name, patched)
+    m.undo.append(lambda: setattr(m.Value, name, former))
+
+
+@wild
+def patch_neuron(m):
+    former, act = m.nn.Neuron.__call__, action(m)
+
+    def patched(self, x):
+        act()
+        return former(self, x)
+
+    m.nn.Neuron.__call__ = patched
+    m.undo.append(lambda: setattr(m.nn.Neuron, "__call__", former))
+
+
+@wild
+def break_model(m):
+    model, layer, neuron = m.model(), m.layer(), m.neuron()
+    [lambda: setattr(neuron, "w", [m.value()]), lambda: setattr(neuron, "b", m.number()),
+     lambda: neuron.w.append(m.value()), lambda: neuron.w.clear(), lambda: layer.neurons.clear(),
+     lambda: layer.neurons.append(neuron), lambda: model.layers.append(layer),
+     lambda: setattr(neuron, "nonlin", m.value()), lambda: delattr(neuron, "w"),
+     lambda: setattr(layer, "_parameters", None), lambda: vars(neuron).clear(),
+     lambda: setattr(layer, "neurons", tuple(layer.neurons))][m.byte() % 12]()
+
+
+@wild
+def class_of_neuron(m):
+    m.neuron().__class__ = type("Other", (m.nn.Neuron,), {})
+
+
+@wild
+def arithmetic(m):
+    core = sys.modules.get("micrograd._core")
+    if core is not None:
+        names = core._arithmetics()
+        former = core._choose_arithmetic(names[m.byte() % len(names)])
+        m.undo.append(lambda: core._choose_arithmetic(former))
+
+
+@wild
+def pickled(m): m.keep(pickle.loads(pickle.dumps(m.value())))
+
+
+@wild
+def deepcopy_with_memo(m): copying.deepcopy(m.value(), {id(m.value()): m.number()})
+
+
+@wild
+def attribute_cycle(m):
+    value = m.value()
+    value.cycle = [value, m.value(), m.models]
+
+
+@wild
+def data_is_a_value(m): m.value().data = m.value()
+
+
+@wild
+def later(m):
+    """Run the rest of the program in a callback of a sweep over a long chain."""
+    x = m.value()
+    for _ in range(m.byte() % 64):
+        x = x * 1.0
+    x._backward = action(m)
+    x.backward()

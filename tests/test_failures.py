@@ -1,0 +1,35 @@
+"""Memory that is out at any moment: MemoryError, the graph unharmed, the engine usable after."""
+import ctypes
+import pathlib
+
+import pytest
+
+from conftest import ENGINES
+from processes import python
+
+if "c" not in ENGINES:
+    pytest.skip("about the compiled engine", allow_module_level=True)
+
+SCRIPT = pathlib.Path(__file__).with_name("failures.py")
+PROGRAMS = ["Chain", "Sweep", "Training", "Looking", "Callback", "Objects", "Attributes", "Copies",
+            "Dissolved"]
+
+
+def failures(kind, program):
+    """How many allocations failed, one in each run."""
+    return int(python(SCRIPT, kind, program))
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_allocation_of_python_fails_once(program):
+    testcapi = pytest.importorskip("_testcapi")
+    if not hasattr(testcapi, "set_nomemory"):
+        pytest.skip("needs _testcapi.set_nomemory")
+    assert failures("of_python", program) > 0
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_allocation_of_the_engine_fails_once(program):
+    if not hasattr(ctypes.CDLL(ENGINES["c"].__file__), "failing_allocation"):
+        pytest.skip("needs a build with failing.h: python3 run.py sanitize")
+    assert failures("of_engine", program) > 0
