@@ -1,0 +1,46 @@
+"""How much memory steps leave behind: what the scripts beside this one are made with.
+
+Each script is run by test_lifetimes.py in a process of its own, and by hand:
+
+    python tests/lifetimes/training.py [steps, and as many before to warm up]
+"""
+import gc
+import sys
+
+LIMIT = 1_000_000       # bytes: 100,000 steps that leave one Value each leave ten times as much
+
+
+def resident():
+    """The bytes of memory this process has."""
+    import resource
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def values_alive():
+    """Those in the pool; 0 for the reference, which has none."""
+    core = sys.modules.get("micrograd._core")
+    return core._count_values() if core else 0
+
+
+def steps(default):
+    return int(sys.argv[1]) if len(sys.argv) > 1 else default
+
+
+def check(step, default, settle=gc.collect):
+    """Run step(i) many times, and as often before to warm up; neither Values nor memory may be left."""
+    count = steps(default)
+
+    def run():
+        for i in range(count):
+            step(i)
+        settle()
+        gc.collect()
+        return values_alive(), resident()
+
+    alive_before, memory_before = run()
+    alive, memory = run()
+    growth = memory - memory_before
+    print(f"{count} steps: {growth / 1000:+.0f} kB")
+    assert alive == alive_before, f"{alive - alive_before} Values are left"
+    assert growth < LIMIT, f"{growth} bytes are left after {count} steps"
