@@ -1,0 +1,202 @@
+"""Threads under the GIL, callbacks that start some, and signals in the middle of long sweeps."""
+import random
+import sys
+import threading
+
+import pytest
+
+from conftest import ENGINES
+from processes import python
+
+if "c" not in ENGINES:
+    pytest.skip("about the compiled engine", allow_module_level=True)
+
+from micrograd import nn
+Value = ENGINES["c"].Value
+EIGHT = range(8)
+
+
+@pytest.fixture(autouse=True)
+def often_switched():
+    """Threads take turns in the middle of anything."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def in_threads(functions):
+    """Run all at once; their results."""
+    results = [None] * len(functions)
+    start = threading.Barrier(len(functions))
+
+    def run(i):
+        start.wait()
+        results[i] = functions[i]()
+
+    threads = [threading.Thread(target=run, args=[i]) for i in range(len(functions))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def made(seed):
+    random.seed(seed)
+    return nn.MLP(2, [4, 3, 1])
+
+
+def half(v):
+    """A function of the program's own: its Python code lets other threads in, in the middle of a sweep."""
+    out = Value(v.data * 0.5, (v,), "half")
+
+    def backward():
+        v.grad += 0.5 * out.grad
+
+    out._backward = backward
+    return out
+
+
+def trained(model, steps=200):
+    """All that training shows, to the last bit."""
+    losses = []
+    for i in range(steps):
+        x = [Value(i % 5 / 4), i % 3]
+        out = model(x)
+        loss = (half(out) if i % 4 == 0 else out) ** 2 + sum(p * p for p in model.parameters()) * 0.01
+        model.zero_grad()
+        loss.backward()
+        if i % 10 == 0:
+            loss._prev
+        for p in model.parameters():
+            p.data -= 0.01 * p.grad
+        losses.append((loss.data, x[0].grad))
+    return losses, [p.data for p in model.parameters()]
+
+
+def test_eight_threads_with_models_of_their_own():
+    models = [made(seed) for seed in EIGHT]
+    together = in_threads([lambda model=model: trained(model) for model in models])
+    assert together == [trained(made(seed)) for seed in EIGHT]
+
+
+def test_eight_threads_share_a_model():
+    """What they compute depends on who comes first; but every update was made by some thread."""
+    model = made(1)
+    before = [p.data for p in model.parameters()]
+    in_threads([lambda: trained(model, 100)] * 8)
+    assert all(abs(p.data) < 10 for p in model.parameters())
+    assert [p.data for p in model.parameters()] != before
+    assert trained(made(2)) == trained(made(2))
+
+
+def test_eight_threads_sweep_one_graph():
+    x = Value(1.0)
+    out = half(half(made(1)([x, 2.0])) * x)
+    in_threads([lambda: [out.backward() for _ in range(200)]] * 8)
+    assert x.grad == x.grad
+
+
+def test_eight_threads_grow_and_edit_one_graph():
+    model, shared = made(1), [Value(float(i)) for i in range(8)]
+
+    def work():
+        for i in range(300):
+            shared[i % 8] = half(model([shared[(i + 1) % 8], shared[(i + 3) % 8]])) * 0.5
+            shared[(i + 5) % 8].label = i
+            shared[(i + 2) % 8]._prev
+            if i % 7 == 0:
+                shared[i % 8].backward()
+                shared[i % 8] = Value(0.5)
+            if i % 11 == 0:
+                model.layers[0].neurons[i % 4].w[0] = Value(0.25)
+
+    in_threads([work] * 8)
+
+
+@pytest.mark.parametrize("what", ["sweeps the same graph", "sweeps another", "drops it"])
+def test_a_callback_that_starts_a_thread(what):
+    model, x = made(1), Value(0.5)
+    graph = [half(model([x, 1.0])) + model([x, x])]
+    other = model([x, 3.0]) * 2
+    inner = Value(1.0, (graph[0],), "inner")
+    out = (inner + model([1.0, inner])) * x
+    calls = []
+
+    def work():
+        if what == "sweeps the same graph" and len(calls) < 3:
+            out.backward()
+        elif what == "sweeps another":
+            other.backward()
+        graph.clear()
+
+    def backward():
+        calls.append(1)
+        in_threads([work] * 2)
+
+    inner._backward = backward
+    out.backward()
+    out.backward()
+    assert len(calls) >= 2
+
+
+INTERRUPTED = """if True:
+    import resource, signal, sys, time
+    from micrograd import _core
+    from micrograd.engine import Value
+    from micrograd.nn import MLP
+
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+
+    def chain():
+        x, one = Value(0.0), Value(1.0)
+        for _ in range(10_000_000):
+            x = x + one
+        return x
+
+    model = MLP(64, [512, 512, 1])
+    row = [0.01 * i for i in range(64)]
+
+    def layers(samples=3000):
+        return sum(model(row) for _ in range(samples))
+
+    def layers_with_a_callback():
+        out = layers(6)
+        top = Value(0.0, (out,), "top")
+        top._backward = lambda: None        # for which the layers become plain nodes, millions
+        return top * 2
+
+    def seconds(delay):
+        # how long a sweep goes on after Ctrl-C, pressed with that delay; None if it was over by then
+        root = {name}()
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        start = time.perf_counter()
+        signal.setitimer(signal.ITIMER_REAL, delay)
+        try:
+            root.backward()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt:
+            return time.perf_counter() - start - delay
+
+    root = {name}()
+    start = time.perf_counter()
+    root.backward()
+    long = time.perf_counter() - start
+    del root
+    latencies = [seconds(long * part) for part in (0.1, 0.4)]
+    latencies = [latency for latency in latencies if latency is not None]
+    assert latencies and max(latencies) < 1, latencies
+    x = Value(3.0)
+    (x * x + 1).backward()
+    assert x.grad == 6
+    del x, model
+    assert _core._count_values() == 0
+    print(max(latencies))
+    """
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sets an alarm")
+@pytest.mark.parametrize("name", ["chain", "layers", "layers_with_a_callback"])
+def test_an_interrupt_in_a_long_sweep(name):
+    print(python("-c", INTERRUPTED.replace("{name}", name)))
