@@ -4,6 +4,7 @@ An operation is a function of the Machine that runs it (program.py): it reads it
 program with m.byte(), m.value(), m.number(), m.model() ..., keeps results with m.keep(), and notes what
 it saw with m.note(). One that is `wild` has no result that both engines must agree about.
 """
+import array
 import copy as copying
 import gc
 import os
@@ -207,6 +208,7 @@ def called_back(m):
     """A callback that notes the gradient, and does what the node did."""
     value = m.value()
     own = value._backward
+    m.callbacks = True
 
     def callback():
         m.called.append(float(value.grad) if isinstance(value.grad, (int, float)) else 0.0)
@@ -305,6 +307,7 @@ def set_weight_grad(m): m.weight().grad = m.number()
 @operation
 def weight_called_back(m):
     weight = m.weight()
+    m.callbacks = True
     weight._backward = lambda: m.called.append(0.0)
 
 
@@ -337,9 +340,9 @@ def drop_neuron(m):
 
 @operation
 def copy_model(m):
-    """Of leaves; the reference's copies of other nodes feed the gradients of the first."""
+    """Of leaves without callbacks; the reference's copies of other nodes feed the gradients of the first."""
     model = m.model()
-    if m.decide("leaves", lambda: not any(p._prev for p in model.parameters())):
+    if m.decide("leaves", lambda: not m.callbacks and not any(p._prev for p in model.parameters())):
         m.models = [*m.models, copying.deepcopy(model)][-2:]
 
 
@@ -654,3 +657,96 @@ def later(m):
         x = x * 1.0
     x._backward = action(m)
     x.backward()
+
+
+# Functions, activations, labels, optimisers, prediction: what came after.
+
+@operation
+def activated_model(m):
+    """A model with an activation by its name."""
+    name, shape = UNARY[m.byte() % len(UNARY)], m.byte()
+    if hasattr(m.Value, name):
+        m.make_model(shape, nonlin=name)
+
+
+@operation
+def activate(m):
+    name = UNARY[m.byte() % len(UNARY)]
+    if hasattr(m.Value, name):
+        m.neuron().nonlin = name
+
+
+@operation
+def leaky(m):
+    if hasattr(m.Value, "leaky_relu"):
+        m.keep(m.value().leaky_relu(m.number()))
+
+
+@operation
+def labelled(m):
+    if hasattr(m.Value, "exp"):     # came with the functions
+        value = m.Value(m.number(), label="a label")
+        m.note("label", value.label)
+        m.put(value)
+
+
+@operation
+def absolute(m):
+    if hasattr(m.Value, "abs"):
+        m.keep(abs(m.value()))
+
+
+def doubles(m):
+    """Memory for an optimiser or a prediction, mostly of the right kind."""
+    count = len(m.model().parameters())
+    choices = [array.array("d", bytes(8 * count)), array.array("d", bytes(16 * count)),
+               array.array("d", [0.5] * (m.byte() % 9)), array.array("i", [1] * 2 * count), bytearray(8 * count),
+               b"", memoryview(bytearray(8 * count)).cast("d"), None]
+    return choices[m.byte() % len(choices)]
+
+
+@wild
+def sgd(m):
+    core = sys.modules["micrograd._core"]
+    parameters = m.model().parameters() + m.values()
+    core._sgd(parameters[:m.byte()], doubles(m), 0.1, m.byte() % 2 * 0.9, m.byte() % 2 * 0.1, m.byte() % 2)
+
+
+@wild
+def adam(m):
+    core = sys.modules["micrograd._core"]
+    parameters = m.model().parameters() + m.values()
+    core._adam(parameters[:m.byte()], doubles(m), 0.1, 0.9, 0.999, 1e-8, 0.1, m.byte() % 2, m.byte())
+
+
+@wild
+def predict_in_c(m):
+    core = sys.modules["micrograd._core"]
+    core._predict(m.model().layers, doubles(m), m.byte() % 6 - 1)
+
+
+@wild
+def predict(m):
+    m.model().predict([[m.number() for _ in range(m.byte() % 5)] for _ in range(m.byte() % 4)])
+
+
+@wild
+def state(m):
+    state = m.model().state_dict()
+    state[sorted(state)[0]] = m.number()
+    m.models[-1].load_state_dict(state)
+
+
+@wild
+def restored(m):
+    """The methods that pickle calls, called by anybody."""
+    value, other = m.value(), m.value()
+    reduced = value.__reduce_ex__(m.byte() % 6)
+    choices = [reduced[2] if len(reduced) > 2 else None, m.number(), (), {}, (other, value), m.values()]
+    other.__setstate__(choices[m.byte() % len(choices)])
+
+
+@wild
+def function_of_anything(m):
+    name, value = (UNARY + BINARY)[m.byte() % 12], m.value()
+    m.put(getattr(value, name)(m.number()) if name in ("leaky_relu", *BINARY) else getattr(value, name)())

@@ -34,8 +34,8 @@ ANY = math.inf          # as a scale: no matter what the second engine sees
 DEPTH = 3               # of callbacks in callbacks
 HUGE = 1e6              # results beyond are not kept: sums are exact, and gradients comparable
 SHAPES = [(2, 1), (1, 1), (2, 3, 1), (3, 2, 2), (1, 4, 1), (4, 1), (2, 2, 2, 2), (1, 1, 1)]
-EXPECTED = (ArithmeticError, AssertionError, AttributeError, KeyboardInterrupt, LookupError, MemoryError,
-            NameError, RuntimeError, TypeError, ValueError)
+EXPECTED = (ArithmeticError, AssertionError, AttributeError, BufferError, ImportError, KeyboardInterrupt,
+            LookupError, MemoryError, NameError, RuntimeError, TypeError, ValueError)
 
 
 class Thrown(Exception):
@@ -112,6 +112,7 @@ class Machine:
         self.models, self.classes, self.held = [], [], []
         self.references, self.called, self.undo = [], [], []
         self.edited = False     # products made later show what the parameters are now
+        self.callbacks = False  # some node has one of the program's
         self.scale = 0.0        # the largest gradient so far
 
     # What the operations are made of.
@@ -127,9 +128,9 @@ class Machine:
             self.make_model(self.byte())
         return self.models[self.byte() % len(self.models)]
 
-    def make_model(self, shape):
+    def make_model(self, shape, **options):
         nin, *nouts = SHAPES[shape % len(SHAPES)]
-        model = self.nn.MLP(nin, nouts)
+        model = self.nn.MLP(nin, nouts, **options)
         for i, p in enumerate(model.parameters()):
             p.data = ((shape + 5) * (i + 3) * 7 % 33 - 16) / 8     # few bits: sums are exact
         self.models = [*self.models, model][-2:]
