@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from allocations import IDLE, living_allocations
 from micrograd import _engine_py, engine
 
 try:
@@ -55,3 +56,4 @@ def no_value_left():
         if _core._count_values():
             gc.collect()
         assert _core._count_values() == 0
+        assert living_allocations() <= IDLE

@@ -2,18 +2,18 @@
 more; after each failure the graph must be unharmed and the engine must work.
 
     python failures.py of_python Chain      what Python allocates, and the engine takes from Python
-    python failures.py of_engine Chain      what the engine asks for itself: needs a build with failing.h
+    python failures.py of_engine Chain      what the engine asks for itself: needs a build with allocations.h
 
 test_failures.py runs this in a process for each program: when Python's own allocations fail, CPython
 forgets to release what it holds here and there, so that Values may be left.
 """
 import contextlib
 import copy
-import ctypes
 import gc
 import random
 import sys
 
+from allocations import IDLE, counter, living_allocations
 from micrograd import _core as core, nn
 from micrograd.engine import Value
 
@@ -32,12 +32,12 @@ def of_python(number):
 
 @contextlib.contextmanager
 def of_engine(number):
-    counter = ctypes.c_long.in_dll(ctypes.CDLL(core.__file__), "failing_allocation")
-    counter.value = number
+    failing = counter("failing_allocation")
+    failing.value = number
     try:
-        yield lambda: counter.value > 0
+        yield lambda: failing.value > 0
     finally:
-        counter.value = 0
+        failing.value = 0
 
 
 # Programs: prepare() gives what the program works on, program(it) may fail and may be repeated, and
@@ -61,21 +61,24 @@ class Chain:
 
 
 class Sweep:
-    """Of a graph that fits in no array kept from before."""
+    """Within another sweep, which has the arrays that were kept from before."""
 
     def prepare(self):
         leaves = [Value(i / 8) for i in range(50)]
-        while len(leaves) < 40_000:
+        while len(leaves) < 2000:
             leaves.append(leaves[-1] * 0.5 + leaves[len(leaves) // 2])
-        return leaves
+        outer = Value(0.0, (leaves[0],), "outer")
+        outer._backward = lambda: leaves[-1].backward()
+        return outer, leaves
 
     def program(self, it):
-        it[-1].backward()
+        it[0].backward()
 
     def result(self, it):
-        clear(it[-1])
-        it[-1].backward()
-        return [v.grad for v in it]
+        outer, leaves = it
+        clear(leaves[-1])
+        outer.backward()
+        return [v.grad for v in leaves]
 
 
 class Training:
@@ -258,6 +261,7 @@ def main(failure, program):
         if failure is of_engine:
             gc.collect()
             assert core._count_values() == 0, f"after failure {number}: a Value is left"
+            assert living_allocations() <= IDLE, f"after failure {number}: memory is left"
     print(failed)
 
 

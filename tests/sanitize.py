@@ -1,6 +1,6 @@
 """Run the tests where memory errors cannot hide: under AddressSanitizer and UndefinedBehaviorSanitizer,
-with a block of memory for every Value, with LeakSanitizer at the end, and under Python's debug
-allocator, with freed and fresh memory filled.
+with a block of memory for every Value, every block of the engine counted, and allocations that fail
+(allocations.h); and under Python's debug allocator, with fresh and freed memory filled.
 
     python3 run.py sanitize [test files]        needs gcc on Linux
     python3 run.py sanitize --quick             the tests that look for such errors, in three minutes
@@ -15,9 +15,9 @@ ROOT = HERE.parent
 TARGET = pathlib.Path(sys.prefix) / "sanitized"
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
 # Those that look at how much memory or time the process takes, which a sanitizer changes.
-NOT_HERE = "not five_million and not does_not_grow and not lifetimes and not depth and not benchmarks"
+NOT_HERE = "not five_million and not does_not_grow and not interrupt and not test_a_limit and not ten_million"
 QUICK = ["test_attacks.py", "test_memory.py", "test_engine.py", "test_failures.py", "test_fuzz.py",
-         "test_machine.py", "test_properties.py", "test_leaks.py"]
+         "test_machine.py", "test_properties.py", "test_threads.py"]
 
 
 def library(name):
@@ -26,18 +26,17 @@ def library(name):
 
 def build(target=TARGET, flags=""):
     """The engine with sanitizers, into the folder target."""
-    flags = f"{FLAGS} {flags} -include {HERE / 'failing.h'} -fno-omit-frame-pointer -g"
+    flags = f"{FLAGS} {flags} -include {HERE / 'allocations.h'} -fno-omit-frame-pointer -g"
     environ = {**os.environ, "LDFLAGS": FLAGS, "CFLAGS": f"{flags} -DMICROGRAD_CHUNK=128"}
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade",
                     "--no-cache-dir", "--target", target, ROOT], env=environ, check=True)
 
 
-def sanitized(target=TARGET, leaks=False):
+def sanitized(target=TARGET):
     """The environment of a process that uses that build."""
     return {**os.environ, "PYTHONPATH": str(target), "PYTHONMALLOC": "malloc", "MICROGRAD_ENGINE": "c",
             "LD_PRELOAD": f"{library('libasan.so')} {library('libubsan.so')}",
-            "ASAN_OPTIONS": f"detect_leaks={leaks:d}:allocator_may_return_null=1:malloc_context_size=10",
-            "LSAN_OPTIONS": f"suppressions={HERE / 'leaks.txt'}:print_suppressions=0"}
+            "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:malloc_context_size=10"}
 
 
 def tests(files, environ):

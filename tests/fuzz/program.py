@@ -22,6 +22,7 @@ from fractions import Fraction
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import twins
+from allocations import IDLE, living_allocations
 
 try:
     import numpy as np
@@ -332,8 +333,10 @@ def check_that_nothing_is_left(references):
         gc.collect()
     living = [r for r in references if r() is not None]
     count = sys.modules["micrograd._core"]._count_values() if twins.COMPILED else 0
-    if living or count:
-        raise AssertionError(f"{count} Values in the pool are left, and {len(living)} references live")
+    blocks = max(living_allocations() - IDLE, 0) if twins.COMPILED else 0
+    if living or count or blocks:
+        raise AssertionError(f"left: {count} Values in the pool, {len(living)} that references know, "
+                             f"{blocks} blocks of memory")
 
 
 def main(files):
