@@ -1,7 +1,4 @@
-"""What a program can do to crash the interpreter, each in a process of its own: it must end well.
-
-Those marked are known, and not mended yet.
-"""
+"""What crashed the interpreter once, each in a process of its own: it must end well."""
 import pytest
 
 from conftest import ENGINES
@@ -10,15 +7,12 @@ from processes import python
 if "c" not in ENGINES:
     pytest.skip("about the compiled engine", allow_module_level=True)
 
-known = pytest.mark.xfail(reason="known, not mended yet", strict=False)
-
 
 def ends_well(code):
     python("-c", f"if True:\n    from micrograd.engine import Value\n{code}", PYTHONMALLOC="debug",
            MALLOC_PERTURB_="165")
 
 
-@known
 def test_a_value_that_is_its_own_data():
     """The reference runs into a RecursionError."""
     ends_well("""
@@ -27,7 +21,7 @@ def test_a_value_that_is_its_own_data():
     for operate in (lambda: v + 1, lambda: v * v, v.relu, lambda: v ** 2, lambda: repr(v)):
         try:
             operate()
-        except RecursionError:
+        except (RecursionError, TypeError):     # a Value has no <
             pass
     w = Value(1.0)
     for _ in range(100_000):            # data in data in data
@@ -39,7 +33,6 @@ def test_a_value_that_is_its_own_data():
     """)
 
 
-@known
 def test_a_subclass_that_forgets_to_initialise():
     """The original raises AttributeError, for what was never set."""
     ends_well("""
@@ -56,7 +49,6 @@ def test_a_subclass_that_forgets_to_initialise():
     """)
 
 
-@known
 def test_a_prev_that_makes_its_values():
     """Set where no property looks, in the instance's __dict__: nobody else holds what it yields."""
     ends_well("""

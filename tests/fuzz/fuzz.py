@@ -62,7 +62,7 @@ def inside(arguments):
 def fuzz(seconds):
     (BUILD / "found").mkdir(exist_ok=True)
     return again(BUILD / "found", HERE / "corpus", f"-max_total_time={seconds}", "-max_len=200",
-                 "-timeout=20", "-rss_limit_mb=3000", "-handle_int=0", "-print_final_stats=1",
+                 "-timeout=60", "-rss_limit_mb=3000", "-handle_int=0", "-print_final_stats=1",
                  "-reload=0", "-len_control=0")
 
 

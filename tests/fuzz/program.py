@@ -30,7 +30,7 @@ except ImportError:
     np = None
 
 REGISTERS = 12
-FUEL = 300              # operations in a program, those in callbacks included
+FUEL = 150              # operations in a program, those in callbacks included
 ANY = math.inf          # as a scale: no matter what the second engine sees
 DEPTH = 3               # of callbacks in callbacks
 HUGE = 1e6              # results beyond are not kept: sums are exact, and gradients comparable
