@@ -14,7 +14,7 @@ import sys
 import threading
 import weakref
 
-from program import Thrown, as_float, graph, magnitude, np
+from program import Thrown, as_float, graph, np
 
 OPERATIONS = []
 AVOIDED = os.environ.get("MICROGRAD_AVOID", "").split(",")  # operations with a known bug to look past
@@ -107,7 +107,7 @@ def function_of_two(m):
 def power_of_values(m):
     if hasattr(m.Value, "exp"):     # came with the other functions
         a, b = m.value(), m.value()
-        if all(magnitude(v.data) < 64 for v in (a, b)):     # ints grow large
+        if all(isinstance(v.data, (int, float)) and -64 < v.data < 64 for v in (a, b)):    # ints grow
             m.keep(a ** b if m.byte() % 2 else 2 ** b)
 
 

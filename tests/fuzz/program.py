@@ -14,8 +14,8 @@ replays a program and says what it does.
 import gc
 import math
 import pathlib
+import pickle
 import sys
-import threading
 import weakref
 from fractions import Fraction
 
@@ -36,7 +36,7 @@ DEPTH = 3               # of callbacks in callbacks
 HUGE = 1e6              # results beyond are not kept: sums are exact, and gradients comparable
 SHAPES = [(2, 1), (1, 1), (2, 3, 1), (3, 2, 2), (1, 4, 1), (4, 1), (2, 2, 2, 2), (1, 1, 1)]
 EXPECTED = (ArithmeticError, AssertionError, AttributeError, BufferError, ImportError, KeyboardInterrupt,
-            LookupError, MemoryError, NameError, RuntimeError, TypeError, ValueError)
+            LookupError, MemoryError, NameError, RuntimeError, TypeError, ValueError, pickle.PickleError)
 
 
 class Thrown(Exception):
