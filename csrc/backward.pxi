@@ -23,15 +23,15 @@ cdef enum:
 
 cdef Sweep idle                 # arrays of the last sweep, for the next one
 
-cdef int reserve(Nodes* nodes, Py_ssize_t more) except -1:
-    cdef Py_ssize_t capacity
-    cdef void* items
-    if nodes.count + more > nodes.capacity:
-        capacity = 2 * (nodes.count + more) + 64
-        items = PyMem_Realloc(nodes.items, capacity * sizeof(Node*))
-        if items == NULL:
-            raise MemoryError
-        nodes.items, nodes.capacity = <Node**>items, capacity
+cdef inline int reserve(Nodes* nodes, Py_ssize_t more) except -1:
+    return 0 if nodes.count + more <= nodes.capacity else grow(nodes, more)
+
+cdef int grow(Nodes* nodes, Py_ssize_t more) except -1:
+    cdef Py_ssize_t capacity = 2 * (nodes.count + more) + 64
+    cdef void* items = PyMem_Realloc(nodes.items, capacity * sizeof(Node*))
+    if items == NULL:
+        raise MemoryError
+    nodes.items, nodes.capacity = <Node**>items, capacity
     return 0
 
 cdef inline void push(Nodes* nodes, Node* n) noexcept:
@@ -60,6 +60,7 @@ cdef inline void visit_later(Sweep* s, Node* n) noexcept:
 cdef int sort(Sweep* s, Node* root) except -1:
     """Fill s.order with the nodes under root, operands before results, each once."""
     cdef Node* n
+    cdef Py_ssize_t below
     reserve(&s.stack, 1)
     push(&s.stack, root)
     while s.stack.count:
@@ -73,6 +74,7 @@ cdef int sort(Sweep* s, Node* root) except -1:
                 if s.plain or not may_stay_fused(run_of(n)):
                     expand(run_of(n))
             n.flags |= VISITED
+            below = s.stack.count
             push(&s.stack, tagged(n))
             if n.flags & OWN_PREV:
                 visit_own_prev(s, n)
@@ -83,6 +85,9 @@ cdef int sort(Sweep* s, Node* root) except -1:
                     visit_later(s, n.b)
                 if n.a != NULL:
                     visit_later(s, n.a)
+            if s.stack.count == below + 1:      # no operand has to come before
+                s.stack.count = below
+                push(&s.order, n)
     return 0
 
 cdef int sort_undisturbed(Sweep* s, Node* root) except -1:
@@ -252,8 +257,7 @@ cdef inline bint add(Node* to, Number more) noexcept:
 cdef inline bint add_numbers(Node* n) noexcept:
     """Apply the chain rule to n; False where that takes Python, and then nothing was changed."""
     cdef Node* second = n.a if n.b == NULL else n.b
-    cdef Number a = data_of_node(n.a), b = data_of_node(second), y = data_of_node(n)
-    cdef Pair d = derivatives(n.op, a.x, a.kind, b.x, b.kind, y.x, y.kind, n.grad.x, n.grad_kind)
+    cdef Pair d = derivatives_of_node(n, second)
     cdef Number before = grad_of_node(n.a)
     if not add(n.a, d.a):
         return False
@@ -261,6 +265,16 @@ cdef inline bint add_numbers(Node* n) noexcept:
         set_grad_of_node(n.a, before)
         return False
     return True
+
+cdef inline Pair derivatives_of_node(Node* n, Node* second) noexcept:
+    cdef Number a, b, y
+    cdef Pair d
+    if n.op == ADD:             # the most frequent, and it needs no data
+        d.a.x, d.a.kind = n.grad.x, n.grad_kind
+        d.b = d.a
+        return d
+    a, b, y = data_of_node(n.a), data_of_node(second), data_of_node(n)
+    return derivatives(n.op, a.x, a.kind, b.x, b.kind, y.x, y.kind, n.grad.x, n.grad_kind)
 
 cdef int add_objects(Node* n) except -1:
     """Apply the chain rule to n in Python's arithmetic, term by term as the original does."""

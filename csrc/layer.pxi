@@ -29,12 +29,16 @@ def _choose_arithmetic(name):
 
 # A layer applied to one input.
 
+cdef enum:
+    SPARE_RUNS = 32 * SPARE     # how many dead Runs a layer keeps the memory of
+
 cdef struct Run:
     Body body                   # op is RUN, a the previous Run or NULL
     PyObject* parameters        # an owned reference
     Run* next                   # all Runs, for the garbage collector
     Run* previous
     bint swept
+    Kind kinds                  # what the kinds of its outputs have in common
     # one for each neuron
     double* data                # of its output
     double* grad                # of its output, for the layer before another's
@@ -46,8 +50,9 @@ cdef struct Run:
     Kind* sum_kind
     Kind* sum_grad_kind
     Kind* skip                  # all ones: no sweep came by its output
-    # one for each input of a first layer, else NULL
-    Node** inputs               # an owned reference, or NULL for a number
+    # one for each input of a first layer
+    Node** inputs               # an owned reference, or NULL for a number; NULL in another layer
+    Node** input_places         # where inputs are in any first layer
     double* x
     double* dx
     Kind* x_kind
@@ -75,61 +80,96 @@ cdef inline Matrix* matrix(Run* r) noexcept:
 cdef Run* new_run(Parameters p, Run* previous) except NULL:
     """A Run with nothing computed; it counts one reference."""
     global runs
-    cdef int width = p.m.width, nin = p.m.nin if previous == NULL else 0
-    cdef Py_ssize_t size = (sizeof(Run) + width * (4 * sizeof(double) + sizeof(Node*) + 5)
-                            + nin * (2 * sizeof(double) + sizeof(Node*) + 2))
-    cdef char* memory = <char*>PyMem_Malloc(GC_HEAD + size)
-    if memory == NULL:
+    cdef Run* r = take_run(&p.m)
+    if r == NULL:
         raise MemoryError
-    cdef Run* r = <Run*>(memory + GC_HEAD)
-    memset(memory, 0, GC_HEAD + sizeof(Run))
+    memset(<char*>r - GC_HEAD, 0, GC_HEAD)
     r.body.head.ob_refcnt = 1
-    r.body.head.ob_type = run_type
-    r.body.node.op = RUN
-    r.body.node.data_kind = r.body.node.grad_kind = INTEGER
+    r.body.node.flags = 0
+    r.body.node.a = NULL
+    r.body.weakrefs = NULL      # by which the dead are linked
     if previous != NULL:
         r.body.node.a = &previous.body.node
         Py_INCREF(&previous.body.head)
+    r.inputs = r.input_places if previous == NULL else NULL
     r.parameters = <PyObject*>p
     Py_INCREF(r.parameters)
-    r.data = <double*>(r + 1)
-    r.grad = r.data + width
-    r.sum = r.grad + width
-    r.sum_grad = r.sum + width
-    memset(r.sum_grad, 0, width * sizeof(double))
-    r.values = <Node**>(r.sum_grad + width)
-    memset(r.values, 0, (width + nin) * sizeof(Node*))
-    cdef double* x = <double*>(r.values + width + nin)
-    cdef Kind* kinds = <Kind*>(x + 2 * nin)
-    if previous == NULL:
-        r.inputs, r.x, r.dx = r.values + width, x, x + nin
-        r.x_kind, r.dx_kind = kinds + 5 * width, kinds + 5 * width + nin
-    r.data_kind, r.grad_kind, r.sum_kind = kinds, kinds + width, kinds + 2 * width
-    r.sum_grad_kind, r.skip = kinds + 3 * width, kinds + 4 * width
-    memset(r.skip, 0xFF, width)
-    r.next = runs
+    r.swept = False
+    memset(r.skip, 0xFF, p.m.width)
+    r.next, r.previous = runs, NULL
     if runs != NULL:
         runs.previous = r
     runs = r
     return r
 
+cdef inline Run* take_run(Matrix* m) noexcept:
+    """Memory for a Run of this layer, its arrays in place and no Value in them; NULL if there is none."""
+    cdef Run* r = m.spare
+    if r == NULL:
+        return allocate_run(m)
+    m.spare = r.next
+    m.spare_count -= 1
+    return r
+
+cdef Run* allocate_run(Matrix* m) noexcept:
+    cdef Py_ssize_t width = m.width, nin = m.nin
+    cdef char* memory = <char*>PyMem_Calloc(1, GC_HEAD + sizeof(Run)
+                                            + width * (4 * sizeof(double) + sizeof(Node*) + 5)
+                                            + nin * (2 * sizeof(double) + sizeof(Node*) + 2))
+    if memory == NULL:
+        return NULL
+    cdef Run* r = <Run*>(memory + GC_HEAD)
+    r.body.head.ob_type = run_type
+    r.body.node.op = RUN
+    r.body.node.data_kind = r.body.node.grad_kind = INTEGER
+    r.data = <double*>(r + 1)
+    r.grad = r.data + width
+    r.sum = r.grad + width
+    r.sum_grad = r.sum + width
+    r.x = r.sum_grad + width
+    r.dx = r.x + nin
+    r.values = <Node**>(r.dx + nin)
+    r.input_places = r.values + width
+    r.data_kind = <Kind*>(r.input_places + nin)
+    r.grad_kind = r.data_kind + width
+    r.sum_kind = r.grad_kind + width
+    r.sum_grad_kind = r.sum_kind + width
+    r.skip = r.sum_grad_kind + width
+    r.x_kind = r.skip + width
+    r.dx_kind = r.x_kind + nin
+    return r
+
 cdef void bury_run(Run* r) noexcept:
     global runs
+    cdef PyObject* parameters = r.parameters
+    cdef Matrix* m = matrix(r)
+    cdef Node* input
     cdef int i
-    if r.inputs != NULL:
-        for i in range(matrix(r).nin):
-            if r.inputs[i] != NULL:
-                Py_DECREF(value_of(r.inputs[i]))
-    if r.body.node.a != NULL:
-        Py_DECREF(value_of(r.body.node.a))
-    Py_DECREF(r.parameters)
     if r.next != NULL:
         r.next.previous = r.previous
     if r.previous != NULL:
         r.previous.next = r.next
     else:
         runs = r.next
-    PyMem_Free(<char*>r - GC_HEAD)
+    if r.inputs != NULL:
+        for i in range(m.nin):
+            input, r.inputs[i] = r.inputs[i], NULL
+            if input != NULL:
+                Py_DECREF(value_of(input))
+    if r.body.node.a != NULL:
+        Py_DECREF(value_of(r.body.node.a))
+    if m.spare_count < SPARE_RUNS:
+        r.next, m.spare = m.spare, r
+        m.spare_count += 1
+    else:
+        PyMem_Free(<char*>r - GC_HEAD)
+    Py_DECREF(parameters)
+
+cdef void free_spare_runs(Matrix* m) noexcept:
+    cdef Run* r
+    while m.spare != NULL:
+        r, m.spare = m.spare, m.spare.next
+        PyMem_Free(<char*>r - GC_HEAD)
 
 cdef int traverse_run(PyObject* run, visitproc visit, void* arg) noexcept:
     cdef Run* r = <Run*>run
@@ -167,25 +207,38 @@ cdef bint forward(Run* r) noexcept:
     cdef Matrix* m = matrix(r)
     cdef Run* previous = previous_layer(r)
     cdef double* x = r.x if previous == NULL else previous.data
-    cdef Kind* x_kind = r.x_kind if previous == NULL else previous.data_kind
-    cdef Kind kinds = INTEGER
-    cdef Number y
-    cdef int i, j
-    for i in range(m.nin):
-        kinds &= x_kind[i]
+    cdef Kind x_kinds = common(r.x_kind, m.nin) if previous == NULL else previous.kinds
     arithmetic.sums(m.nin, m.width, m.data, x, r.sum)
+    if not (m.all_relu or m.all_linear):
+        return activate(r, x_kinds)
+    r.kinds = arithmetic.outputs(m.width, m.all_relu, m.sum_kind, x_kinds, r.sum, r.sum_kind,
+                                 r.data, r.data_kind)
+    return r.kinds != OBJECT
+
+cdef inline Kind common(const Kind* kinds, int count) noexcept:
+    """What some kinds have in common."""
+    cdef Kind all = INTEGER
+    cdef int i
+    for i in range(count):
+        all &= kinds[i]
+    return all
+
+cdef bint activate(Run* r, Kind x_kinds) noexcept:
+    """Compute the outputs from the sums, by any activations."""
+    cdef Matrix* m = matrix(r)
+    cdef Number y
+    cdef int j
     for j in range(m.nout):
-        y.x, y.kind = r.sum[j], m.sum_kind[j] & kinds
+        y.x, y.kind = r.sum[j], m.sum_kind[j] & x_kinds
         r.sum_kind[j] = y.kind
         if not isfinite(y.x):
             return False
-        if m.op[j] == RELU:         # by far the most frequent
-            y = apply(RELU, y.x, y.kind, 0, INTEGER)
-        elif m.op[j] != ADD:
+        if m.op[j] != ADD:
             y = apply(m.op[j], y.x, y.kind, SLOPE, REAL)
             if not is_plain(y):
                 return False
         r.data[j], r.data_kind[j] = y.x, y.kind
+    r.kinds = common(r.data_kind, m.nout)
     return True
 
 cdef object output(Run* r, int j):
@@ -202,53 +255,60 @@ cdef object output(Run* r, int j):
     r.values[j] = n
     return value
 
-cdef Run* run_layers(list parameters, PyObject* x) except? NULL:
+cdef Run* run_layer(Parameters p, Run* previous, PyObject* x) except? NULL:
+    """The layer applied to the outputs of the previous one, else to the inputs x; NULL where the plain
+    way must be taken."""
+    cdef Run* r = new_run(p, previous)
+    cdef bint fine = True
+    cdef int i
+    if previous == NULL:
+        for i in range(p.m.nin):
+            fine = fine and set_input(r, i, PySequence_Fast_ITEMS(x)[i])
+    if fine and forward(r):
+        return r
+    Py_DECREF(&r.body.head)
+    return NULL
+
+cdef Run* run_layers(list layers, object x) except? NULL:
     """The last layer's Run, or NULL where the plain way must be taken."""
     cdef Run* r = NULL
     cdef Run* previous = NULL
     cdef Parameters p
-    cdef bint fine = True
-    cdef int i
+    cdef Py_ssize_t width = PySequence_Fast_GET_SIZE(<PyObject*>x)
     try:
-        for p in parameters:
-            r = new_run(p, previous)
+        for layer in layers:
+            previous, r = r, NULL
+            p = parameters_of(layer)
+            # a short input, say, is the plain way's
+            if p is None or not p.m.fusable or width < p.m.nin or (width > p.m.nin and previous != NULL):
+                return NULL
+            r = run_layer(p, previous, <PyObject*>x)
+            if r == NULL:
+                return NULL
+            width = p.m.nout
             if previous != NULL:
                 Py_DECREF(&previous.body.head)
-            previous = r
-            if r.inputs != NULL:
-                for i in range(p.m.nin):
-                    fine = fine and set_input(r, i, PySequence_Fast_ITEMS(x)[i])
-            if not fine or not forward(r):
-                Py_DECREF(&r.body.head)
-                return NULL
-    except:
+                previous = NULL
+        return r
+    finally:
         if previous != NULL:
             Py_DECREF(&previous.body.head)
-        raise
-    return r
 
 def _fused(layers, x):
     """The layers applied to x, one after the other, or None where the plain way must be taken."""
-    cdef Parameters p
-    cdef Run* r
-    cdef int width, j
+    return fused(layers, x)
+
+cdef object fused(layers, x):
     if type(layers) is not list or not layers or not all_as_shipped():
         return None
     if type(x) is not list and type(x) is not tuple:
         if type(x).__name__ != "ndarray":
             return None         # a generator, say, that the first neuron empties
         x = list(x)
-    width = len(x)
-    parameters = []
-    for layer in layers:
-        p = parameters_of(layer)
-        if p is None or not p.m.fusable or width < p.m.nin or (width > p.m.nin and parameters):
-            return None         # say, a short input
-        width = p.m.nout
-        parameters.append(p)
-    r = run_layers(parameters, <PyObject*>x)
+    cdef Run* r = run_layers(<list>layers, x)
     if r == NULL:
         return None
+    cdef int width = matrix(r).nout, j
     try:
         if width == 1:
             return output(r, 0)
@@ -258,6 +318,30 @@ def _fused(layers, x):
         return outputs
     finally:
         Py_DECREF(&r.body.head)
+
+
+# model(x) comes here, past MLP.__call__, which would ask for the same. (Once a program sets MLP.__call__,
+# Python puts its own call back into the class; subclasses have it from the start.)
+
+cdef object (*call_by_python)(PyObject*, PyObject*, PyObject*)
+
+cdef void take_calls(PyTypeObject* mlp_type) noexcept:
+    global call_by_python
+    if mlp_type.tp_call != call_model:
+        call_by_python = mlp_type.tp_call
+        mlp_type.tp_call = call_model
+
+cdef object call_model(PyObject* model, PyObject* arguments, PyObject* keywords):
+    if keywords == NULL and PyTuple_GET_SIZE(arguments) == 1 and not is_traced():
+        out = fused((<object>model).layers, <object>PyTuple_GET_ITEM(arguments, 0))
+        if out is not None:
+            return out
+    return call_by_python(model, arguments, keywords)
+
+cdef inline bint is_traced() noexcept:
+    """Whether somebody steps through the program or profiles it, who is to see the call."""
+    cdef PyThreadState* state = PyThreadState_Get()
+    return state.c_tracefunc != NULL or state.c_profilefunc != NULL
 
 
 # Backward.
@@ -321,23 +405,19 @@ cdef void sweep_layers(Run* r) noexcept:
 cdef void sweep_layer(Run* r, bint inner) noexcept:
     cdef Matrix* m = matrix(r)
     cdef Run* previous = previous_layer(r)
+    cdef Kind kind = sweep_outputs(r) if inner else kind_of_outputs(r)
     cdef Number grad
-    cdef int i, j
-    for j in range(m.nout):
-        if inner:
-            set_sum_grad(r, j, grad_of_sum(r, j, r.data[j], r.data_kind[j], r.grad[j], r.grad_kind[j]))
-        elif r.skip[j]:
-            r.sum_grad[j], r.sum_grad_kind[j] = 0, INTEGER
+    cdef int i
     r.swept = True
     if previous != NULL:
         arithmetic.sums_backward(m.nin, m.width, m.data, previous.data, r.sum_grad, m.grad, previous.grad)
-        sweep_kinds(r, previous.data_kind, previous.grad_kind)
+        sweep_kinds(r, kind, previous.kinds, previous.data_kind, previous.grad_kind)
         return
     for i in range(m.nin):
         if r.inputs[i] != NULL:     # operands are read at backward time
             r.x[i], r.x_kind[i] = data_of_node(r.inputs[i]).x, data_of_node(r.inputs[i]).kind
     arithmetic.sums_backward(m.nin, m.width, m.data, r.x, r.sum_grad, m.grad, r.dx)
-    sweep_kinds(r, r.x_kind, r.dx_kind)
+    sweep_kinds(r, kind, common(r.x_kind, m.nin), r.x_kind, r.dx_kind)
     for i in range(m.nin):
         if r.inputs[i] != NULL:
             grad = grad_of_node(r.inputs[i])
@@ -345,19 +425,38 @@ cdef void sweep_layer(Run* r, bint inner) noexcept:
             grad.kind &= r.dx_kind[i]
             set_grad_of_node(r.inputs[i], grad)
 
-cdef void sweep_kinds(Run* r, const Kind* x, Kind* dx) noexcept:
-    """The kinds of the gradients of r's parameters and inputs, from those of its sums."""
+# The next two give the kind of the gradients of all sums, or OBJECT where these differ.
+
+cdef Kind sweep_outputs(Run* r) noexcept:
+    """From the gradients of the outputs, that the next layer has left in r.grad, to those of the sums."""
     cdef Matrix* m = matrix(r)
-    cdef Kind g = r.sum_grad_kind[0], all = m.weight_kinds if m.kinds_known else OBJECT
-    cdef bint same = m.grad_kinds != OBJECT
-    cdef int i, j
-    for i in range(m.nin):
-        all &= x[i]
+    cdef int j
+    if m.all_relu or m.all_linear:
+        memset(r.skip, 0, m.nout)
+        return arithmetic.outputs_backward(m.nout, m.all_relu, r.data, r.data_kind, r.grad, r.grad_kind,
+                                           r.sum_grad, r.sum_grad_kind)
     for j in range(m.nout):
-        same &= r.sum_grad_kind[j] == g and not r.skip[j]
-    if same and all & g == g:       # nearly always: one kind, and every product is of it
-        set_all_grad_kinds(m, m.grad_kinds & g)
-        memset(dx, g, m.nin)
+        set_sum_grad(r, j, grad_of_sum(r, j, r.data[j], r.data_kind[j], r.grad[j], r.grad_kind[j]))
+    return kind_of_outputs(r)
+
+cdef Kind kind_of_outputs(Run* r) noexcept:
+    """From what the outputs have told already; those that no sweep came by have no gradient."""
+    cdef bint same = True
+    cdef int j
+    for j in range(matrix(r).nout):
+        if r.skip[j]:
+            r.sum_grad[j], r.sum_grad_kind[j] = 0, INTEGER
+        same &= r.sum_grad_kind[j] == r.sum_grad_kind[0] and not r.skip[j]
+    return r.sum_grad_kind[0] if same else OBJECT
+
+cdef void sweep_kinds(Run* r, Kind g, Kind x_kinds, const Kind* x, Kind* dx) noexcept:
+    """The kinds of the gradients of r's parameters and inputs. g is that of all its sums, or OBJECT."""
+    cdef Matrix* m = matrix(r)
+    cdef Kind weights = m.weight_kind if m.kinds_known else OBJECT
+    cdef Kind kept = m.grad_kinds & g
+    if weights & kept != OBJECT and x_kinds & kept == kept:     # nearly always: one kind for all
+        set_all_grad_kinds(m, kept)
+        memset(dx, weights & g, m.nin)
     else:
         arithmetic.kinds_backward(m.nin, m.width, m.data_kind, x, r.sum_grad_kind, r.skip,
                                   m.grad_kind, dx)

@@ -8,8 +8,8 @@ cdef dict shipped_methods               # {class: {name: function, or None for n
 cdef Py_ssize_t layer_slot              # where a Layer keeps its Parameters
 cdef unsigned int[3] seen_versions      # of the three classes, when they were last looked at
 
-def _ships(Neuron, Layer):
-    """Tell the engine what Neuron and Layer are as shipped."""
+def _ships(Neuron, Layer, MLP):
+    """Tell the engine what the classes of nn are as shipped."""
     global neuron_type, layer_type, layer_slot, shipped_methods
     neuron_type, layer_type = <PyTypeObject*>Neuron, <PyTypeObject*>Layer
     shipped_methods = {
@@ -21,6 +21,7 @@ def _ships(Neuron, Layer):
                 "neurons": None, "__getattr__": None},
     }
     layer_slot = (<PyMemberDescrObject*>Layer._parameters).d_member.offset
+    take_calls(<PyTypeObject*>MLP)
 
 cdef inline bint all_as_shipped() except -1:
     return (shipped() and operators_as_shipped()
@@ -45,61 +46,77 @@ cdef bint look_at_classes() except -1:
 cdef inline PyObject* entry(PyObject* mapping, object name) except? NULL:
     return PyDict_GetItemWithError(mapping, <PyObject*>name)
 
-cdef inline PyObject* own_attribute(PyObject* o, object name) except? NULL:
-    """o.__dict__[name], or NULL."""
-    cdef PyObject** attrs = _PyObject_GetDictPtr(o)
-    return NULL if attrs == NULL or attrs[0] == NULL else entry(attrs[0], name)
-
 cdef Parameters parameters_of(object layer):
     """The layer's Parameters, or None where it cannot be fused."""
     cdef PyObject* l = <PyObject*>layer
     if l.ob_type != layer_type:
         return None
-    cdef PyObject* neurons = own_attribute(l, "neurons")
-    if neurons == NULL or not PyList_CheckExact(neurons) or PySequence_Fast_GET_SIZE(neurons) == 0:
-        return None
     cdef PyObject** slot = <PyObject**>(<char*>l + layer_slot)
     cdef Parameters p
     if slot[0] != NULL and slot[0].ob_type == <PyTypeObject*>Parameters:
         p = <Parameters>slot[0]
-        if not p.m.dissolved and still_holds(p, neurons):
+        if not p.m.dissolved and still_holds(p, l):
             if not p.m.kinds_known:
                 know_kinds(&p.m)
             return p
-    p = gather_if_regular(<list>neurons)
+    p = gather_if_regular(layer.__dict__.get("neurons"))
     layer._parameters = p
     if p is not None:
         know_kinds(&p.m)
     return p
 
-cdef bint still_holds(Parameters p, PyObject* neurons) except -1:
-    """Whether p is what would be gathered from these neurons now."""
+cdef bint still_holds(Parameters p, PyObject* layer) except -1:
+    """Whether p is what would be gathered from this layer now."""
     cdef Matrix* m = &p.m
-    cdef PyObject** items = PySequence_Fast_ITEMS(neurons)
     cdef PyObject** held = PySequence_Fast_ITEMS(<PyObject*>p.values)
-    cdef PyObject** attrs
-    cdef PyObject* w
+    cdef PyObject** neurons
+    cdef PyListObject* w
     cdef int j
-    if PySequence_Fast_GET_SIZE(neurons) != m.nout:
+    if not is_as_seen(&m.layer, layer) and not see(&m.layer, layer, "neurons"):
         return False
+    if PyList_GET_SIZE(<PyObject*>m.layer.list) != m.nout:
+        return False
+    neurons = m.layer.list.ob_item
     for j in range(m.nout):
-        if items[j].ob_type != neuron_type:
+        if neurons[j].ob_type != neuron_type:
             return False
-        attrs = _PyObject_GetDictPtr(items[j])
-        if attrs == NULL or attrs[0] == NULL:
+        if not is_as_seen(&m.neurons[j], neurons[j]) and not see_neuron(m, j, neurons[j], held[m.nin]):
             return False
-        if m.seen[j].version == 0 or m.seen[j].version != dict_version(attrs[0]):
-            w = entry(attrs[0], "w")
-            if (w == NULL or not PyList_CheckExact(w) or entry(attrs[0], "b") != held[m.nin]
-                    or not is_activation(m.op[j], entry(attrs[0], "nonlin"))):
-                return False
-            m.seen[j].version, m.seen[j].w = dict_version(attrs[0]), w
-        w = m.seen[j].w
-        if (PySequence_Fast_GET_SIZE(w) != m.nin
-                or memcmp(PySequence_Fast_ITEMS(w), held, m.nin * sizeof(PyObject*)) != 0):
+        w = m.neurons[j].list
+        if (PyList_GET_SIZE(<PyObject*>w) != m.nin
+                or memcmp(w.ob_item, held, m.nin * sizeof(PyObject*)) != 0):
             return False
         held += m.nin + 1
     return True
+
+cdef inline bint is_as_seen(Seen* seen, PyObject* o) noexcept:
+    """Whether o, of the type that was seen, still has the attributes that it had."""
+    return (seen.owner == o and seen.slot[0] == seen.attrs
+            and seen.version == dict_version(seen.attrs))
+
+cdef bint see(Seen* seen, PyObject* o, object name) except -1:
+    """Look at o's attributes; False unless the one of that name is a list."""
+    cdef PyObject** slot = _PyObject_GetDictPtr(o)
+    seen.owner = NULL
+    if slot == NULL or slot[0] == NULL:
+        return False
+    watch_dict(slot[0])
+    cdef PyObject* list = entry(slot[0], name)
+    if list == NULL or not PyList_CheckExact(list):
+        return False
+    seen.list = <PyListObject*>list
+    seen.owner, seen.slot, seen.attrs, seen.version = o, slot, slot[0], dict_version(slot[0])
+    return True
+
+cdef bint see_neuron(Matrix* m, int j, PyObject* neuron, PyObject* b) except -1:
+    """Look at neuron j's attributes; False unless b is its bias and its activation what it was."""
+    cdef Seen* seen = &m.neurons[j]
+    if not see(seen, neuron, "w"):
+        return False
+    if entry(seen.attrs, "b") == b and is_activation(m.op[j], entry(seen.attrs, "nonlin")):
+        return True
+    seen.owner = NULL
+    return False
 
 # What a Neuron's nonlin can be, beside True and False, and which operation that is.
 cdef dict activations = {
@@ -117,8 +134,10 @@ cdef inline bint is_activation(int op, PyObject* nonlin) except -1:
         return op == (RELU if nonlin == Py_True else ADD)
     return nonlin != NULL and op == activation(<object>nonlin)
 
-cdef Parameters gather_if_regular(list neurons):
+cdef Parameters gather_if_regular(neurons):
     nin = -1
+    if type(neurons) is not list or not neurons:
+        return None
     for neuron in neurons:
         if type(neuron) is not <object><PyObject*>neuron_type:
             return None
@@ -131,7 +150,7 @@ cdef Parameters gather_if_regular(list neurons):
             if type(v) is not Value:
                 return None
         nin = len(w)
-    return gather(neurons, nin)
+    return gather(<list>neurons, nin)
 
 
 def _parameters_of(layers):

@@ -112,7 +112,8 @@ cdef void value_dealloc(PyObject* value) noexcept:
     cdef Body* body = <Body*>value
     if body.head.ob_type.tp_finalize != NULL and PyObject_CallFinalizerFromDealloc(value) < 0:
         return                                  # __del__ has brought it back to life
-    PyObject_GC_UnTrack(value)
+    if is_tracked(value):
+        PyObject_GC_UnTrack(value)
     if body.weakrefs != NULL:
         PyObject_ClearWeakRefs(value)
     if not burying:
@@ -132,17 +133,25 @@ cdef void value_dealloc(PyObject* value) noexcept:
 cdef void value_free(void* value) noexcept:
     """tp_free; being Value's own, it keeps Python from turning a Value into an instance of a
     subclass, which would come from another allocator, or back."""
-    give_cell(<Cell*>(<char*>value - GC_HEAD))
+    give_cell(cell_of(<PyObject*>value))
 
-cdef void bury(Body* body) noexcept:
+cdef inline void bury(Body* body) noexcept:
     cdef PyTypeObject* type = body.head.ob_type
     if type == run_type:
         bury_run(<Run*>body)
-        return
-    value_clear(&body.head)
-    type.tp_free(body)
-    if type != value_type:
+    elif type == value_type:
+        let_go(body)
+        give_cell(cell_of(&body.head))
+    else:
+        let_go(body)
+        type.tp_free(body)
         Py_DECREF(<PyObject*>type)
+
+cdef inline void let_go(Body* body) noexcept:
+    if body.attrs != NULL or body.node.data_kind == OBJECT or body.node.grad_kind == OBJECT:
+        value_clear(&body.head)
+    else:
+        forget_operands(&body.node)     # all that nearly every Value refers to
 
 cdef inline void forget(Slot* slot, unsigned char* kind) noexcept:
     """Release what a data or grad holds; it is an attribute not set afterwards."""
@@ -199,11 +208,15 @@ cdef int value_traverse(PyObject* value, visitproc visit, void* arg) noexcept:
 
 cdef bint shown = False                 # any Value, ever
 
+cdef inline bint is_tracked(PyObject* value) noexcept:
+    """PyObject_GC_IsTracked without the call: the collector's list runs through what stands before."""
+    return cell_of(value).gc_head[0] != NULL
+
 cdef inline void show(PyObject* value) noexcept:
     """Track a Value that may be part of a cycle."""
     global shown
     shown = True
-    if not PyObject_GC_IsTracked(value):
+    if not is_tracked(value):
         PyObject_GC_Track(value)
 
 cdef inline void show_if_needed(PyObject* value, PyObject* referent) noexcept:

@@ -42,18 +42,38 @@ cdef inline void put_object(Node* n, Slot* slot, unsigned char* kind, object o) 
     show_if_needed(value_of(n), slot.object)
     Py_XDECREF(old)
 
-cdef object number_object(double x, int kind):
+cdef inline object number_object(double x, int kind):
     """The Python object of a number."""
-    cdef PyObject* o
     if kind == REAL:
         return x
     if kind == INTEGER:
         return <long long>x
+    return numpy_object(x)
+
+# numpy.float64s that we have given out. One that nobody else has any more is given out again with
+# another number in it, as Python does it with the tuples of zip: making and freeing one takes as long
+# as multiplying two.
+cdef enum:
+    GIVEN = 8                   # a power of two; more than an expression has at a time
+cdef PyObject* given[GIVEN]
+cdef unsigned int last_given = 0
+
+cdef object numpy_object(double x):
+    global last_given
+    cdef PyObject* o
+    cdef PyObject* old
+    last_given = (last_given + 1) % GIVEN
+    old = given[last_given]
+    if old != NULL and old.ob_refcnt == 1:
+        (<PyFloatObject*>old).ob_fval = x
+        return <object>old
     o = numpy_float64.tp_alloc(numpy_float64, 0)
     if o == NULL:
         raise MemoryError
     (<PyFloatObject*>o).ob_fval = x
-    return steal(o)
+    given[last_given] = o
+    Py_XDECREF(old)
+    return <object>o
 
 cdef object attribute_object(PyObject* o, str name):
     if o == NULL:

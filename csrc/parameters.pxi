@@ -2,25 +2,32 @@
 
 cdef double MODEST = 2.0 ** 40  # an int gradient up to this stays exact for long while ints are added
 
-cdef struct Seen:
-    unsigned long long version  # of its __dict__
-    PyObject* w                 # the list; not an owned reference
+cdef struct Seen:               # an object as it was when last looked at; all references are borrowed
+    PyObject* owner
+    PyObject** slot             # where it keeps its __dict__
+    PyObject* attrs             # its __dict__
+    unsigned long long version  # of attrs
+    PyListObject* list          # a layer's neurons, a neuron's w
 
 cdef struct Matrix:
     int nin, nout
     int width                   # of a row; see layer.h
     bint dissolved
-    bint kinds_known            # whether sum_kind and fusable are up to date
+    bint kinds_known            # whether sum_kind, weight_kind and fusable are up to date
     bint fusable                # no weight is an int, so that no product is
-    Kind weight_kinds           # what the kinds of all weights have in common
+    Kind weight_kind            # the kind of all weights; OBJECT where they differ
     Kind grad_kinds             # the kind of all gradients; OBJECT where they differ, or may
+    bint all_linear, all_relu   # no neuron has an activation; all have the ReLU
     double* data                # nin rows of nout weights, one row of biases
     double* grad
     Kind* data_kind
     Kind* grad_kind
-    Seen* seen                  # of each neuron: what it was when last looked at
+    Seen layer
+    Seen* neurons
     Kind* op                    # of each neuron: its activation, or ADD where it has none
-    Kind* sum_kind              # of each neuron: of its weights and bias together
+    Kind* sum_kind              # of each neuron: of its weights and bias together; a row's width
+    Run* spare                  # memory of Runs that have died, linked through next
+    int spare_count
 
 @cython.final
 @cython.no_gc_clear
@@ -32,6 +39,7 @@ cdef class Parameters:
     def __dealloc__(self):
         if self.values is not None:
             dissolve(&self.m, self.values)
+        free_spare_runs(&self.m)
         PyMem_Free(self.m.data)
 
     def __deepcopy__(self, memo):
@@ -62,19 +70,22 @@ cdef Parameters gather(list neurons, int nin):
         n = node_of(<PyObject*>values[i])
         if not is_plain_leaf(n) or (n.data_kind == INTEGER and (i + 1) % (nin + 1) != 0):
             return None
-    m.data = <double*>PyMem_Calloc(1, size * (2 * sizeof(double) + 2) + nout * (sizeof(Seen) + 2))
+    m.data = <double*>PyMem_Calloc(1, size * (2 * sizeof(double) + 2) + nout * (sizeof(Seen) + 1) + width)
     if m.data == NULL:
         raise MemoryError
     m.grad = m.data + size
-    m.seen = <Seen*>(m.grad + size)
-    m.data_kind = <Kind*>(m.seen + nout)
+    m.neurons = <Seen*>(m.grad + size)
+    m.data_kind = <Kind*>(m.neurons + nout)
     m.grad_kind = m.data_kind + size
     m.op = m.grad_kind + size
     m.sum_kind = m.op + nout
     m.nin, m.nout, m.width = nin, nout, width
     p.values = tuple(values)
+    m.all_linear = m.all_relu = True
     for j in range(nout):
         m.op[j] = activation(neurons[j].nonlin)
+        m.all_linear &= m.op[j] == ADD
+        m.all_relu &= m.op[j] == RELU
         for i in range(nin + 1):
             pack(node_of(<PyObject*>values[j * (nin + 1) + i]), p, i * width + j)
     return p
@@ -113,14 +124,17 @@ cdef inline Matrix* matrix_of(Node* n) noexcept:
 
 cdef void know_kinds(Matrix* m) noexcept:
     cdef Py_ssize_t i, j
-    for j in range(m.nout):
-        m.sum_kind[j] = m.data_kind[m.nin * m.width + j]
-    m.fusable, m.weight_kinds = True, INTEGER
-    for i in range(m.nin):
+    cdef Kind all = INTEGER, any = OBJECT, kind
+    memset(m.sum_kind, INTEGER, m.width)
+    for i in range(m.nin + 1):
         for j in range(m.nout):
-            m.sum_kind[j] &= m.data_kind[i * m.width + j]
-            m.weight_kinds &= m.data_kind[i * m.width + j]
-            m.fusable &= m.data_kind[i * m.width + j] != INTEGER
+            kind = m.data_kind[i * m.width + j]
+            m.sum_kind[j] &= kind
+            if i < m.nin:
+                all &= kind
+                any |= kind
+    m.fusable = any != INTEGER      # which has every other kind's bits, and one more
+    m.weight_kind = all if all == any else OBJECT
     m.kinds_known = True
 
 cdef void know_grad_kinds(Matrix* m) noexcept:

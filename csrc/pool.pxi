@@ -108,6 +108,9 @@ cdef inline Cell* take_cell() noexcept:
     head.live += 1
     return cell
 
+cdef inline Cell* cell_of(PyObject* value) noexcept:
+    return <Cell*>(<char*>value - GC_HEAD)
+
 cdef inline void give_cell(Cell* cell) noexcept:
     cdef Chunk* c = <Chunk*>(<size_t>cell & ~<size_t>(CHUNK - 1))
     if not has_room(c):         # it has now, and goes before the full ones

@@ -24,6 +24,7 @@ cdef extern from "Python.h":
         PyObject* tp_dict
         PyNumberMethods* tp_as_number
         void* tp_getattro
+        object (*tp_call)(PyObject*, PyObject*, PyObject*)
         Py_ssize_t tp_dictoffset, tp_weaklistoffset
         PyObject* (*tp_alloc)(PyTypeObject*, Py_ssize_t) noexcept
         void (*tp_free)(void*) noexcept
@@ -49,6 +50,12 @@ cdef extern from "Python.h":
     int Py_EnterRecursiveCall(const char*) except *
     void Py_LeaveRecursiveCall() noexcept
     PyObject* PyErr_NoMemory() noexcept
+    ctypedef struct PyThreadState:
+        void* c_tracefunc
+        void* c_profilefunc
+    PyThreadState* PyThreadState_Get() noexcept
+    Py_ssize_t PyTuple_GET_SIZE(PyObject*) noexcept
+    PyObject* PyTuple_GET_ITEM(PyObject*, Py_ssize_t) noexcept
     bint PyOS_InterruptOccurred() noexcept
     void PyErr_SetInterrupt() noexcept
     bint PyGC_Disable() noexcept
@@ -65,6 +72,9 @@ cdef extern from "Python.h":
     PyObject** _PyObject_GetDictPtr(PyObject*)
     PyObject* PyDict_GetItemWithError(PyObject*, PyObject*) except? NULL
     bint PyList_CheckExact(PyObject*) noexcept
+    ctypedef struct PyListObject:
+        PyObject** ob_item
+    Py_ssize_t PyList_GET_SIZE(PyObject*) noexcept
     Py_ssize_t PySequence_Fast_GET_SIZE(PyObject*) noexcept
     PyObject** PySequence_Fast_ITEMS(PyObject*) noexcept
 
@@ -83,21 +93,32 @@ cdef extern from *:
 
 cdef extern from *:
     """
-    /* A number that no other dict has, and this one no more after any change; 0 where this Python
-       keeps none. */
+    /* A number that is another one after any change of the dict, if watch_dict was called before. */
     #if PY_VERSION_HEX < 0x030D0000
+    #define watch_dict(dict) 0
     static inline unsigned long long dict_version(PyObject *dict) {
         return ((PyDictObject *)dict)->ma_version_tag;
     }
-    #else
-    #define dict_version(dict) 0
+    #else   /* these Pythons call us back instead; one number serves all dicts */
+    static unsigned long long dict_changes = 1;
+    #define dict_version(dict) dict_changes
+    static int count_dict_change(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *new) {
+        dict_changes++;
+        return 0;
+    }
+    static int watch_dict(PyObject *dict) {
+        static int watcher = -1;
+        if (watcher < 0 && (watcher = PyDict_AddWatcher(count_dict_change)) < 0) return -1;
+        return PyDict_Watch(watcher, dict);
+    }
     #endif
     """
     unsigned long long dict_version(PyObject*) noexcept
+    int watch_dict(PyObject*) except -1
 
 cdef extern from *:
     """
-    /* The same for a class; 0 while Python has not given it a number. */
+    /* A number that no other class has, and this one no more after any change; 0 while it has none. */
     static inline unsigned int class_version(PyTypeObject *type) {
     #if PY_VERSION_HEX < 0x030B0000
         if (!(type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG)) return 0;
@@ -132,6 +153,11 @@ cdef extern from "layer.h" nogil:
     ctypedef struct Arithmetic:
         const char* name
         void (*sums)(int nin, int width, const double* w, const double* x, double* y) noexcept
+        Kind (*outputs)(int width, bint relu, const Kind* w_kind, Kind x_kinds, const double* sum,
+                        Kind* sum_kind, double* y, Kind* y_kind) noexcept
+        Kind (*outputs_backward)(int nout, bint relu, const double* y, const Kind* y_kind,
+                                 const double* g, const Kind* g_kind,
+                                 double* sum_grad, Kind* sum_grad_kind) noexcept
         void (*sums_backward)(int nin, int width, const double* w, const double* x, const double* g,
                               double* dw, double* dx) noexcept
         void (*kinds_backward)(int nin, int width, const Kind* w, const Kind* x, const Kind* g,

@@ -32,7 +32,7 @@ except ImportError as __error:
     def __zeroed__(parameters):
         pass
 
-    def __ships__(Neuron, Layer):
+    def __ships__(Neuron, Layer, MLP):
         pass
 
     def __predict__(layers, X, nin):

@@ -111,4 +111,4 @@ class MLP(Module):
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
 
 
-__ships__(Neuron, Layer)
+__ships__(Neuron, Layer, MLP)
