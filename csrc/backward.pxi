@@ -52,42 +52,83 @@ cdef inline Node* untagged(Node* n) noexcept:
 cdef inline bint is_tagged(Node* n) noexcept:
     return <size_t>n & 1
 
+cdef inline bint is_to_visit(Node* n) noexcept:
+    """Whether the sort must still come by n. A leaf has nothing to sweep."""
+    return n.op != LEAF and not n.flags & VISITED
+
 cdef inline void visit_later(Sweep* s, Node* n) noexcept:
-    # A leaf has nothing to sweep.
-    if not n.flags & VISITED and n.op != LEAF:
+    if is_to_visit(n):
         push(&s.stack, n)
 
 cdef int sort(Sweep* s, Node* root) except -1:
     """Fill s.order with the nodes under root, operands before results, each once."""
     cdef Node* n
-    cdef Py_ssize_t below
     reserve(&s.stack, 1)
     push(&s.stack, root)
     while s.stack.count:
         reserve(&s.stack, 2)
         reserve(&s.order, 1)
-        n = pop(&s.stack)
+        n = sort_operations(s)
+        if n != NULL:
+            visit(s, n)
+    return 0
+
+cdef Node* sort_operations(Sweep* s) noexcept:
+    """Sort as far as there are only results of operations, and room; the node that is something else
+    is taken off the stack and given back."""
+    cdef Node** stack = s.stack.items
+    cdef Node** order = s.order.items
+    cdef Py_ssize_t depth = s.stack.count, depth_limit = s.stack.capacity - 2
+    cdef Py_ssize_t count = s.order.count, count_limit = s.order.capacity, below
+    cdef Node* n
+    cdef Node* other = NULL
+    while 0 < depth <= depth_limit and count < count_limit:
+        depth -= 1
+        n = stack[depth]
         if is_tagged(n):
-            push(&s.order, untagged(n))
-        elif not n.flags & VISITED:
-            if n.op == FUSED and not run_of(n).body.node.flags & VISITED:
-                if s.plain or not may_stay_fused(run_of(n)):
-                    expand(run_of(n))
+            order[count] = untagged(n)
+            count += 1
+        elif n.flags & VISITED:
+            pass
+        elif not is_operation(n.op) or n.flags & OWN_PREV:
+            other = n
+            break
+        else:
             n.flags |= VISITED
-            below = s.stack.count
-            push(&s.stack, tagged(n))
-            if n.flags & OWN_PREV:
-                visit_own_prev(s, n)
-            if n.op == RUN:
-                visit_inputs(s, run_of(n))
-            elif s.plain or not n.flags & OWN_PREV:
-                if n.b != NULL:
-                    visit_later(s, n.b)
-                if n.a != NULL:
-                    visit_later(s, n.a)
-            if s.stack.count == below + 1:      # no operand has to come before
-                s.stack.count = below
-                push(&s.order, n)
+            below = depth
+            stack[depth] = tagged(n)
+            depth += 1
+            if n.b != NULL and is_to_visit(n.b):
+                stack[depth] = n.b
+                depth += 1
+            if is_to_visit(n.a):
+                stack[depth] = n.a
+                depth += 1
+            if depth == below + 1:      # no operand has to come before
+                depth = below
+                order[count] = n
+                count += 1
+    s.stack.count, s.order.count = depth, count
+    return other
+
+cdef int visit(Sweep* s, Node* n) except -1:
+    """Put any node back on the stack, below its operands."""
+    if n.op == FUSED and not run_of(n).body.node.flags & VISITED:
+        if s.plain or not may_stay_fused(run_of(n)):
+            expand(run_of(n))
+    n.flags |= VISITED
+    reserve(&s.stack, 3)
+    push(&s.stack, tagged(n))
+    if n.flags & OWN_PREV:
+        visit_own_prev(s, n)
+    if n.op == RUN:
+        visit_inputs(s, run_of(n))
+    elif s.plain or not n.flags & OWN_PREV:
+        reserve(&s.stack, 2)
+        if n.b != NULL:
+            visit_later(s, n.b)
+        if n.a != NULL:
+            visit_later(s, n.a)
     return 0
 
 cdef int sort_undisturbed(Sweep* s, Node* root) except -1:

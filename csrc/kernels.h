@@ -38,18 +38,17 @@ TARGET static void NAME(sums)(int nin, int width, const double *w, const double 
 #undef SUMS
 
 /* What neurons make of their sums: nothing, or where `relu` says so what the ReLU makes of them, with the
-   int 0 for a negative one. The kinds of the sums come from those of their weights and of all inputs
-   together. Gives what the kinds of y have in common, or OBJECT where a sum is infinite or nan. */
+   int 0 for a negative one. The kind of a sum comes from those of its weights and of all inputs.
+   Gives what the kinds of y have in common, or OBJECT where a sum is infinite or nan. */
 TARGET static Kind NAME(outputs)(int width, int relu, const Kind *w_kind, Kind x_kinds, const double *sum,
-                                 Kind *RESTRICT sum_kind, double *RESTRICT y, Kind *RESTRICT y_kind) {
+                                 double *RESTRICT y, Kind *RESTRICT y_kind) {
     Kind all = INTEGER;
     int wrong = 0;
     for (int j = 0; j < width; j++) {
         int below = relu & (sum[j] < 0);
         wrong |= !(fabs(sum[j]) <= DBL_MAX);
         y[j] = below ? 0 : sum[j];
-        sum_kind[j] = w_kind[j] & x_kinds;
-        y_kind[j] = below ? INTEGER : sum_kind[j];
+        y_kind[j] = below ? INTEGER : w_kind[j] & x_kinds;
         all &= y_kind[j];
     }
     return wrong ? OBJECT : all;
@@ -61,10 +60,9 @@ TARGET static Kind NAME(outputs_backward)(int nout, int relu, const double *y, c
                                           const double *g, const Kind *g_kind,
                                           double *RESTRICT sum_grad, Kind *RESTRICT sum_grad_kind) {
     Kind all = 0xFF, any = 0;
-    for (int j = 0; j < nout; j++)
-        sum_grad[j] = (!relu || y[j] > 0 ? 1.0 : 0.0) * g[j] + 0.0;
     for (int j = 0; j < nout; j++) {
         Kind kind = relu ? STEP(y_kind[j], g_kind[j]) : g_kind[j];
+        sum_grad[j] = (!relu || y[j] > 0 ? 1.0 : 0.0) * g[j] + 0.0;
         sum_grad_kind[j] = kind;
         all &= kind;
         any |= kind;

@@ -41,9 +41,9 @@ typedef unsigned char Kind;
 typedef struct {
     const char *name;
     void (*sums)(int, int, const double *, const double *, double *);
-    Kind (*outputs)(int, int, const Kind *, Kind, const double *, Kind *, double *, Kind *);
-    Kind (*outputs_backward)(int, int, const double *, const Kind *, const double *, const Kind *, double *,
-                             Kind *);
+    Kind (*outputs)(int, int, const Kind *, Kind, const double *, double *, Kind *);
+    Kind (*outputs_backward)(int, int, const double *, const Kind *, const double *, const Kind *,
+                             double *, Kind *);
     void (*sums_backward)(int, int, const double *, const double *, const double *, double *, double *);
     void (*kinds_backward)(int, int, const Kind *, const Kind *, const Kind *, const Kind *, Kind *, Kind *);
 } Arithmetic;

@@ -47,7 +47,7 @@ cdef struct Run:
     Node** values               # its output's Value, where there is one; not an owned reference
     Kind* data_kind
     Kind* grad_kind
-    Kind* sum_kind
+    Kind* sum_kind              # only in a layer with other activations than the ReLU
     Kind* sum_grad_kind
     Kind* skip                  # all ones: no sweep came by its output
     # one for each input of a first layer
@@ -211,8 +211,7 @@ cdef bint forward(Run* r) noexcept:
     arithmetic.sums(m.nin, m.width, m.data, x, r.sum)
     if not (m.all_relu or m.all_linear):
         return activate(r, x_kinds)
-    r.kinds = arithmetic.outputs(m.width, m.all_relu, m.sum_kind, x_kinds, r.sum, r.sum_kind,
-                                 r.data, r.data_kind)
+    r.kinds = arithmetic.outputs(m.width, m.all_relu, m.sum_kind, x_kinds, r.sum, r.data, r.data_kind)
     return r.kinds != OBJECT
 
 cdef inline Kind common(const Kind* kinds, int count) noexcept:
@@ -433,8 +432,8 @@ cdef Kind sweep_outputs(Run* r) noexcept:
     cdef int j
     if m.all_relu or m.all_linear:
         memset(r.skip, 0, m.nout)
-        return arithmetic.outputs_backward(m.nout, m.all_relu, r.data, r.data_kind, r.grad, r.grad_kind,
-                                           r.sum_grad, r.sum_grad_kind)
+        return arithmetic.outputs_backward(m.nout, m.all_relu, r.data, r.data_kind,
+                                           r.grad, r.grad_kind, r.sum_grad, r.sum_grad_kind)
     for j in range(m.nout):
         set_sum_grad(r, j, grad_of_sum(r, j, r.data[j], r.data_kind[j], r.grad[j], r.grad_kind[j]))
     return kind_of_outputs(r)

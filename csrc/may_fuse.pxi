@@ -43,8 +43,10 @@ cdef bint look_at_classes() except -1:
     seen_versions[2] = class_version(layer_type)
     return True
 
-cdef inline PyObject* entry(PyObject* mapping, object name) except? NULL:
-    return PyDict_GetItemWithError(mapping, <PyObject*>name)
+cdef PyObject* own_attribute(PyObject* o, object name) except? NULL:
+    """o.__dict__[name], or NULL."""
+    cdef PyObject** attrs = _PyObject_GetDictPtr(o)
+    return NULL if attrs == NULL or attrs[0] == NULL else PyDict_GetItemWithError(attrs[0], <PyObject*>name)
 
 cdef Parameters parameters_of(object layer):
     """The layer's Parameters, or None where it cannot be fused."""
@@ -91,31 +93,26 @@ cdef bint still_holds(Parameters p, PyObject* layer) except -1:
 
 cdef inline bint is_as_seen(Seen* seen, PyObject* o) noexcept:
     """Whether o, of the type that was seen, still has the attributes that it had."""
-    return (seen.owner == o and seen.slot[0] == seen.attrs
-            and seen.version == dict_version(seen.attrs))
+    return seen.owner == o and is_unchanged(&seen.stamp, o)
 
 cdef bint see(Seen* seen, PyObject* o, object name) except -1:
     """Look at o's attributes; False unless the one of that name is a list."""
-    cdef PyObject** slot = _PyObject_GetDictPtr(o)
+    cdef PyObject* list = own_attribute(o, name)
     seen.owner = NULL
-    if slot == NULL or slot[0] == NULL:
-        return False
-    watch_dict(slot[0])
-    cdef PyObject* list = entry(slot[0], name)
     if list == NULL or not PyList_CheckExact(list):
         return False
     seen.list = <PyListObject*>list
-    seen.owner, seen.slot, seen.attrs, seen.version = o, slot, slot[0], dict_version(slot[0])
+    if put_stamp(&seen.stamp, o):
+        seen.owner = o
     return True
 
 cdef bint see_neuron(Matrix* m, int j, PyObject* neuron, PyObject* b) except -1:
     """Look at neuron j's attributes; False unless b is its bias and its activation what it was."""
-    cdef Seen* seen = &m.neurons[j]
-    if not see(seen, neuron, "w"):
+    if not see(&m.neurons[j], neuron, "w"):
         return False
-    if entry(seen.attrs, "b") == b and is_activation(m.op[j], entry(seen.attrs, "nonlin")):
+    if own_attribute(neuron, "b") == b and is_activation(m.op[j], own_attribute(neuron, "nonlin")):
         return True
-    seen.owner = NULL
+    m.neurons[j].owner = NULL
     return False
 
 # What a Neuron's nonlin can be, beside True and False, and which operation that is.

@@ -91,30 +91,11 @@ cdef extern from *:
     object steal(PyObject*)     # a new reference, to a caller that counts references
     size_t PyVectorcall_NARGS(size_t)
 
-cdef extern from *:
-    """
-    /* A number that is another one after any change of the dict, if watch_dict was called before. */
-    #if PY_VERSION_HEX < 0x030D0000
-    #define watch_dict(dict) 0
-    static inline unsigned long long dict_version(PyObject *dict) {
-        return ((PyDictObject *)dict)->ma_version_tag;
-    }
-    #else   /* these Pythons call us back instead; one number serves all dicts */
-    static unsigned long long dict_changes = 1;
-    #define dict_version(dict) dict_changes
-    static int count_dict_change(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *new) {
-        dict_changes++;
-        return 0;
-    }
-    static int watch_dict(PyObject *dict) {
-        static int watcher = -1;
-        if (watcher < 0 && (watcher = PyDict_AddWatcher(count_dict_change)) < 0) return -1;
-        return PyDict_Watch(watcher, dict);
-    }
-    #endif
-    """
-    unsigned long long dict_version(PyObject*) noexcept
-    int watch_dict(PyObject*) except -1
+cdef extern from "attributes.h":
+    ctypedef struct Stamp:
+        pass
+    bint put_stamp(Stamp*, PyObject*) noexcept
+    bint is_unchanged(Stamp*, PyObject*) noexcept
 
 cdef extern from *:
     """
@@ -154,7 +135,7 @@ cdef extern from "layer.h" nogil:
         const char* name
         void (*sums)(int nin, int width, const double* w, const double* x, double* y) noexcept
         Kind (*outputs)(int width, bint relu, const Kind* w_kind, Kind x_kinds, const double* sum,
-                        Kind* sum_kind, double* y, Kind* y_kind) noexcept
+                        double* y, Kind* y_kind) noexcept
         Kind (*outputs_backward)(int nout, bint relu, const double* y, const Kind* y_kind,
                                  const double* g, const Kind* g_kind,
                                  double* sum_grad, Kind* sum_grad_kind) noexcept

@@ -317,3 +317,12 @@ def test_threads_of_their_own(Value):
     for seed in range(4):
         train(seed)
         assert results[seed, True] == results[seed, False]
+
+
+def test_numbers_that_were_read_do_not_change(Value):
+    np = pytest.importorskip("numpy")
+    leaves = [Value(np.float64(i)) for i in range(100)]
+    read = [leaf.data for leaf in leaves]
+    assert [type(x) for x in read] == [np.float64] * 100
+    sums = [leaf.data + 0.5 for leaf in leaves]
+    assert read == list(range(100)) and sums == [i + 0.5 for i in range(100)]

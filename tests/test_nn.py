@@ -79,3 +79,95 @@ def test_every_arithmetic_gives_the_same_bits():
         finally:
             _core._choose_arithmetic(former)
     assert len(texts) == 1
+
+
+# What a program may do to a model between two calls, by any way there is.
+
+def replace_a_weight(nn, m): m.layers[0].neurons[1].w[1] = nn.Value(9.0)
+def replace_the_weights(nn, m): m.layers[0].neurons[1].w = [nn.Value(9.0), nn.Value(8.0)]
+def write_into_the_dict(nn, m): vars(m.layers[1].neurons[0])["b"] = nn.Value(9.0)
+def update_the_dict(nn, m): vars(m.layers[0].neurons[2]).update(w=[nn.Value(1.5), nn.Value(2.5)])
+def replace_the_dict(nn, m): m.layers[0].neurons[0].__dict__ = vars(nn.Neuron(2))
+def change_the_activation(nn, m): m.layers[0].neurons[0].nonlin = "tanh"
+def shorten_a_neuron(nn, m): m.layers[1].neurons[0].w.pop()
+def replace_a_neuron(nn, m): m.layers[0].neurons[0] = nn.Neuron(2)
+def replace_the_neurons(nn, m): m.layers[0].neurons = m.layers[0].neurons[::-1]
+def drop_a_neuron(nn, m): m.layers[1].neurons.pop()
+def replace_a_layer(nn, m): m.layers[0] = nn.Layer(2, 3)
+def exchange_dicts(nn, m):
+    a, b = m.layers[0].neurons[:2]
+    a.__dict__, b.__dict__ = vars(b), vars(a)
+def copy_a_layer(nn, m):
+    import copy
+    m.layers[0] = copy.copy(m.layers[0])
+    m.layers[0].neurons = m.layers[0].neurons[1:] + m.layers[0].neurons[:1]
+def change_the_class(nn, m):
+    class Doubled(nn.Neuron):
+        def __call__(self, x):
+            return super().__call__(x) * 2
+    m.layers[0].neurons[0].__class__ = Doubled
+def define_a_call(nn, m):
+    m.__class__ = type("Doubled", (nn.MLP,), {"__call__": lambda self, x: [y * 2 for y in nn.MLP.__call__(self, x)]})
+
+
+CHANGES = [replace_a_weight, replace_the_weights, write_into_the_dict, update_the_dict, replace_the_dict,
+           change_the_activation, shorten_a_neuron, replace_a_neuron, replace_the_neurons, drop_a_neuron,
+           replace_a_layer, exchange_dicts, copy_a_layer, change_the_class, define_a_call]
+
+
+def outputs(model):
+    """For inputs in all four quadrants, so that every neuron is active for one."""
+    return [repr(model([x, y])) for x in (-0.5, 0.75) for y in (-1.0, 0.5)]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_a_change_of_the_model_is_seen(change):
+    import twins
+    if twins.COMPILED is None:
+        pytest.skip("compares the compiled engine with the reference")
+    texts = []
+    for twin in (twins.COMPILED, twins.REFERENCE):
+        random.seed(3)
+        model = twin.nn.MLP(2, [3, 2])
+        before = outputs(model), outputs(model)
+        change(twin.nn, model)
+        after = outputs(model), outputs(model)
+        assert before[0] == before[1] != after[0] == after[1]
+        texts.append(before + after)
+    assert texts[0] == texts[1]
+
+
+def test_a_call_set_on_the_class():
+    model, x = nn.MLP(2, [1]), [1.0, 2.0]
+    shipped, calls = nn.MLP.__call__, []
+    nn.MLP.__call__ = lambda self, x: calls.append(x) or shipped(self, x)
+    try:
+        first = model(x).data
+    finally:
+        nn.MLP.__call__ = shipped
+    assert calls == [x] and model(x).data == first and calls == [x]
+
+
+def test_calls_that_are_none():
+    model = nn.MLP(2, [1])
+    for arguments in [(), ([1.0, 2.0], 3)]:
+        with pytest.raises(TypeError, match=r"__call__\(\) (takes|missing)"):
+            model(*arguments)
+    assert model(x=[1.0, 2.0]).data == model([1.0, 2.0]).data
+    del model.layers
+    with pytest.raises(AttributeError, match="'MLP' object has no attribute 'layers'"):
+        model([1.0, 2.0])
+
+
+def test_a_debugger_sees_the_call():
+    import sys
+    model, seen = nn.MLP(2, [1]), []
+    former = sys.gettrace()
+    sys.settrace(lambda frame, event, argument: seen.append(frame.f_code.co_qualname
+                                                            if hasattr(frame.f_code, "co_qualname")
+                                                            else "MLP." + frame.f_code.co_name))
+    try:
+        model([1.0, 2.0])
+    finally:
+        sys.settrace(former)
+    assert "MLP.__call__" in seen
