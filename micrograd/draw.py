@@ -5,6 +5,7 @@ it.
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from numbers import Real
@@ -14,7 +15,8 @@ from zlib import crc32
 from micrograd.engine import Value
 
 # What has a meaning in the label of a record, and a line break.
-ESCAPES = str.maketrans({**{c: "\\" + c for c in '\\{}|<>"'}, "&": "&amp;", "\n": "\\n", "\0": " "})
+ESCAPES = str.maketrans({**{c: "\\" + c for c in '\\{}|<>"'}, "&": "&amp;", "\n": "\\n"})
+NOT_IN_XML = re.compile("[\0-\x1f\ud800-\udfff\ufffe\uffff]")   # and so not in SVG
 DIRECTIONS = ("LR", "TB", "RL", "BT")
 LARGE = 1e15    # from here on numbers are shown by their power of ten
 WIDTH = 40      # of what is no number, in characters
@@ -29,7 +31,7 @@ class Dot(str):
         program = shutil.which("dot")
         if program is None:
             return None
-        return subprocess.run([program, "-Tsvg"], input=self.encode(errors="replace"), check=True,
+        return subprocess.run([program, "-Tsvg"], input=self.encode(), check=True,
                               stdout=subprocess.PIPE).stdout.decode()
 
 
@@ -38,7 +40,8 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", limit: int =
 
     rankdir is the direction: LR is left to right, TB top to bottom. Returns a graphviz.Source,
     which renders to `format`, if the package graphviz is installed, and else DOT text, as a str
-    that a notebook shows as a picture. ValueError where there are more than `limit` nodes.
+    that a notebook shows as a picture. ValueError where there are more than `limit` nodes;
+    TypeError where root is no Value.
     """
     if rankdir not in DIRECTIONS:
         raise ValueError(f"rankdir must be one of {', '.join(DIRECTIONS)}, not {rankdir!r}")
@@ -61,6 +64,8 @@ def trace(root: Value) -> tuple[set[Value], set[tuple[Value, Value]]]:
 
 def walk(root: Value) -> Iterator[Value]:
     """The nodes under root, each once, a result before its operands are entered."""
+    if not hasattr(root, "_prev"):      # either engine's
+        raise TypeError(f"a graph has a Value for its root, not {type(root).__name__}: {root!r:.60}")
     seen, stack = {root}, [root]
     while stack:
         node = stack.pop()
@@ -77,7 +82,7 @@ def statements(root: Value) -> Iterator[str]:
     for i, node in enumerate(order):
         yield f'  n{i} [shape=record label="{{ {" | ".join(cells(node))} }}"]'
         if node._op:
-            yield f'  n{i}_op [label="{node._op.translate(ESCAPES)}"]'
+            yield f'  n{i}_op [label="{escaped(node._op)}"]'
             yield f"  n{i}_op -> n{i}"
         for place in sorted(places[operand] for operand in node._prev):
             yield f"  n{place} -> n{i}" + ("_op" if node._op else "")
@@ -112,9 +117,13 @@ def operands_first(root: Value, arranged: Callable[[set[Value]], Iterable[Value]
 def cells(node: Value) -> list[str]:
     """What a box says: the label if there is one, the data, the gradient."""
     label = getattr(node, "label", "")
-    texts = [] if label in ("", None) else [str(label)]
+    texts = [] if label in ("", None) else [label]
     texts += [f"data {shown(node.data)}", f"grad {shown(getattr(node, 'grad', None))}"]
-    return [text.translate(ESCAPES) for text in texts]
+    return [escaped(text) for text in texts]
+
+
+def escaped(text: object) -> str:
+    return NOT_IN_XML.sub(" ", str(text).translate(ESCAPES))
 
 
 def shown(x: object) -> str:

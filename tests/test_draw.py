@@ -2,7 +2,9 @@
 import os
 import random
 import re
+import shutil
 import sys
+from xml.etree import ElementTree
 
 import pytest
 
@@ -73,6 +75,13 @@ def test_too_many_nodes(Value):
     assert draw.draw_dot(y, limit=13).count("record") == 13
 
 
+@pytest.mark.parametrize("root", [1.0, None, [1.0], "a"])
+def test_what_is_no_graph(root):
+    for picture in (draw.draw_dot, draw.trace):
+        with pytest.raises(TypeError, match="a Value for its root, not "):
+            picture(root)
+
+
 def test_directions(Value):
     with pytest.raises(ValueError, match="rankdir must be one of LR, TB, RL, BT, not 'up'"):
         draw.draw_dot(Value(1.0), rankdir="up")
@@ -81,7 +90,8 @@ def test_directions(Value):
 @pytest.mark.parametrize("label, shown", [
     ('a|b{c}<d>', r'a\|b\{c\}\<d\>'),
     ('say "hi"', r'say \"hi\"'), ("back\\slash\\", r"back\\slash\\"),
-    ("two\nlines", r"two\nlines"), ("&lt;", "&amp;lt;"), (7, "7"), ("ünï", "ünï")])
+    ("two\nlines", r"two\nlines"), ("&lt;", "&amp;lt;"), (7, "7"), ("ünï", "ünï"),
+    ("tab\there", "tab here"), ("\0\r\x1b[1m", "   [1m"), ("\ud800\uffff", "  ")])
 def test_labels_are_escaped(Value, label, shown):
     v = Value(1.0)
     v.label = label
@@ -98,6 +108,8 @@ def test_no_label_no_cell(Value, label):
 def test_operations_are_escaped(Value):
     y = Value(1.0, (Value(2.0),), 'my "|" op')
     assert r'n1_op [label="my \"\|\" op"]' in draw.draw_dot(y)
+    assert 'n1_op [label="a b"]' in draw.draw_dot(Value(1.0, (Value(2.0),), "a\x0bb"))
+    assert 'n1_op [label="7"]' in draw.draw_dot(Value(1.0, (Value(2.0),), 7))
     bare = Value(1.0, (Value(2.0),))
     assert "  n0 -> n1\n" in draw.draw_dot(bare) and "_op" not in draw.draw_dot(bare)
 
@@ -162,6 +174,18 @@ def test_a_notebook_with_dot(Value, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     text = draw.draw_dot(expression(Value))
     assert text._repr_svg_() == "['-Tsvg'] " + text
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz")
+def test_the_real_dot_shows_every_label(Value):
+    """In an image that is well-formed XML."""
+    labels = ['a|b{c}<d>"e"\\', "&lt; & <b>", "ünï \U0001f642", "\\N\\G", "\x01\x0b\ufffe|"]
+    for label in labels:
+        v = Value(1.0, (Value(2.0),), label)
+        v.label = label
+        root = ElementTree.fromstring(draw.draw_dot(v)._repr_svg_())
+        texts = [t.text.strip() for t in root.iter("{http://www.w3.org/2000/svg}text")]
+        assert texts.count(label.translate(dict.fromkeys([1, 11, 0xfffe], " ")).strip()) == 2
 
 
 def test_with_the_package(Value, monkeypatch):
