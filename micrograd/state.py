@@ -9,7 +9,9 @@ holds numbers and nothing that could run, so `load` is safe on a stranger's file
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral, Real
@@ -68,8 +70,11 @@ def state_dict(module: Module) -> dict[str, float]:
 def load_state_dict(module: Module, numbers: Mapping[str, float]) -> None:
     """Set the data of all parameters from {name: number}, the numbers kept as given.
 
-    ValueError, and nothing set, if a name is missing or unexpected or an entry is no real number.
+    ValueError, and nothing set, if a name is missing or unexpected or an entry is no real number;
+    TypeError if numbers is no mapping, but the path of a file, say.
     """
+    if not isinstance(numbers, Mapping):
+        raise TypeError(f"a state is a mapping of names to numbers, not {described(numbers)}")
     parameters = dict(named_parameters(module))
     numbers = dict(numbers)
     problems = [f"{kind} {some(names)}" for kind, names in [
@@ -97,15 +102,15 @@ def described(x: object) -> str:
     return f"{type(x).__name__}: {x!r:.60}"
 
 
-def save(model: Module | dict[str, float], path: str | os.PathLike[str]) -> None:
+def save(model: Module | Mapping[str, float], path: str | os.PathLike[str]) -> None:
     """Write the state of a model, or a {name: number}, to a file.
 
     ValueError, and nothing written, for what a file would not give back to the last bit: nan,
     infinity, integers beyond the floats, and numbers that are no integer and equal to no float. A
     file that was there is replaced in one step: a crash leaves the old one or the new one, and no
-    half.
+    half. It keeps its permissions. What is there and is no file stays: OSError.
     """
-    numbers = model if isinstance(model, dict) else model.state_dict()
+    numbers = model if isinstance(model, Mapping) else model.state_dict()
     parameters = {checked_name(name): plain(name, x) for name, x in numbers.items()}
     replace(path, json.dumps({"format": FORMAT, "version": VERSION, "parameters": parameters}))
 
@@ -120,9 +125,12 @@ def plain(name: str, x: float) -> float:
     """The int or float that is equal to x."""
     if not is_number(x):
         raise ValueError(f"{name} must be a real number to be saved, not {described(x)}")
-    if not in_range(x):
+    try:
+        number: float = int(x) if isinstance(x, Integral) else float(x)
+    except OverflowError:       # a Fraction
+        number = math.inf
+    if not in_range(number):
         raise ValueError(f"{name} must be finite and in the range of floats to be saved")
-    number: float = int(x) if isinstance(x, Integral) else float(x)
     if number != x:
         raise ValueError(f"{name} must be equal to a float to be saved, not {described(x)}")
     return number
@@ -135,10 +143,15 @@ def in_range(x: float) -> bool:
 
 def replace(path: str | os.PathLike[str], text: str) -> None:
     """Write a file beside the old one, then put it in its place."""
-    path = os.path.realpath(path)       # a link stays, and what it leads to is replaced
+    path = os.path.realpath(os.fsdecode(path))      # a link stays, and what it leads to is replaced
+    old = os.path.exists(path)
+    if old and not os.path.isfile(path):            # a folder; a device, which would be lost
+        raise OSError(f"{path} is there, and is no file")
     beside = f"{path}.{os.urandom(4).hex()}.tmp"
     try:
         with open(beside, "x", encoding="utf-8") as file:
+            if old:
+                shutil.copymode(path, beside)
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())     # on the disk before the old one goes

@@ -3,6 +3,7 @@ import json
 import os
 import random
 import sys
+import types
 from fractions import Fraction
 
 import pytest
@@ -117,6 +118,20 @@ def test_nothing_is_set_where_names_do_not_fit():
     assert model.state_dict() == before
 
 
+@pytest.mark.parametrize("bad", ["moons.json", None, [("a", 1.0)], 1.0])
+def test_a_state_is_a_mapping(bad):
+    with pytest.raises(TypeError, match="a mapping of names to numbers, not "):
+        small().load_state_dict(bad)
+
+
+def test_any_mapping_will_do(tmp_path):
+    numbers = types.MappingProxyType(small().state_dict())
+    model = small()
+    model.load_state_dict(numbers)
+    save(numbers, os.fsencode(tmp_path / "x"))
+    assert load(os.fsencode(tmp_path / "x")) == model.state_dict() == numbers
+
+
 def test_a_file_gives_every_bit_back(tmp_path):
     rng = random.Random(4)
     numbers = {str(i): x for i, x in enumerate(
@@ -141,8 +156,15 @@ def test_numbers_of_numpy_are_saved_as_pythons(tmp_path):
     assert repr(load(tmp_path / "x")) == "{'a': 0.10000000149011612, 'b': 0.1, 'c': 7, 'd': 0.5}"
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_of_numpy_are_saved_without_a_warning(tmp_path):
+    np = pytest.importorskip("numpy")
+    save({"a": np.float32(0.1), "b": np.float16(0.1), "c": np.longdouble(0.5)}, tmp_path / "x")
+
+
 @pytest.mark.parametrize("bad", [
-    float("nan"), float("inf"), -float("inf"), True, None, "1", 1j, 10**309, 10**5000, Fraction(1, 3)],
+    float("nan"), float("inf"), -float("inf"), True, None, "1", 1j, 10**309, 10**5000, Fraction(1, 3),
+    Fraction(10**400)],
     ids=lambda x: type(x).__name__)
 def test_what_is_not_saved_leaves_the_old_file(tmp_path, bad):
     save({"a": 1}, tmp_path / "x")
@@ -179,6 +201,21 @@ def test_killed_while_writing(tmp_path):
             f"save({{'a': 2}}, {str(tmp_path / 'x')!r})")
     assert children.run("-c", code).returncode == -9
     assert load(tmp_path / "x") == {"a": 1}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no such permissions")
+def test_permissions_are_kept(tmp_path):
+    save({"a": 1}, tmp_path / "x")
+    os.chmod(tmp_path / "x", 0o600)
+    save({"a": 2}, tmp_path / "x")
+    assert os.stat(tmp_path / "x").st_mode & 0o777 == 0o600
+
+
+def test_what_is_no_file_stays(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder is there, and is no file"):
+        save({"a": 1}, tmp_path / "folder")
+    assert os.listdir(tmp_path) == ["folder"]
 
 
 def test_a_link_stays_a_link(tmp_path):
@@ -225,6 +262,15 @@ def test_foreign_files_are_refused(tmp_path, text):
         load(tmp_path / "x")
     assert str(caught.value).startswith(f"{tmp_path / 'x'}: no micrograd state: ")
     assert len(str(caught.value)) < 400
+
+
+def test_every_truncation_is_refused(tmp_path):
+    save(small(), tmp_path / "x")
+    whole = (tmp_path / "x").read_bytes().rstrip()
+    for end in range(len(whole)):
+        (tmp_path / "x").write_bytes(whole[:end])
+        with pytest.raises(ValueError, match="no micrograd state"):
+            load(tmp_path / "x")
 
 
 def test_bytes_that_are_no_text(tmp_path):
