@@ -25,10 +25,12 @@ def mse(outputs: Iterable[Value], targets: Iterable[Any]) -> Value:
 def binary_cross_entropy(logits: Iterable[Value], targets: Iterable[Any]) -> Value:
     """-log(sigmoid(z)) where the target is 1, -log(1 - sigmoid(z)) where it is 0, or a mixture.
 
-    Computed as softplus(z) - t*z, which is the same without an overflow, as in
-    torch.nn.functional.binary_cross_entropy_with_logits. ValueError for a target outside 0..1.
+    As torch.nn.functional.binary_cross_entropy_with_logits. Computed as t*softplus(-z) +
+    (1-t)*softplus(z), which is the same: nothing overflows, and no small loss is a difference of
+    large numbers. ValueError for a target outside 0..1.
     """
-    return mean([z.softplus() - probability(t) * z for z, t in pairs(logits, targets)])
+    return mean([probability(t) * (-z).softplus() + (1 - t) * z.softplus()
+                 for z, t in pairs(logits, targets)])
 
 
 def cross_entropy(logits: Iterable[Any], targets: Any) -> Value:
@@ -54,10 +56,9 @@ def surprise(logits: list[Value], target: Any) -> Value:
 
 def l2(parameters: Iterable[Value], alpha: float) -> Value:
     """alpha * sum(p*p), the notebook's regularization. ValueError where there are no parameters."""
-    squares = [p * p for p in parameters]
-    if not squares:
-        raise ValueError("there are no parameters")
-    return alpha * total(squares)
+    parameters = list(parameters)
+    check_values(parameters, "parameter")
+    return alpha * total([p * p for p in parameters])
 
 
 def mean(losses: list[Value]) -> Value:
@@ -87,13 +88,12 @@ def is_value(x: object) -> bool:
     return hasattr(x, "backward") and hasattr(x, "relu")
 
 
-def check_values(outputs: list[Any]) -> None:
-    if not outputs:
-        raise ValueError("there are no outputs")
-    for i, output in enumerate(outputs):
-        if not is_value(output):
-            raise TypeError(f"output {i} must be a Value, "
-                            f"not {type(output).__name__}: {output!r:.60}")
+def check_values(values: list[Any], kind: str = "output") -> None:
+    if not values:
+        raise ValueError(f"there are no {kind}s")
+    for i, x in enumerate(values):
+        if not is_value(x):
+            raise TypeError(f"{kind} {i} must be a Value, not {type(x).__name__}: {x!r:.60}")
 
 
 def number(target: Any) -> Any:

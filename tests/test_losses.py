@@ -41,6 +41,23 @@ def test_binary_cross_entropy(Value, torch):
              lambda z: F.binary_cross_entropy_with_logits(z, expected))
 
 
+@pytest.mark.parametrize("z", [1.0, 20.0, 40.0, 700.0])
+def test_small_losses_are_exact(Value, z):
+    """Of a logit that is right, on either side."""
+    for logit, target in ((z, 1), (-z, 0)):
+        v = Value(logit)
+        loss = losses.binary_cross_entropy([v], [target])
+        loss.backward()
+        assert loss.data == pytest.approx(math.log1p(math.exp(-z)), rel=1e-14, abs=0)
+        slope = math.exp(-z) / (1 + math.exp(-z))
+        assert v.grad == pytest.approx(-slope if target else slope, rel=1e-14, abs=0)
+
+
+def test_infinite_logits(Value):
+    for logit, target in ((math.inf, 0), (-math.inf, 1)):
+        assert losses.binary_cross_entropy([Value(logit)], [target]).data == math.inf
+
+
 def test_cross_entropy(Value, torch):
     F = torch.nn.functional
     for k in range(len(LOGITS)):
@@ -135,3 +152,5 @@ def test_labels_of_the_other_kind(Value):
 def test_no_parameters(Value):
     with pytest.raises(ValueError, match="there are no parameters"):
         losses.l2([], 0.1)
+    with pytest.raises(TypeError, match="parameter 1 must be a Value, not float: 1.0"):
+        losses.l2([Value(1.0), 1.0], 0.1)
