@@ -97,9 +97,9 @@ class Adam(Optimizer):
                  weight_decay: float = 0) -> None:
         super().__init__(parameters, lr, weight_decay)
         check("eps", eps)
-        check("betas[0]", betas[0], below=1)
-        check("betas[1]", betas[1], below=1)
-        self.betas = betas
+        beta1, beta2 = self.betas = betas
+        check("betas[0]", beta1, below=1)
+        check("betas[1]", beta2, below=1)
         self.eps = eps
         self.mean = self.zeros()
         self.square = self.zeros()
@@ -147,7 +147,10 @@ class AdamW(Adam):
 
 
 def check(name: str, x: float, below: float = math.inf) -> None:
-    """ValueError unless 0 <= x < below, or x is infinite and so is the bound."""
+    """ValueError unless 0 <= x < below, or x is infinite and so is the bound; TypeError for what is
+    no real number."""
+    if not isinstance(x, Real):
+        raise TypeError(f"{name} must be a real number, not {type(x).__name__}: {x!r:.60}")
     if not 0 <= x <= below or x == below != math.inf:
         bound = "" if below == math.inf else f" and below {below}"
         raise ValueError(f"{name} must be at least 0{bound}, not {x!r}")
@@ -227,4 +230,4 @@ def exponential(k: int, start: float, factor: float) -> float:
 
 def warmup(k: int, steps: int, lr: float) -> float:
     """lr/steps at step 0, rising evenly to lr at the last of `steps` steps, and staying."""
-    return lr * min(k + 1, steps) / steps
+    return lr if k + 1 >= steps else lr * (k + 1) / steps

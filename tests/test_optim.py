@@ -126,6 +126,16 @@ def test_arguments(name, arguments, message):
         getattr(optim, name)(values(1.0), **{"lr": 0.1, **arguments})
 
 
+@pytest.mark.parametrize("bad", ["0.1", None, 1j, Value])
+def test_arguments_are_numbers(bad):
+    for arguments in (dict(lr=bad), dict(weight_decay=bad), dict(eps=bad), dict(betas=(0.9, bad))):
+        with pytest.raises(TypeError, match=f"must be a real number, not {type(bad).__name__}"):
+            optim.Adam(values(1.0), **arguments)
+    for betas in ((0.9,), (0.9, 0.9, 0.9)):
+        with pytest.raises(ValueError, match="values to unpack"):
+            optim.Adam(values(1.0), betas=betas)
+
+
 def test_parameters():
     a, b = values(1.0, 2.0)
     with pytest.raises(ValueError, match="no parameters to optimise"):
@@ -224,3 +234,7 @@ def test_schedules():
     assert optim.cosine(0, 9, 0.3, 0.1) == 0.3 and optim.cosine(9, 9, 0.3, 0.1) == 0.1
     assert [optim.exponential(k, 0.8, 0.5) for k in range(3)] == [0.8, 0.4, 0.2]
     assert [optim.warmup(k, 4, 1.0) for k in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+
+
+def test_schedules_of_no_steps():
+    assert optim.linear(0, 0, 1.0, 0.1) == optim.cosine(0, 0, 1.0, 0.1) == optim.warmup(0, 0, 0.1) == 0.1
