@@ -26,8 +26,7 @@ def leaves(x: Any) -> Any:
     x is a number, nested lists or tuples of numbers, or an array (numpy's gives Python's numbers).
     TypeError for anything else.
     """
-    if hasattr(x, "tolist"):
-        x = x.tolist()
+    x = listed(x)
     if isinstance(x, (list, tuple)):
         return [leaves(item) for item in x]
     if isinstance(x, Number):
@@ -36,16 +35,28 @@ def leaves(x: Any) -> Any:
 
 
 def data(values: Any) -> Any:
-    """The data of a Value, or of Values in nested lists, in lists of the same shape."""
+    """The data of a Value, or of Values in nested lists or an array, in lists of the same shape.
+
+    TypeError for anything else.
+    """
     return mapped(lambda v: v.data, values)
 
 
 def grads(values: Any) -> Any:
-    """The gradients of a Value, or of Values in nested lists, in lists of the same shape."""
+    """The gradients of a Value, or of Values in nested lists or an array, in lists of the same shape.
+
+    TypeError for anything else.
+    """
     return mapped(lambda v: v.grad, values)
 
 
+def listed(x: Any) -> Any:
+    """An array in lists."""
+    return x.tolist() if hasattr(x, "tolist") else x
+
+
 def mapped(f: Callable[[Value], Any], values: Any) -> Any:
+    values = listed(values)
     if isinstance(values, (list, tuple)):
         return [mapped(f, item) for item in values]
     if hasattr(values, "backward"):     # a Value of either engine

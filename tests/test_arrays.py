@@ -41,6 +41,7 @@ def test_data_and_gradients_come_back(Value):
     (x[0][0] * x[0][1] + x[1][0]).backward()
     assert data(x) == [[1.0, 2], [3.0]] and grads(x) == [[2, 1.0], [1]]
     assert grads(x[0][0]) == 2
+    assert data(np.array(x[0])) == [1.0, 2] and grads([np.array([x[1]])]) == [[[1]]]
     for back in (data, grads):
         with pytest.raises(TypeError, match="must be Values in nested lists, not float: 1.0"):
             back([x[0], 1.0])
