@@ -25,13 +25,16 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
 def to_torch(model: nn.MLP) -> Any:
     """A torch.nn.Sequential, float64, of what an MLP computes: (n, nin) to (n, nout).
 
-    ValueError for a nonlin that is no bool and none of ACTIVATIONS, and for a layer whose neurons
-    differ in nonlin or in width.
+    TypeError for what is no MLP, or is called otherwise than one. ValueError for a nonlin that is
+    no bool and none of ACTIVATIONS, for a layer whose neurons differ in nonlin or in width, and for
+    layers that do not fit each other.
     """
     import torch
+    check_call(model, nn.MLP, "__call__")
     modules = []
-    for i, layer in enumerate(model.layers):
-        nin, name = kind(layer, i)
+    kinds = [kind(layer, i) for i, layer in enumerate(model.layers)]
+    check_widths([nin for nin, _ in kinds], [len(layer.neurons) for layer in model.layers])
+    for layer, (nin, name) in zip(model.layers, kinds):
         linear = blank_linear(nin, len(layer.neurons))
         fill(linear.weight, [[float(w.data) for w in neuron.w] for neuron in layer.neurons])
         fill(linear.bias, [float(neuron.b.data) for neuron in layer.neurons])
@@ -42,8 +45,25 @@ def to_torch(model: nn.MLP) -> Any:
     return torch.nn.Sequential(*modules)
 
 
+def check_call(x: object, cls: type, method: str) -> None:
+    """TypeError unless x is one of a class, and works as that class does."""
+    if not isinstance(x, cls):
+        raise TypeError(f"it must be of class {cls.__name__}, not {type(x).__name__}: {x!r:.60}")
+    if getattr(type(x), method) is not getattr(cls, method):
+        raise TypeError(f"{type(x).__name__} has a {method} of its own, whose work would be lost")
+
+
+def check_widths(nins: list[int], nouts: list[int]) -> None:
+    for i, (nin, nout) in enumerate(zip(nins[1:], nouts), 1):
+        if nin != nout:
+            raise ValueError(f"layer {i} takes {nin} inputs, but there are {nout}")
+
+
 def kind(layer: nn.Layer, i: int) -> tuple[int, str]:
     """The width and the activation, '' for none, that the neurons of layer i have in common."""
+    check_call(layer, nn.Layer, "__call__")
+    for neuron in layer.neurons:
+        check_call(neuron, nn.Neuron, "__call__")
     kinds = {(len(neuron.w), activation_name(neuron.nonlin)) for neuron in layer.neurons}
     if len(kinds) != 1:
         raise ValueError(f"the neurons of a layer must have one width and one nonlin; "
@@ -75,14 +95,13 @@ def from_torch(sequential: Any) -> nn.MLP:
     The parameters are copied, exactly; a Linear without a bias gets biases of 0. Sequentials in it
     are gone through. ValueError for modules other than Linear and ACTIVATIONS, for a LeakyReLU
     whose slope is not 0.01 and a Softplus whose beta is not 1 (above its threshold it differs from
-    ours: by 2e-9, if that is PyTorch's 20), and for Linears that do not fit each other.
+    ours: by 2e-9, if that is PyTorch's 20), and for Linears that do not fit each other. TypeError
+    for a Sequential or Linear with a forward of its own, and for complex weights.
     """
     linears, names = parsed(list(flat(sequential)))
-    for i, (former, linear) in enumerate(zip(linears, linears[1:]), 1):
-        if former.out_features != linear.in_features:
-            raise ValueError(f"Linear {i} takes {linear.in_features} inputs, "
-                             f"but there are {former.out_features}")
-    model = undrawn_mlp(linears[0].in_features, [linear.out_features for linear in linears])
+    nouts = [linear.out_features for linear in linears]
+    check_widths([linear.in_features for linear in linears], nouts)
+    model = undrawn_mlp(linears[0].in_features, nouts)
     for layer, linear, name in zip(model.layers, linears, names):
         copy(linear, layer, name)
     return model
@@ -91,6 +110,7 @@ def from_torch(sequential: Any) -> nn.MLP:
 def flat(module: Any) -> Iterator[Any]:
     import torch
     if isinstance(module, torch.nn.Sequential):
+        check_call(module, torch.nn.Sequential, "forward")
         for part in module:
             yield from flat(part)
     else:
@@ -104,6 +124,7 @@ def parsed(modules: list[Any]) -> tuple[list[Any], list[str]]:
     names: list[str] = []
     for i, module in enumerate(modules):
         if isinstance(module, torch.nn.Linear):
+            check_call(module, torch.nn.Linear, "forward")
             linears.append(module)
             names.append("")
         elif not names or names[-1]:
@@ -137,6 +158,8 @@ def undrawn_mlp(nin: int, nouts: list[int]) -> nn.MLP:
 
 def copy(linear: Any, layer: nn.Layer, name: str) -> None:
     """Set the parameters and the activation of a layer to those of a Linear."""
+    if linear.weight.is_complex():
+        raise TypeError(f"weights must be real, not {linear.weight.dtype}")
     weights = linear.weight.detach().double().tolist()
     biases = [0.0] * len(weights) if linear.bias is None else linear.bias.detach().double().tolist()
     nonlin = True if name == "relu" else name or False

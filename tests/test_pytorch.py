@@ -114,6 +114,42 @@ def test_neurons_that_differ():
         to_torch(m)
 
 
+def test_layers_that_do_not_fit():
+    m = model(2, 1)
+    m.layers[0].neurons.pop()
+    with pytest.raises(ValueError, match="layer 1 takes 2 inputs, but there are 1"):
+        to_torch(m)
+
+
+@pytest.mark.parametrize("cls, place", [
+    (nn.MLP, lambda m: m), (nn.Layer, lambda m: m.layers[0]),
+    (nn.Neuron, lambda m: m.layers[0].neurons[0])])
+def test_what_is_called_in_a_way_of_its_own(cls, place):
+    """It would be another function there."""
+    m = model(2, 1)
+    place(m).__class__ = type("Same", (cls,), {})
+    check_equal(m, to_torch(m))
+    place(m).__class__ = type("Other", (cls,), {"__call__": lambda self, x: None})
+    with pytest.raises(TypeError, match="Other has a __call__ of its own, whose work would be lost"):
+        to_torch(m)
+
+
+@pytest.mark.parametrize("cls, arguments", [
+    (torch.nn.Sequential, (torch.nn.Linear(1, 1),)), (torch.nn.Linear, (1, 1))])
+def test_a_forward_of_its_own(cls, arguments):
+    from_torch(type("Same", (cls,), {})(*arguments))
+    with pytest.raises(TypeError, match="Other has a forward of its own"):
+        from_torch(type("Other", (cls,), {"forward": lambda self, x: x})(*arguments))
+
+
+def test_what_is_no_network():
+    for bad in (nn.Neuron(2), nn.Layer(2, 1), None, torch.nn.Linear(1, 1)):
+        with pytest.raises(TypeError, match="must be of class MLP, not "):
+            to_torch(bad)
+    with pytest.raises(TypeError, match="weights must be real, not torch.complex64"):
+        from_torch(torch.nn.Linear(1, 1, dtype=torch.complex64))
+
+
 @pytest.mark.parametrize("modules, message", [
     ((), "there is no Linear"),
     ((torch.nn.ReLU(),), r"module 0, ReLU\(\), must come after a Linear"),
@@ -121,7 +157,7 @@ def test_neurons_that_differ():
     ((torch.nn.Linear(1, 1), torch.nn.GELU()), "must be Linear, ReLU, Tanh, .*, not GELU"),
     ((torch.nn.Linear(1, 1), torch.nn.LeakyReLU(0.1)), "negative_slope 0.01, not LeakyReLU"),
     ((torch.nn.Linear(1, 1), torch.nn.Softplus(beta=2)), "Softplus with beta 1 .*, not Softplus"),
-    ((torch.nn.Linear(1, 2), torch.nn.Linear(3, 1)), "Linear 1 takes 3 inputs, but there are 2"),
+    ((torch.nn.Linear(1, 2), torch.nn.Linear(3, 1)), "layer 1 takes 3 inputs, but there are 2"),
 ], ids=range(7))
 def test_what_does_not_come_in(modules, message):
     with pytest.raises(ValueError, match=message):
