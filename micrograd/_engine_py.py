@@ -3,7 +3,9 @@
 It specifies the compiled engine, stands in where that is missing, and is what the benchmarks compare
 with. Operands may be anything Python can add and multiply; its errors are Python's own.
 """
+import copy
 from copyreg import __newobj__
+from functools import partial
 from numbers import Integral
 
 from micrograd._functions import FUNCTIONS
@@ -15,22 +17,78 @@ def check_child(child):
             f"the operands of a node must be Values, not {type(child).__name__}: {child!r:.60}")
 
 
+def operands_first(root):
+    """The nodes under root, operands before results."""
+    order, seen, stack = [], set(), [(root, False)]
+    while stack:                        # no recursion: a graph may be of any depth
+        node, operands_done = stack.pop()
+        if operands_done:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            for child in node._prev:
+                check_child(child)
+                stack.append((child, False))
+    return order
+
+
+# What a node adds to the gradients of its operands; no closures, which could not be copied or pickled.
+
+def backward_of_leaf():
+    pass
+
+
+def backward_of_add(a, b, out):
+    a.grad += out.grad
+    b.grad += out.grad
+
+
+def backward_of_mul(a, b, out):
+    a.grad += b.data * out.grad
+    b.grad += a.data * out.grad
+
+
+def backward_of_pow(a, exponent, out):
+    a.grad += (exponent * a.data**(exponent - 1)) * out.grad
+
+
+def backward_of_relu(a, out):
+    a.grad += (out.data > 0) * out.grad
+
+
+def backward_of_function(name, a, b, out):
+    function = FUNCTIONS[name]
+    arguments = a.data, None if b is None else b.data
+    a.grad += function.da(*arguments, out.data, out.grad)
+    if function.db is not None:
+        b.grad += function.db(*arguments, out.data, out.grad)
+
+
 def apply(name, a, b=None):
     """The result of a function of the table, applied to the Values a and b."""
     function = FUNCTIONS[name]
-
-    def arguments():
-        return a.data, None if b is None else b.data
-
-    out = Value(function.y(*arguments()), (a,) if function.db is None else (a, b), name)
-
-    def _backward():
-        a.grad += function.da(*arguments(), out.data, out.grad)
-        if function.db is not None:
-            b.grad += function.db(*arguments(), out.data, out.grad)
-
-    out._backward = _backward
+    y = function.y(a.data, None if b is None else b.data)
+    out = Value(y, (a,) if function.db is None else (a, b), name)
+    out._backward = partial(backward_of_function, name, a, b, out)
     return out
+
+
+class NodesUnder:
+    """The nodes under a root that are no leaves, for pickle: marked until they have been pickled."""
+
+    def __init__(self, root):
+        self.nodes = [node for node in operands_first(root)[:-1] if node._prev]
+
+    def marked(self):
+        for node in self.nodes:
+            node._under_a_root = True
+        return *self.nodes, self
+
+    def __reduce__(self):               # the last to be pickled
+        for node in self.nodes:
+            vars(node).pop("_under_a_root", None)
+        return type(None), ()
 
 
 class Value:
@@ -39,9 +97,9 @@ class Value:
     def __init__(self, data, _children=(), _op='', *, label=None):
         self.data = data
         self.grad = 0
-        self._backward = lambda: None   # adds this node's share to the gradients of its operands
-        self._prev = set(_children)     # the operands
-        self._op = _op                  # the operation this node is the result of
+        self._backward = backward_of_leaf   # adds this node's share to the gradients of its operands
+        self._prev = set(_children)         # the operands
+        self._op = _op                      # the operation this node is the result of
         for child in self._prev:
             check_child(child)
         if label is not None:
@@ -52,23 +110,13 @@ class Value:
     def __add__(self, other):
         other = other if isinstance(other, Value) else Value(other)
         out = Value(self.data + other.data, (self, other), '+')
-
-        def _backward():
-            self.grad += out.grad
-            other.grad += out.grad
-
-        out._backward = _backward
+        out._backward = partial(backward_of_add, self, other, out)
         return out
 
     def __mul__(self, other):
         other = other if isinstance(other, Value) else Value(other)
         out = Value(self.data * other.data, (self, other), '*')
-
-        def _backward():
-            self.grad += other.data * out.grad
-            other.grad += self.data * out.grad
-
-        out._backward = _backward
+        out._backward = partial(backward_of_mul, self, other, out)
         return out
 
     def __pow__(self, other):
@@ -77,20 +125,12 @@ class Value:
         if not isinstance(other, (int, float)):
             raise AssertionError("only supporting int/float powers for now")
         out = Value(self.data**other, (self,), f'**{other}')
-
-        def _backward():
-            self.grad += (other * self.data**(other - 1)) * out.grad
-
-        out._backward = _backward
+        out._backward = partial(backward_of_pow, self, other, out)
         return out
 
     def relu(self):
         out = Value(0 if self.data < 0 else self.data, (self,), 'ReLU')
-
-        def _backward():
-            self.grad += (out.data > 0) * out.grad
-
-        out._backward = _backward
+        out._backward = partial(backward_of_relu, self, out)
         return out
 
     def exp(self):
@@ -146,17 +186,7 @@ class Value:
 
     def backward(self):
         """ set the gradients of all nodes under this one: the chain rule, results before operands """
-        order, seen, stack = [], set(), [(self, False)]
-        while stack:                    # no recursion: a graph may be of any depth
-            node, operands_done = stack.pop()
-            if operands_done:
-                order.append(node)
-            elif node not in seen:
-                seen.add(node)
-                stack.append((node, True))
-                for child in node._prev:
-                    check_child(child)
-                    stack.append((child, False))
+        order = operands_first(self)
         self.grad = 1
         for node in reversed(order):
             node._backward()
@@ -190,18 +220,34 @@ class Value:
     def __rtruediv__(self, other):      # other / self
         return other * self**-1
 
+    def __copy__(self):
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self))
+        return twin
+
+    def __deepcopy__(self, memo):
+        """A copy of the whole graph, with gradients of its own."""
+        for node in operands_first(self):
+            if id(node) not in memo:
+                twin = memo[id(node)] = type(node).__new__(type(node))
+                vars(twin).update(copy.deepcopy(vars(node), memo))
+        return memo[id(self)]
+
     def __reduce_ex__(self, protocol):
-        """A leaf can be pickled, for either engine; a result has a closure, which pickle refuses."""
-        if self._prev:
-            return super().__reduce_ex__(protocol)
-        own = ("_backward", "_prev", "_op")
-        return __newobj__, (type(self),), {k: v for k, v in vars(self).items() if k not in own}
+        """For pickle. The state of a root begins with the nodes under it, operands first: when pickle
+        comes to one of them, its operands are behind it."""
+        fresh = {"_backward": backward_of_leaf, "_prev": set(), "_op": ''}
+        state = {k: v for k, v in vars(self).items() if k not in fresh or v != fresh[k]}
+        if not state.pop("_under_a_root", False) and self._prev:
+            state = {"_under": NodesUnder(self).marked(), **state}
+        return __newobj__, (type(self),), state
 
     def __setstate__(self, state):
         if "_graph" in state:
-            raise TypeError("the reference restores leaves only; a graph takes the compiled engine")
+            raise TypeError("a graph of the compiled engine can be restored by that engine only")
         Value.__init__(self, None)
         vars(self).update(state)
+        vars(self).pop("_under", None)
 
     def __repr__(self):
         return f"Value(data={self.data}, grad={self.grad})"
