@@ -134,7 +134,7 @@ class Value:
         return out
 
     def exp(self):
-        """ e ** self """
+        """ e ** self; OverflowError beyond the floats """
         return apply("exp", self)
 
     def log(self):
@@ -146,19 +146,19 @@ class Value:
         return apply("tanh", self)
 
     def sigmoid(self):
-        """ 1 / (1 + exp(-self)) """
+        """ 1 / (1 + exp(-self)), without an overflow """
         return apply("sigmoid", self)
 
     def sin(self):
-        """ the sine of self radians """
+        """ the sine of self radians; ValueError at infinity """
         return apply("sin", self)
 
     def cos(self):
-        """ the cosine of self radians """
+        """ the cosine of self radians; ValueError at infinity """
         return apply("cos", self)
 
     def sqrt(self):
-        """ the square root; its slope at 0 is infinite """
+        """ the square root; ValueError below 0; its slope at 0 is infinite """
         return apply("sqrt", self)
 
     def abs(self):
@@ -166,22 +166,22 @@ class Value:
         return apply("abs", self)
 
     def softplus(self):
-        """ log(1 + exp(self)) """
+        """ log(1 + exp(self)), without an overflow """
         return apply("softplus", self)
 
     def leaky_relu(self, negative_slope=0.01):
-        """ self where positive, elsewhere negative_slope * self """
+        """ self where positive, elsewhere negative_slope * self, an int or a float or a TypeError """
         if not isinstance(negative_slope, (int, float)):
             raise TypeError("negative_slope must be an int or a float, "
                             f"not {type(negative_slope).__name__}")
         return apply("leaky_relu", self, Value(negative_slope))
 
     def maximum(self, other):
-        """ the greater; of two equal ones each gets half of the gradient """
+        """ the greater, or nan; of two equal ones each gets half of the gradient """
         return apply("maximum", self, other if isinstance(other, Value) else Value(other))
 
     def minimum(self, other):
-        """ the smaller; of two equal ones each gets half of the gradient """
+        """ the smaller, or nan; of two equal ones each gets half of the gradient """
         return apply("minimum", self, other if isinstance(other, Value) else Value(other))
 
     def backward(self):
