@@ -33,7 +33,7 @@ def operands_first(root):
     return order
 
 
-# What a node adds to the gradients of its operands; no closures, which could not be copied or pickled.
+# What a node adds to the gradients of its operands; no closures: those cannot be copied or pickled.
 
 def backward_of_leaf():
     pass
@@ -75,7 +75,7 @@ def apply(name, a, b=None):
 
 
 class NodesUnder:
-    """The nodes under a root that are no leaves, for pickle: marked until they have been pickled."""
+    """The nodes under a root that are no leaves, for pickle; marked until it has been there."""
 
     def __init__(self, root):
         self.nodes = [node for node in operands_first(root)[:-1] if node._prev]
@@ -170,7 +170,7 @@ class Value:
         return apply("softplus", self)
 
     def leaky_relu(self, negative_slope=0.01):
-        """ self where positive, elsewhere negative_slope * self, an int or a float or a TypeError """
+        """ self if positive, else negative_slope * self; TypeError unless that is an int or float """
         if not isinstance(negative_slope, (int, float)):
             raise TypeError("negative_slope must be an int or a float, "
                             f"not {type(negative_slope).__name__}")
@@ -234,8 +234,8 @@ class Value:
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol):
-        """For pickle. The state of a root begins with the nodes under it, operands first: when pickle
-        comes to one of them, its operands are behind it."""
+        """For pickle. The state of a root begins with the nodes under it, operands first: when it is
+        a node's turn, its operands have been pickled."""
         fresh = {"_backward": backward_of_leaf, "_prev": set(), "_op": ''}
         state = {k: v for k, v in vars(self).items() if k not in fresh or v != fresh[k]}
         if not state.pop("_under_a_root", False) and self._prev:

@@ -35,7 +35,7 @@ def leaves(x: Any) -> Any:
 
 
 def data(values: Any) -> Any:
-    """The data of a Value, or of Values in nested lists or an array, in lists of the same shape.
+    """The data of a Value, or of Values in nested lists or an array, in lists of their shape.
 
     TypeError for anything else.
     """
@@ -43,7 +43,7 @@ def data(values: Any) -> Any:
 
 
 def grads(values: Any) -> Any:
-    """The gradients of a Value, or of Values in nested lists or an array, in lists of the same shape.
+    """The gradients of a Value, or of Values in nested lists or an array, in lists of their shape.
 
     TypeError for anything else.
     """

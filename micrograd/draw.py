@@ -65,7 +65,8 @@ def trace(root: Value) -> tuple[set[Value], set[tuple[Value, Value]]]:
 def walk(root: Value) -> Iterator[Value]:
     """The nodes under root, each once, a result before its operands are entered."""
     if not hasattr(root, "_prev"):      # either engine's
-        raise TypeError(f"a graph has a Value for its root, not {type(root).__name__}: {root!r:.60}")
+        raise TypeError("a graph has a Value for its root, "
+                        f"not {type(root).__name__}: {root!r:.60}")
     seen, stack = {root}, [root]
     while stack:
         node = stack.pop()

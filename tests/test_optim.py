@@ -237,4 +237,5 @@ def test_schedules():
 
 
 def test_schedules_of_no_steps():
-    assert optim.linear(0, 0, 1.0, 0.1) == optim.cosine(0, 0, 1.0, 0.1) == optim.warmup(0, 0, 0.1) == 0.1
+    assert optim.linear(0, 0, 1.0, 0.1) == optim.cosine(0, 0, 1.0, 0.1) == 0.1
+    assert optim.warmup(0, 0, 0.1) == 0.1

@@ -163,8 +163,8 @@ def test_numbers_of_numpy_are_saved_without_a_warning(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [
-    float("nan"), float("inf"), -float("inf"), True, None, "1", 1j, 10**309, 10**5000, Fraction(1, 3),
-    Fraction(10**400)],
+    float("nan"), float("inf"), -float("inf"), True, None, "1", 1j, 10**309, 10**5000,
+    Fraction(1, 3), Fraction(10**400)],
     ids=lambda x: type(x).__name__)
 def test_what_is_not_saved_leaves_the_old_file(tmp_path, bad):
     save({"a": 1}, tmp_path / "x")
