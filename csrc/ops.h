@@ -36,7 +36,7 @@ enum { OBJECT = 0, NUMPY = 1, REAL = 3, INTEGER = 7,
    symbol, for operands that are no plain numbers. */
 #define FUNCTIONS(OP)                                                                           \
     OF_ONE(OP, EXP,      "exp",      exp(a),      FLOAT(A), y * g,                    Y & G)            \
-    OF_ONE(OP, LOG,      "log",      log(a),      FLOAT(A), 1 / a * g,                FLOAT(A) & A & G) \
+    OF_ONE(OP, LOG,      "log",      log(a),      FLOAT(A), g / a,                    FLOAT(A) & A & G) \
     OF_ONE(OP, TANH,     "tanh",     tanh(a),     FLOAT(A), (1 - y * y) * g,          Y & G)            \
     OF_ONE(OP, SIGMOID,  "sigmoid",  sigmoid(a),  FLOAT(A), y * (1 - y) * g,          Y & G)            \
     OF_ONE(OP, SIN,      "sin",      sin(a),      FLOAT(A), cos(a) * g,               FLOAT(A) & G)     \
@@ -53,16 +53,17 @@ enum { OBJECT = 0, NUMPY = 1, REAL = 3, INTEGER = 7,
                               SHARE(b, a), KIND_OF_SHARE(b, a), SHARE(a, b), KIND_OF_SHARE(a, b)) \
     OP(POWER, "**", 2, pow(a, b), INEXACT(A) & B,                                               \
                        (b ? b * pow(a, b-1) : 0) * g, b ? INEXACT(A) & B & G : A & B ? G : OBJECT, \
-                       y * (a > 0 ? log(a) : a ? NAN : 0) * g, FLOAT(A & B) & Y & G)
+                       y * LOG_OF_BASE * g, FLOAT(A & B) & Y & G)
 
 #define OF_ONE(OP, name, symbol, y, kind, da, da_kind) OP(name, symbol, 1, y, kind, da, da_kind, 0, OBJECT)
+#define LOG_OF_BASE (a > 0 ? log(a) : a ? NAN : b < 0 ? -HUGE_VAL : 0)   /* as PyTorch has it */
 #define SLOPE 0.01      /* of leaky_relu below 0, where none is given, as in PyTorch */
 #define INEXACT(K) ((K) == INTEGER ? OBJECT : (K))
 #define FLOAT(K) ((K) ? REAL : OBJECT)      /* what the functions of Python's math return */
 /* (y > 0) * g is a bool times g; numpy's own bool gives a numpy.int64 for an int g. */
 #define STEP(Y, G)                                                                              \
     ((Y) == OBJECT || ((Y) == NUMPY && (G) == INTEGER) ? OBJECT : (Y) == NUMPY ? (Y) & (G) : (G))
-#define SIGN(a) ((a) != (a) ? (a) : ((a) > 0) - ((a) < 0))
+#define SIGN(a) (((a) > 0) - ((a) < 0))     /* of nan, as in PyTorch: 0 */
 #define LEADS(a, than, b) ((a) than (b) || (a) != (a))  /* nan before all */
 /* The gradient goes to the greater operand; two equal ones get half each. */
 #define SHARE(a, b) ((a) < (b) ? 0 : (a) == (b) ? 0.5 * g : g)

@@ -1,7 +1,8 @@
 # pickle. A Value is made empty and then gets its state, so that it may stand in a cycle. The root's
 # state lists all nodes under it, operands before results; when pickle comes to one of them, its
-# operands are behind it, and no depth of graph is a depth of recursion. (PICKLING marks these nodes. A
-# mark left by a dump that failed does no harm, but that a later dump of that node recurses.)
+# operands are behind it, and no depth of graph is a depth of recursion. PICKLING marks these nodes until
+# the list's last entry is pickled, which wipes the marks. (A mark left by a dump that failed does no
+# harm, but that a later dump of that node recurses.)
 
 cdef dict operations = {names[op].decode(): op for op in range(OPERATION_END)
                         if op == CUSTOM or is_operation(op)}
@@ -46,9 +47,21 @@ cdef list nodes_under(object root):
         for i in range(s.order.count - 1):
             s.order.items[i].flags |= PICKLING
             nodes.append(<object>value_of(s.order.items[i]))
+        nodes.append(_EndOfNodes(nodes))
     finally:
         finish(&s)
     return nodes
+
+class _EndOfNodes:
+    """Wipes the marks of a list of nodes when pickle comes to it; restored as None."""
+
+    def __init__(self, nodes):
+        self.nodes = nodes
+
+    def __reduce__(self):
+        for value in self.nodes[:-1]:
+            node_of(<PyObject*>value).flags &= ~PICKLING
+        return type(None), ()
 
 cdef int restore_value(object value, dict state) except -1:
     """Give value, a leaf as yet, the state that reduce_value has made."""

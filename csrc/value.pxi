@@ -351,7 +351,7 @@ cdef class Value:
         return compute(RELU, &self.node, NULL)
 
     def exp(self):
-        """ e ** self """
+        """ e ** self; OverflowError beyond the floats """
         return compute(EXP, &self.node, NULL)
 
     def log(self):
@@ -363,19 +363,19 @@ cdef class Value:
         return compute(TANH, &self.node, NULL)
 
     def sigmoid(self):
-        """ 1 / (1 + exp(-self)) """
+        """ 1 / (1 + exp(-self)), without an overflow """
         return compute(SIGMOID, &self.node, NULL)
 
     def sin(self):
-        """ the sine of self radians """
+        """ the sine of self radians; ValueError at infinity """
         return compute(SIN, &self.node, NULL)
 
     def cos(self):
-        """ the cosine of self radians """
+        """ the cosine of self radians; ValueError at infinity """
         return compute(COS, &self.node, NULL)
 
     def sqrt(self):
-        """ the square root; its slope at 0 is infinite """
+        """ the square root; ValueError below 0; its slope at 0 is infinite """
         return compute(SQRT, &self.node, NULL)
 
     def abs(self):
@@ -383,11 +383,11 @@ cdef class Value:
         return compute(ABS, &self.node, NULL)
 
     def softplus(self):
-        """ log(1 + exp(self)) """
+        """ log(1 + exp(self)), without an overflow """
         return compute(SOFTPLUS, &self.node, NULL)
 
     def leaky_relu(self, negative_slope=SLOPE):
-        """ self where positive, elsewhere negative_slope * self """
+        """ self if positive, else negative_slope * self; TypeError unless that is an int or float """
         if not isinstance(negative_slope, (int, float)):
             raise TypeError("negative_slope must be an int or a float, "
                             f"not {type(negative_slope).__name__}")
@@ -395,11 +395,11 @@ cdef class Value:
         return compute(LEAKY_RELU, &self.node, node_of(<PyObject*>slope))
 
     def maximum(self, other):
-        """ the greater; of two equal ones each gets half of the gradient """
+        """ the greater, or nan; of two equal ones each gets half of the gradient """
         return binary(MAXIMUM, self, other)
 
     def minimum(self, other):
-        """ the smaller; of two equal ones each gets half of the gradient """
+        """ the smaller, or nan; of two equal ones each gets half of the gradient """
         return binary(MINIMUM, self, other)
 
     def __abs__(self):                  # abs(self)

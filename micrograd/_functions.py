@@ -28,12 +28,13 @@ def softplus(a):
 
 
 def sign(a):
-    return a if a != a else 1 if a > 0 else -1 if a < 0 else 0
+    """0 of nan too, as in PyTorch"""
+    return 1 if a > 0 else -1 if a < 0 else 0
 
 
 def log_of_base(a, b):
-    """d(a**b)/db is a**b times this; 0 at 0**b, and nan for a negative base, as in PyTorch."""
-    return math.log(a) if a > 0 else 0.0 if a == 0 else math.nan
+    """d(a**b)/db is a**b times this; 0 at 0**b unless b < 0, and nan for a negative base, as in PyTorch."""
+    return math.log(a) if a > 0 else math.nan if a else -math.inf if b < 0 else 0.0
 
 
 def slope_of_power(a, b):
@@ -48,7 +49,7 @@ def share(a, b, g):
 
 FUNCTIONS = {
     "exp": Function(lambda a, b: math.exp(a), lambda a, b, y, g: y * g),
-    "log": Function(lambda a, b: math.log(a), lambda a, b, y, g: 1 / a * g),
+    "log": Function(lambda a, b: math.log(a), lambda a, b, y, g: g / a),
     "tanh": Function(lambda a, b: math.tanh(a), lambda a, b, y, g: (1 - y * y) * g),
     "sigmoid": Function(lambda a, b: sigmoid(a), lambda a, b, y, g: y * (1 - y) * g),
     "sin": Function(lambda a, b: math.sin(a), lambda a, b, y, g: math.cos(a) * g),

@@ -89,8 +89,6 @@ def test_a_deep_graph():
     assert y.data == 100_001.0
 
 
-@pytest.mark.skipif(__engine__ == "c", reason="to be mended: its marks stay on nodes that were "
-                                              "pickled before their root; the next dump recurses")
 def test_a_deep_graph_under_two_roots():
     inner = Value(1.0)
     for _ in range(20_000):
