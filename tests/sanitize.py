@@ -1,9 +1,12 @@
-"""Run the tests where memory errors cannot hide: under AddressSanitizer and UndefinedBehaviorSanitizer,
-with a block of memory for every Value, every block of the engine counted, and allocations that fail
-(allocations.h); and under Python's debug allocator, with fresh and freed memory filled.
+"""Run the tests where memory errors cannot hide:
 
-    python3 run.py sanitize [test files]        needs gcc on Linux
-    python3 run.py sanitize --quick             the tests that look for such errors, in three minutes
+    address     under AddressSanitizer and UndefinedBehaviorSanitizer, with a block of memory for every
+                Value, every block of the engine counted, and allocations that fail (allocations.h)
+    debug       under Python's debug allocator, with fresh and freed memory filled
+
+    python3 run.py sanitize [test files]        one after the other; needs gcc on Linux
+    python3 run.py sanitize debug [test files]  one of them; debug needs no gcc
+    python3 run.py sanitize --quick             the tests that look for such errors, in two minutes
 """
 import os
 import pathlib
@@ -44,16 +47,28 @@ def tests(files, environ):
     return subprocess.run(command, env=environ, cwd=TARGET.parent).returncode
 
 
-def main(files):
-    if files == ["--quick"]:
+def address(files):
+    print("AddressSanitizer and UndefinedBehaviorSanitizer", flush=True)
+    build()
+    return tests(files, sanitized())
+
+
+def debug(files):
+    print("Python's debug allocator", flush=True)
+    return tests(files, {**os.environ, "PYTHONMALLOC": "debug", "MALLOC_PERTURB_": "165"})
+
+
+JOBS = {"address": address, "debug": debug}
+
+
+def main(arguments):
+    jobs = [JOBS[word] for word in arguments if word in JOBS] or JOBS.values()
+    files = [word for word in arguments if word not in JOBS]
+    if "--quick" in files:
         files = [f"tests/{name}" for name in QUICK]
         os.environ.setdefault("MICROGRAD_EXAMPLES", "30")
     files = [ROOT / file for file in files or ["tests"]]
-    build()
-    print("AddressSanitizer and UndefinedBehaviorSanitizer", flush=True)
-    failed = tests(files, sanitized())
-    print("Python's debug allocator", flush=True)
-    return tests(files, {**os.environ, "PYTHONMALLOC": "debug", "MALLOC_PERTURB_": "165"}) or failed
+    return int(any([job(files) for job in jobs]))     # both, also where the first one fails
 
 
 if __name__ == "__main__":
