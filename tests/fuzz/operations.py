@@ -14,7 +14,7 @@ import sys
 import threading
 import weakref
 
-from program import Thrown, as_float, graph, np
+from program import EXPECTED, Thrown, as_float, graph, np
 
 OPERATIONS = []
 AVOIDED = os.environ.get("MICROGRAD_AVOID", "").split(",")  # operations with a known bug to look past
@@ -128,11 +128,30 @@ def custom(m):
 # Sweeps, and looking at the graph.
 
 @operation
-def backward(m):
+def backward(m): sweep(m, m.value())
+
+
+def sweep(m, root):
+    """A sweep that raises came as far as the order of a set had it, and so did its error: tame programs
+    note that it raised, and clear all gradients."""
     m.called = []
-    m.value().backward()
+    try:
+        root.backward()
+        raised = False
+    except (*EXPECTED, Thrown):
+        if m.wild:
+            raise
+        raised, m.called = True, []
+        clear_gradients(m)
     m.know_scale()
     m.note("called", sorted(m.called), m.scale)
+    m.note("raised", raised)
+
+
+def clear_gradients(m):
+    parameters = [p for model in m.models for p in model.parameters()]
+    for node in {node for root in m.v + parameters for node in graph(root)}:
+        node.grad = 0
 
 
 @operation
@@ -359,7 +378,7 @@ def subclass(m):
 
 @operation
 def interrupted_sweep(m):
-    """A callback that raises. How far the sweep came is nobody's business: all gradients are cleared."""
+    """A callback that raises."""
     value, root = m.value(), m.value()
     own = value._backward
 
@@ -368,13 +387,9 @@ def interrupted_sweep(m):
 
     value._backward = backward
     try:
-        root.backward()
+        sweep(m, root)
     finally:
         value._backward = own
-        for node in {node for one in m.v for node in graph(one)}:
-            node.grad = 0
-        for model in m.models:
-            model.zero_grad()
 
 
 # From here on nothing that both engines must agree about.
