@@ -4,6 +4,7 @@
     python3 run.py test     build micrograd and run its tests
     python3 run.py bench    build micrograd and measure it beside its peers (--quick: two minutes)
     python3 run.py sanitize run the tests under AddressSanitizer and a debug allocator
+    python3 run.py fuzz     run programs in bytes, made up by a fuzzer
     python3 run.py wheels python3.10 python3.11 ...
                             build the sdist and a wheel for each Python named, and test them
 """
@@ -19,6 +20,7 @@ JOBS = {
     "test": ["pytest", "tests"],
     "bench": ["python", "benchmarks/suite.py"],
     "sanitize": ["python", "tests/sanitize.py"],
+    "fuzz": ["python", "tests/fuzz/fuzz.py"],
     "wheels": ["python", "tests/wheels.py"],
 }
 
@@ -32,7 +34,7 @@ def main(job, *arguments):
         pip(home, "--upgrade", "pip>=25.1")         # knows dependency groups
         pip(home, "--group", group)
         (home / "ready").touch()
-    if job != "wheels":                             # which builds for itself
+    if job not in ("wheels", "fuzz"):               # which build for themselves
         print("building micrograd", flush=True)
         pip(home, "--force-reinstall", "--no-deps", ".")
     program, *rest = JOBS[job]

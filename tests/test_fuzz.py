@@ -15,6 +15,7 @@ if twins.COMPILED is None:
 FOLDER = pathlib.Path(__file__).resolve().parent / "fuzz"
 sys.path.insert(0, str(FOLDER))
 
+import fuzz
 import program
 
 
@@ -37,3 +38,7 @@ def test_programs_in_bytes(folder):
             program.run(file.read_bytes())
         except Exception as error:
             raise AssertionError(f"{folder}/{file.name}") from error
+
+
+def test_a_small_corpus_reaches_as_much():
+    assert list(fuzz.cover({"a": 0b0011, "b": 0b1110, "c": 0b0110, "d": 0b1000})) == ["b", "a"]

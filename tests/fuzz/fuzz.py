@@ -1,15 +1,14 @@
 """Fuzz the compiled engine with programs in bytes (program.py), guided by coverage of its C code.
 
-    python tests/fuzz/fuzz.py build             the engine with AddressSanitizer and coverage; gcc, Linux
-    python tests/fuzz/fuzz.py run SECONDS       fuzz; new programs go to a folder beside the build
-    python tests/fuzz/fuzz.py minimise          keep in corpus/ a small set that reaches as much
+    python3 run.py fuzz run SECONDS     fuzz; new programs go to a folder beside the build
+    python3 run.py fuzz minimise        keep in corpus/ a small set that reaches as much
 
-Needs atheris (pip install atheris cython setuptools numpy). A crash leaves the program in a file
-crash-...; `python tests/fuzz/program.py FILE` replays it.
+Each builds the engine first, with AddressSanitizer and coverage: needs gcc on Linux, and atheris. A crash
+leaves the program in a file crash-...; `python tests/fuzz/program.py FILE` replays it.
 """
 import ctypes
+import gc
 import pathlib
-import shutil
 import subprocess
 import sys
 import warnings
@@ -20,68 +19,96 @@ sys.path.insert(0, str(HERE.parent))
 import sanitize
 
 BUILD = pathlib.Path(sys.prefix) / "micrograd-fuzz"
+CORPUS = HERE / "corpus"
 COVERAGE = f"-fsanitize-coverage=trace-pc -include {HERE / 'coverage.h'}"
+OPTIONS = ["-max_len=200", "-timeout=60", "-rss_limit_mb=3000", "-handle_int=0", "-print_final_stats=1",
+           "-reload=0", "-len_control=0"]
 
 
 def build():
+    (BUILD / "found").mkdir(parents=True, exist_ok=True)
     sanitize.build(BUILD / "lib", COVERAGE)
 
 
-def again(*arguments):
-    """This script in a process that has the sanitizers loaded."""
-    return subprocess.run([sys.executable, __file__, "inside", *map(str, arguments)],
+def again(job, *arguments):
+    """Do a job in a process that has the sanitizers loaded."""
+    return subprocess.run([sys.executable, __file__, job, *map(str, arguments)],
                           cwd=BUILD, env=sanitize.sanitized(BUILD / "lib")).returncode
 
 
-def show_coverage_to_libfuzzer(atheris):
+def get_ready():
+    """Programs may fail in finalizers and threads, and a collection is to look at the program only."""
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda *_: None
+    gc.collect()
+    gc.freeze()
+
+
+def counters():
+    """How often each place of the engine's code was reached."""
     from micrograd import _core
     engine = ctypes.CDLL(_core.__file__)
-    fuzzer = ctypes.CDLL(str(*pathlib.Path(atheris.__file__).parent.glob("core_with_libfuzzer*")))
     count = ctypes.c_int.in_dll(engine, "coverage_places").value
-    counters = ctypes.addressof(ctypes.c_char.in_dll(engine, "coverage_counters"))
+    return (ctypes.c_ubyte * count).in_dll(engine, "coverage_counters")
+
+
+def show_to_libfuzzer(atheris, counters):
+    fuzzer = ctypes.CDLL(str(*pathlib.Path(atheris.__file__).parent.glob("core_with_libfuzzer*")))
+    count, start = len(counters), ctypes.addressof(counters)
     places = (ctypes.c_size_t * (2 * count))(*range(1, 2 * count + 1))
-    fuzzer.__sanitizer_cov_8bit_counters_init(ctypes.c_void_p(counters), ctypes.c_void_p(counters + count))
+    fuzzer.__sanitizer_cov_8bit_counters_init(ctypes.c_void_p(start), ctypes.c_void_p(start + count))
     fuzzer.__sanitizer_cov_pcs_init(places, ctypes.c_void_p(ctypes.addressof(places) + ctypes.sizeof(places)))
     return places       # libFuzzer reads it to the end
 
 
-def inside(arguments):
-    import gc
+def fuzz(seconds):
     import atheris
     import program
-    warnings.simplefilter("ignore")
-    sys.unraisablehook = lambda *_: None
-    places = show_coverage_to_libfuzzer(atheris)
-    gc.collect()
-    gc.freeze()         # so that a collection looks at the program only
-    atheris.Setup([sys.argv[0], *arguments], program.run)
+    places = show_to_libfuzzer(atheris, counters())
+    get_ready()
+    atheris.Setup([sys.argv[0], str(BUILD / "found"), str(CORPUS), f"-max_total_time={seconds}", *OPTIONS],
+                  program.run)
     atheris.Fuzz()      # does not return
     return places
 
 
-def fuzz(seconds):
-    (BUILD / "found").mkdir(exist_ok=True)
-    return again(BUILD / "found", HERE / "corpus", f"-max_total_time={seconds}", "-max_len=200",
-                 "-timeout=60", "-rss_limit_mb=3000", "-handle_int=0", "-print_final_stats=1",
-                 "-reload=0", "-len_control=0")
-
-
 def minimise():
-    (BUILD / "small").mkdir(exist_ok=True)
-    code = again("-merge=1", BUILD / "small", HERE / "corpus", BUILD / "found", "-max_len=200")
-    for file in (HERE / "corpus").iterdir():
+    import program
+    get_ready()
+    reached = counters()
+
+    def places(file):
+        """Those that the program reaches, as the bits of an int."""
+        ctypes.memset(reached, 0, len(reached))
+        program.run(file.read_bytes())
+        return int.from_bytes(bytes(map(bool, reached)), "big")
+
+    files = sorted([*CORPUS.iterdir(), *(BUILD / "found").iterdir()], key=lambda file: file.stat().st_size)
+    kept = {file.name[:12]: file.read_bytes() for file in cover({file: places(file) for file in files})}
+    for file in CORPUS.iterdir():
         file.unlink()
-    for file in sorted((BUILD / "small").iterdir()):
-        shutil.copy(file, HERE / "corpus" / file.name[:12])
-    return code
+    for name, data in kept.items():
+        (CORPUS / name).write_bytes(data)
+    print(f"{len(files)} programs, {len(kept)} kept")
+
+
+def cover(places):
+    """Which of {file: places} to keep: the one that reaches most, then the one that reaches most of what
+    is left, and so on. (libFuzzer's own merge counts visits, too, and keeps hundreds.)"""
+    while any(places.values()):
+        best = max(places, key=lambda file: places[file].bit_count())
+        yield best
+        places = {file: more & ~places[best] for file, more in places.items()}
 
 
 def main(job="", *arguments):
-    jobs = {"build": build, "run": fuzz, "minimise": minimise,
-            "inside": lambda *arguments: inside(arguments)}
-    if job not in jobs:
+    jobs = {"run": fuzz, "minimise": minimise}
+    if job.removeprefix("inside-") not in jobs:
         sys.exit(__doc__)
-    return jobs[job](*arguments)
+    if job in jobs:
+        build()
+        return again(f"inside-{job}", *arguments)
+    return jobs[job.removeprefix("inside-")](*arguments)
 
 
 if __name__ == "__main__":
