@@ -5,6 +5,7 @@
     python3 run.py bench    build micrograd and measure it beside its peers (--quick: two minutes)
     python3 run.py sanitize run the tests under AddressSanitizer and a debug allocator
     python3 run.py fuzz     run programs in bytes, made up by a fuzzer
+    python3 run.py prove    run all tests that look for errors, at length, and record what they found
     python3 run.py wheels python3.10 python3.11 ...
                             build the sdist and a wheel for each Python named, and test them
 """
@@ -21,6 +22,7 @@ JOBS = {
     "bench": ["python", "benchmarks/suite.py"],
     "sanitize": ["python", "tests/sanitize.py"],
     "fuzz": ["python", "tests/fuzz/fuzz.py"],
+    "prove": ["python", "tests/prove.py"],
     "wheels": ["python", "tests/wheels.py"],
 }
 

@@ -1,0 +1,59 @@
+"""The numbers of the last extended run on the page of promises, README.md, out of the committed record.
+
+    python tests/page.py            print them
+    python tests/page.py --write    put them into README.md, in place of those there
+"""
+import json
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+NUMBERS = HERE / "results" / "extended.json"
+PAGE = HERE / "README.md"
+BEGIN, END = "<!-- extended run: begin -->\n", "<!-- extended run: end -->\n"
+
+
+def numbers(record):
+    """What the extended run did, as Markdown."""
+    lines = ["| part | runs | did | in | |", "| --- | --- | --- | --: | --- |"]
+    lines += [line(name, part) for name, part in record["parts"].items()]
+    return "\n".join(lines) + "\n\n" + conditions(record) + "\n"
+
+
+def line(name, part):
+    files = ", ".join(f"`{file}`" for file in part["files"])
+    did = ", ".join(f"{count:,} {what}" for what, count in part["counts"].items())
+    return f"| {name} | {files} | {did} | {duration(part['seconds'])} | {part['result']} |"
+
+
+def duration(seconds):
+    return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"
+
+
+def conditions(record):
+    machine = record["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    return (f"Commit {record['commit']}; {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
+            f"{machine['implementation']} {machine['python']}, {machine['compiler']}; {versions}.")
+
+
+def replaced(text, new):
+    """The page with other numbers."""
+    before, rest = text.split(BEGIN)
+    return before + BEGIN + new + END + rest.split(END)[1]
+
+
+def write(record):
+    PAGE.write_text(replaced(PAGE.read_text(), numbers(record)))
+
+
+def main(option=None):
+    record = json.loads(NUMBERS.read_text())
+    if option == "--write":
+        write(record)
+    else:
+        print(numbers(record))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

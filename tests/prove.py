@@ -1,0 +1,195 @@
+"""The extended run: the tests that look for errors, at length, one part after the other, each in
+processes of its own.
+
+    python3 run.py prove [--minutes N]      all of it, with N minutes of fuzzing: 60 if unset, 0 for none
+    python3 run.py prove depth fuzz         these parts, beside what was recorded of this commit before
+    python3 run.py prove --quick            all of it with small numbers, to see that it works
+
+Needs gcc on Linux. After each part, what is known is written to results/extended.json and as a table
+into README.md, both beside this file; of a quick run, to build/prove/quick.json alone. What a part
+prints goes to build/prove/PART.log. The status is 0 if no part failed.
+"""
+import argparse
+import importlib.metadata
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
+LOGS = ROOT / "build" / "prove"
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import page
+
+PACKAGES = ["micrograd-native", "pytest", "hypothesis", "numpy", "torch", "atheris"]
+
+
+class Effort(NamedTuple):
+    programs: int       # of each property, and of the state machine
+    steps: int          # of each script that watches memory
+    minutes: float      # of fuzzing
+    tests: list         # under the sanitizers and the debug allocator
+
+
+WHOLE = Effort(programs=20_000, steps=200_000, minutes=60, tests=[])
+QUICK = Effort(programs=100, steps=1_000, minutes=0.2, tests=["--quick"])
+
+
+class Part(NamedTuple):
+    files: str          # that it runs
+    command: list       # of Python
+    counts: dict        # what to count in its output; if there is none of the first, nothing was done
+    environ: dict = {}
+
+
+# What there is to count.
+
+def total(pattern):
+    return lambda text: sum(map(int, re.findall(pattern, text)))
+
+
+def largest(pattern, number=int):
+    return lambda text: max(map(number, re.findall(pattern, text, re.M)), default=0)
+
+
+TESTS = {"tests": total(r"(\d+) passed")}
+PROGRAMS = {"programs": total(r"(\d+) passing")}
+STEPS = {"steps": total(r"(\d+) steps:")}
+INTERRUPTS = {**TESTS, "s from Ctrl-C to KeyboardInterrupt": largest(r"([\d.]+) s to KeyboardInterrupt", float)}
+FUZZED = {"executions": largest(r"^(?:#|stat::number_of_executed_units: )(\d+)"), "crashes": lambda text: text.count("Test unit written to")}
+
+
+def parts(effort):
+    """{name: Part}"""
+    def pytest(files, counts, **environ):
+        options = ["-s", "-q", "-p", "no:cacheprovider", "--hypothesis-show-statistics"]
+        return Part(files, ["-m", "pytest", *options, *(HERE / file for file in files.split())], counts, environ)
+
+    def script(file, counts, *arguments):
+        return Part(file, [HERE / file, *arguments], counts)
+
+    examples = {"MICROGRAD_EXAMPLES": f"{effort.programs}"}
+    found = {
+        "properties": pytest("test_properties.py test_gradients.py", PROGRAMS, **examples),
+        "machine": pytest("test_machine.py", PROGRAMS, **examples),
+        "lifetimes": pytest("test_lifetimes.py", STEPS, MICROGRAD_STEPS=f"{effort.steps}"),
+        "depth": pytest("test_depth.py", TESTS),
+        "threads": pytest("test_threads.py", INTERRUPTS),
+        "address": script("sanitize.py", TESTS, "address", *effort.tests),
+        "debug": script("sanitize.py", TESTS, "debug", *effort.tests),
+        "fuzz": script("fuzz/fuzz.py", FUZZED, "run", f"{effort.minutes * 60:.0f}"),
+    }
+    if not effort.minutes:
+        del found["fuzz"]
+    return found
+
+
+def run(name, part):
+    """Run a part; what to record of it."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"{name}.log"
+    print(f"{name}: ", end="", flush=True)
+    start = time.monotonic()
+    with open(log, "w") as out:
+        # far from the source of micrograd, which Python would import
+        result = ended(subprocess.Popen([sys.executable, *map(str, part.command)], cwd=sys.prefix, stdout=out,
+                                        stderr=out, env={**os.environ, **part.environ}, start_new_session=True))
+    seconds = time.monotonic() - start
+    text = log.read_text(errors="replace")
+    counts = {what: count(text) for what, count in part.counts.items()}
+    if result == "passed" and not counts[next(iter(counts))]:
+        result = "failed"
+    print(result if result == "passed" else f"{result}\n{text[-3000:]}\nsee {log}", flush=True)
+    return {"files": part.files.split(), "counts": counts, "seconds": seconds, "result": result}
+
+
+def ended(process):
+    """How the process ended; on Ctrl-C it and its children are asked to end, and then made to."""
+    try:
+        return "failed" if process.wait() else "passed"
+    except KeyboardInterrupt:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+        return "interrupted"
+
+
+def prove(chosen, record, write):
+    """Run the parts, and write the record after each; whether none has failed."""
+    for name, part in chosen.items():
+        record["parts"][name] = run(name, part)
+        write(record)
+        if record["parts"][name]["result"] == "interrupted":
+            return False
+    return all(part["result"] == "passed" for part in record["parts"].values())
+
+
+def about():
+    """What was tested, by what, and where."""
+    from conditions import machine
+    return {"commit": commit(), "machine": machine(), "versions": {name: version(name) for name in PACKAGES}}
+
+
+def commit():
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    changes = git("status", "--porcelain", "--", ".", ":!tests/results", ":!tests/README.md")
+    return git("rev-parse", "--short", "HEAD") + (" with changes" if changes else "")
+
+
+def version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def earlier(record, path):
+    """The record there is, if it is of the same commit, versions and machine as this empty one."""
+    before = json.loads(path.read_text()) if path.exists() else record
+    return before if {**before, "parts": {}} == record else record
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", help="only these parts")
+    parser.add_argument("--minutes", type=float, help="how long to fuzz")
+    parser.add_argument("--quick", action="store_true", help="small numbers: a check")
+    return parser.parse_args()
+
+
+def main():
+    given = options()
+    effort = QUICK if given.quick else WHOLE
+    if given.minutes is not None:
+        effort = effort._replace(minutes=given.minutes)
+    there = parts(effort)
+    path = LOGS / "quick.json" if given.quick else page.NUMBERS
+    record = {**about(), "parts": {}}
+    if given.parts:
+        there = {name: there[name] for name in given.parts}
+        record = earlier(record, path)
+
+    def write(record):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record, indent=1) + "\n")
+        if not given.quick:
+            page.write(record)
+
+    passed = prove(there, record, write)
+    print(page.numbers(record), f"written: {path}", sep="\n")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

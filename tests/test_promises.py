@@ -1,0 +1,70 @@
+"""The page of promises, README.md, names files that exist and has the numbers of the last extended run;
+and that run records what it did: also when a part fails, does nothing, or is interrupted."""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import page
+import prove
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def test_the_files_on_the_page_exist():
+    names = re.findall(r"`([\w/]+\.(?:py|h))`", page.PAGE.read_text())
+    assert len(names) > 20
+    assert [name for name in names if not (HERE / name).exists()] == []
+
+
+def test_the_page_has_the_recorded_numbers():
+    if not page.NUMBERS.exists():
+        pytest.skip("no extended run is recorded")
+    text = page.PAGE.read_text()
+    assert page.replaced(text, page.numbers(json.loads(page.NUMBERS.read_text()))) == text
+
+
+def recorded(parts):
+    """Whether all of these parts passed, and what prove writes after each."""
+    written = []
+    passed = prove.prove(parts, {"parts": {}}, lambda record: written.append(json.loads(json.dumps(record))))
+    return passed, [record["parts"] for record in written]
+
+
+@pytest.fixture(autouse=True)
+def logs(tmp_path, monkeypatch):
+    monkeypatch.setattr(prove, "LOGS", tmp_path)
+
+
+def part(code, counts=prove.TESTS):
+    return prove.Part("test_a.py", ["-c", code], counts)
+
+
+def test_what_is_counted():
+    text = "    - 20 passing, 0 failing, and 2 invalid test cases\n    - 3 passing test cases\n.7 passed in 1s\n"
+    assert prove.PROGRAMS["programs"](text) == 23
+    assert prove.TESTS["tests"](text) == 7
+    text = "#20 NEW\n#31\tDONE   cov: 5\nstat::number_of_executed_units: 32\nTest unit written to ./crash-1"
+    assert {what: count(text) for what, count in prove.FUZZED.items()} == {"executions": 32, "crashes": 1}
+
+
+def test_a_part_that_fails_or_does_nothing():
+    good, bad = part("print('3 passed')"), part("print('3 passed'); exit(1)")
+    passed, records = recorded({"good": good})
+    assert passed and records[-1]["good"]["counts"] == {"tests": 3}
+    passed, records = recorded({"bad": bad, "idle": part(""), "good": good})
+    assert not passed and len(records) == 3
+    assert [records[-1][name]["result"] for name in ("bad", "idle", "good")] == ["failed", "failed", "passed"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_an_interrupted_run_is_recorded():
+    pressing = f"import os, signal, time; print('5 passed', flush=True); os.kill({os.getpid()}, signal.SIGINT); time.sleep(60)"
+    passed, records = recorded({"first": part("print('3 passed')"), "long": part(pressing), "never": part("")})
+    assert not passed and list(records[-1]) == ["first", "long"]
+    assert records[-1]["long"]["result"] == "interrupted" and records[-1]["long"]["counts"] == {"tests": 5}
