@@ -1,13 +1,18 @@
-"""Random graphs made by Hypothesis: values and gradients against PyTorch in double precision, and
-gradients against finite differences. MICROGRAD_EXAMPLES sets how many are tried, 60 if unset."""
+"""Random graphs made by Hypothesis, with models and custom operations in them: values and gradients
+against PyTorch in double precision, and gradients against finite differences.
+
+MICROGRAD_EXAMPLES sets how many are tried, 60 if unset.
+"""
 import math
 import os
+import random
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
-from conftest import ENGINES
+import twins
 
+TWINS = {"c": twins.COMPILED, "python": twins.REFERENCE}
 EXAMPLES = int(os.environ.get("MICROGRAD_EXAMPLES", 60))
 LARGE = 1e3         # beyond, differences say little
 SMOOTH = ["tanh", "sigmoid", "sin", "cos", "softplus", "exp", "relu", "leaky_relu", "abs"]
@@ -15,12 +20,16 @@ SMOOTH = ["tanh", "sigmoid", "sin", "cos", "softplus", "exp", "relu", "leaky_rel
 place = st.integers(0, 30)
 step = st.one_of(
     st.tuples(st.sampled_from(["+", "-", "*", "/", "maximum", "minimum"]), place, place),
+    st.tuples(st.sampled_from(["a ** b", "custom", "model", "model of numbers"]), place, place),
     st.tuples(st.just("**"), place, st.sampled_from([2, 3, -1, 0.5, 1.5])),
     st.tuples(st.sampled_from(["+ number", "number -", "number /"]), place, st.integers(-3, 3)),
     st.tuples(st.sampled_from(SMOOTH), place, st.just(0)),
 )
 programs = st.lists(step, min_size=1, max_size=25)
 inputs = st.lists(st.integers(-30, 30).map(lambda i: i / 8 + 0.01), min_size=2, max_size=4)
+models = st.tuples(st.sampled_from([(1, 1), (2, 1), (2, 3, 1), (3, 2, 2), (1, 4, 4, 1)]),
+                   st.sampled_from(["relu", "tanh", "sigmoid", "sin", "softplus", "leaky_relu", "abs"]),
+                   st.integers(0, 99))
 settled = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -43,77 +52,141 @@ def function(name, x, *more):
     return getattr(torch.nn.functional, name)(x)
 
 
+def custom(a, b):
+    """A function that a program adds, with a callback where there is a graph of Values."""
+    if not hasattr(a, "_prev"):
+        return a * 0.5 + b
+    out = type(a)(a.data * 0.5 + b.data, (a, b), "custom")
+
+    def backward():
+        a.grad += 0.5 * out.grad
+        b.grad += out.grad
+
+    out._backward = backward
+    return out
+
+
 def apply(name, a, b, number):
     if name in ("maximum", "minimum"):
         return function(name, a, b)
     if name in SMOOTH:
         return function(name, a)
     return {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b, "/": lambda: a / b,
-            "**": lambda: a ** number, "+ number": lambda: a + number, "number -": lambda: number - a,
+            "**": lambda: a ** number, "a ** b": lambda: a ** b, "custom": lambda: custom(a, b),
+            "+ number": lambda: a + number, "number -": lambda: number - a,
             "number /": lambda: number / a}[name]()
+
+
+class ByHand:
+    """A model of floats or tensors."""
+
+    def __init__(self, model, parameters):
+        self.shape, self.nonlin, _ = model
+        self.numbers = parameters
+
+    def __call__(self, x):
+        left = iter(self.numbers)
+        for layer, count in enumerate(self.shape[1:], start=2):
+            sums = [sum([next(left) * xi for xi in x]) + next(left) for _ in range(count)]
+            x = sums if layer == len(self.shape) else [function(self.nonlin, y) for y in sums]
+        return x
+
+
+def parameters(model):
+    """Of a model: numbers, weights and bias of each neuron in turn."""
+    shape, _, seed = model
+    count = sum((nin + 1) * nout for nin, nout in zip(shape, shape[1:]))
+    return [random.Random(seed + i).randint(-16, 16) / 8 + 0.01 for i in range(count)]
+
+
+def made(twin, model):
+    (nin, *nouts), nonlin, _ = model
+    network = twin.nn.MLP(nin, nouts, nonlin=nonlin)
+    for p, number in zip(network.parameters(), parameters(model), strict=True):
+        p.data = number
+    return network
 
 
 def data(x):
     return x if isinstance(x, float) else float(x.data)
 
 
-def run(program, leaves):
+def operands(name, i, j, values, count):
+    """What the model is called with."""
+    places = [i + j * k for k in range(count)]
+    return [float(place % 5 - 2) if name == "model of numbers" else values[place % len(values)]
+            for place in places]
+
+
+def sensible(name, a, b):
+    """Neither close to a pole nor too large."""
+    if name in ("/", "number /", "**", "a ** b") and not 0.1 < data(b if name == "/" else a) < LARGE:
+        return False
+    return not (name == "exp" and data(a) > 5 or name == "a ** b" and abs(data(b)) > 3)
+
+
+def run(program, leaves, network, nin):
     """The last result, over everything before it that was of a reasonable size."""
     values = list(leaves)
     for name, i, j in program:
         a, b = values[i % len(values)], values[int(j) % len(values)]
-        if name in ("/", "number /", "**") and not 0.1 < data(b if name == "/" else a) < LARGE:
-            continue
-        if name == "exp" and data(a) > 5:
-            continue
-        y = apply(name, a, b, j)
-        if abs(data(y)) < LARGE:
-            values.append(y)
+        if name.startswith("model"):
+            x = operands(name, i, j, values, nin)
+            results = network(x) if all(abs(data(xi)) < 10 for xi in x) else []
+        else:
+            results = apply(name, a, b, j) if sensible(name, a, b) else []
+        values += [y for y in (results if isinstance(results, list) else [results]) if abs(data(y)) < LARGE]
     total = values[0] * 0.5
     for value in values[1:]:
         total = total + value * 0.5
     return total
 
 
-def known(Value, program):
-    assume(all(hasattr(Value, name) for name, _, _ in program if name.isalpha()))
+@pytest.fixture(params=[name for name, twin in TWINS.items() if twin], scope="module")
+def twin(request):
+    return TWINS[request.param]
 
 
-@pytest.fixture(params=ENGINES, scope="module")
-def Engine(request):
-    return ENGINES[request.param].Value
+def swept(twin, program, numbers, model):
+    """The result, and the leaves: inputs and parameters."""
+    inputs, network = [twin.Value(x) for x in numbers], made(twin, model)
+    y = run(program, inputs, network, model[0][0])
+    y.backward()
+    return y, inputs + network.parameters()
 
 
 @settled
-@given(program=programs, numbers=inputs)
-def test_like_pytorch(Engine, program, numbers):
+@given(program=programs, numbers=inputs, model=models)
+def test_like_pytorch(twin, program, numbers, model):
     torch = pytest.importorskip("torch")
-    known(Engine, program)
-    leaves = [Engine(x) for x in numbers]
-    tensors = [torch.tensor(x, dtype=torch.double, requires_grad=True) for x in numbers]
-    y, expected = run(program, leaves), run(program, tensors)
-    y.backward()
+    y, leaves = swept(twin, program, numbers, model)
+    tensors = [torch.tensor(x, dtype=torch.double, requires_grad=True) for x in numbers + parameters(model)]
+    inputs, weights = tensors[:len(numbers)], tensors[len(numbers):]
+    expected = run(program, inputs, ByHand(model, weights), model[0][0])
     expected.backward()
     assert math.isclose(y.data, expected.item(), rel_tol=1e-9, abs_tol=1e-9)
     scale = max(abs(t.grad.item()) for t in tensors if t.grad is not None)
-    for leaf, tensor in zip(leaves, tensors):
+    for leaf, tensor in zip(leaves, tensors, strict=True):
         grad = 0.0 if tensor.grad is None else tensor.grad.item()
         assert math.isclose(leaf.grad, grad, rel_tol=1e-7, abs_tol=1e-9 * (1 + scale))
 
 
 @settled
-@given(program=programs, numbers=inputs)
-def test_like_finite_differences(Engine, program, numbers):
-    known(Engine, program)
-    leaves = [Engine(x) for x in numbers]
-    run(program, leaves).backward()
+@given(program=programs, numbers=inputs, model=models)
+def test_like_finite_differences(twin, program, numbers, model):
+    _, leaves = swept(twin, program, numbers, model)
+    numbers, count = numbers + parameters(model), len(numbers)
+
+    def f(numbers):
+        return run(program, numbers[:count], ByHand(model, numbers[count:]), model[0][0])
+
     for i, leaf in enumerate(leaves):
-        left, right = slope(program, numbers, i, -1e-6), slope(program, numbers, i, 1e-6)
+        left, right = slope(f, numbers, i, -1e-6), slope(f, numbers, i, 1e-6)
         scale = 1 + abs(left)
         if abs(left - right) < 1e-4 * scale and scale < 1e6:    # no kink, no cliff
             assert abs(leaf.grad - right) < 1e-3 * scale, (leaf.grad, left, right)
 
 
-def slope(program, numbers, i, h):
+def slope(f, numbers, i, h):
     moved = [x + (j == i) * h for j, x in enumerate(numbers)]
-    return (run(program, moved) - run(program, numbers)) / h
+    return (f(moved) - f(numbers)) / h

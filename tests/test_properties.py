@@ -28,7 +28,7 @@ step = st.one_of(
     st.tuples(st.just("activation"), small, st.sampled_from([True, False, *FUNCTIONS])),
     st.tuples(st.sampled_from(["maximum", "minimum", "power"]), small, small),
     st.tuples(st.sampled_from(["leaf", "float64"]), number),
-    st.tuples(st.sampled_from(["add", "mul", "sub", "call2", "edit_prev", "custom"]), small, small),
+    st.tuples(st.sampled_from(["add", "mul", "sub", "call2", "edit_prev", "custom", "interrupted"]), small, small),
     st.tuples(st.sampled_from(["relu", "neg", "backward", "drop", "look", "look_deep", "by_hand",
                                "callback", "collect", "label", "copy"]), small),
     st.tuples(st.sampled_from(["pow"]), small, st.sampled_from([2, 3, -1, 0.5, 0, 1.0])),
@@ -128,6 +128,18 @@ class Program:
 
         out._backward = backward
         return out
+
+    def interrupted(self, i, j):
+        """A callback raises. How far the sweep came depends on the order of a set: gradients are cleared."""
+        value = self.at(i)
+        own, value._backward = value._backward, lambda: 1 / 0
+        try:
+            self.at(j).backward()
+            self.log.append("not reached")
+        except (ArithmeticError, TypeError):
+            for node in {node for root in self.v + self.model.parameters() for node in graph(root)[0]}:
+                node.grad = 0
+        value._backward = own
 
     def edit_prev(self, i, j):
         value, other = self.at(i), self.at(j)
