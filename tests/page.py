@@ -33,8 +33,9 @@ def duration(seconds):
 def conditions(record):
     machine = record["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    return (f"Commit {record['commit']}; {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
-            f"{machine['implementation']} {machine['python']}, {machine['compiler']}; {versions}.")
+    return (f"Commit {record['commit']}; {machine['processor']}, {machine['cores']} cores, "
+            f"{machine['system']}, {machine['implementation']} {machine['python']}, "
+            f"{machine['compiler']}; {versions}.")
 
 
 def replaced(text, new):

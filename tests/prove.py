@@ -62,15 +62,17 @@ def largest(pattern, number=int):
 TESTS = {"tests": total(r"(\d+) passed")}
 PROGRAMS = {"programs": total(r"(\d+) passing")}
 STEPS = {"steps": total(r"(\d+) steps:")}
-INTERRUPTS = {**TESTS, "s from Ctrl-C to KeyboardInterrupt": largest(r"([\d.]+) s to KeyboardInterrupt", float)}
-FUZZED = {"executions": largest(r"^(?:#|stat::number_of_executed_units: )(\d+)"), "crashes": lambda text: text.count("Test unit written to")}
+INTERRUPTS = {**TESTS, "s from Ctrl-C to KeyboardInterrupt": largest(r"([\d.]+) s to Keyboard", float)}
+FUZZED = {"executions": largest(r"^(?:#|stat::number_of_executed_units: )(\d+)"),
+          "crashes": lambda text: text.count("Test unit written to")}
 
 
 def parts(effort):
     """{name: Part}"""
     def pytest(files, counts, **environ):
         options = ["-s", "-q", "-p", "no:cacheprovider", "--hypothesis-show-statistics"]
-        return Part(files, ["-m", "pytest", *options, *(HERE / file for file in files.split())], counts, environ)
+        paths = [HERE / file for file in files.split()]
+        return Part(files, ["-m", "pytest", *options, *paths], counts, environ)
 
     def script(file, counts, *arguments):
         return Part(file, [HERE / file, *arguments], counts)
@@ -98,9 +100,7 @@ def run(name, part):
     print(f"{name}: ", end="", flush=True)
     start = time.monotonic()
     with open(log, "w") as out:
-        # far from the source of micrograd, which Python would import
-        result = ended(subprocess.Popen([sys.executable, *map(str, part.command)], cwd=sys.prefix, stdout=out,
-                                        stderr=out, env={**os.environ, **part.environ}, start_new_session=True))
+        result = ended(start_process(part, out))
     seconds = time.monotonic() - start
     text = log.read_text(errors="replace")
     counts = {what: count(text) for what, count in part.counts.items()}
@@ -108,6 +108,13 @@ def run(name, part):
         result = "failed"
     print(result if result == "passed" else f"{result}\n{text[-3000:]}\nsee {log}", flush=True)
     return {"files": part.files.split(), "counts": counts, "seconds": seconds, "result": result}
+
+
+def start_process(part, out):
+    command = [sys.executable, *map(str, part.command)]
+    return subprocess.Popen(command, env={**os.environ, **part.environ}, stdout=out, stderr=out,
+                            cwd=sys.prefix,     # far from the source of micrograd, which Python would import
+                            start_new_session=True)
 
 
 def ended(process):
@@ -161,7 +168,8 @@ def earlier(record, path):
 
 
 def options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    plainly = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plainly)
     parser.add_argument("parts", nargs="*", help="only these parts")
     parser.add_argument("--minutes", type=float, help="how long to fuzz")
     parser.add_argument("--quick", action="store_true", help="small numbers: a check")
