@@ -11,6 +11,7 @@
 """
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import venv
@@ -40,6 +41,7 @@ def main(job, *arguments):
         print("building micrograd", flush=True)
         pip(home, "--force-reinstall", "--no-deps", ".")
     program, *rest = JOBS[job]
+    signal.signal(signal.SIGINT, lambda *_: None)   # Ctrl-C is for the job, which may have to clean up
     environ = {**os.environ, "MICROGRAD_ENGINE": "c"}  # a missing compiled engine is an error
     return subprocess.run([bin(home, program), *rest, *arguments], cwd=ROOT, env=environ).returncode
 

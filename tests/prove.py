@@ -178,6 +178,8 @@ def options():
 
 def main():
     given = options()
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.default_int_handler)
     effort = QUICK if given.quick else WHOLE
     if given.minutes is not None:
         effort = effort._replace(minutes=given.minutes)
