@@ -1,7 +1,8 @@
 """The extended run: the tests that look for errors, at length, one part after the other, each in
 processes of its own.
 
-    python3 run.py prove [--minutes N]      all of it, with N minutes of fuzzing: 60 if unset, 0 for none
+    python3 run.py prove [--minutes N]      all of it, in about 30 minutes, and N of fuzzing: 60 if unset,
+                                            0 for none
     python3 run.py prove depth fuzz         these parts, beside what was recorded of this commit before
     python3 run.py prove --quick            all of it with small numbers, to see that it works
 
