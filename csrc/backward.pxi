@@ -17,6 +17,8 @@ cdef struct Sweep:
     bint guarded
     bint plain                  # fused layers are to become plain nodes
 
+import _signal as signals      # without the Python code around it, in which a handler could run
+
 cdef enum:
     PATIENCE = 1 << 22          # nodes, and multiply-adds of fused ones, between two looks for Ctrl-C
     KEPT = 1 << 16              # the longest array kept for the next sweep
@@ -63,25 +65,31 @@ cdef inline void visit_later(Sweep* s, Node* n) noexcept:
 cdef int sort(Sweep* s, Node* root) except -1:
     """Fill s.order with the nodes under root, operands before results, each once."""
     cdef Node* n
+    cdef Py_ssize_t patience = PATIENCE
     reserve(&s.stack, 1)
     push(&s.stack, root)
     while s.stack.count:
         reserve(&s.stack, 2)
         reserve(&s.order, 1)
-        n = sort_operations(s)
+        if s.order.count >= patience:
+            patience = s.order.count + PATIENCE
+            raise_interrupt()
+        n = sort_operations(s, patience)
         if n != NULL:
             visit(s, n)
     return 0
 
-cdef Node* sort_operations(Sweep* s) noexcept:
-    """Sort as far as there are only results of operations, and room; the node that is something else
-    is taken off the stack and given back."""
+cdef Node* sort_operations(Sweep* s, Py_ssize_t count_limit) noexcept:
+    """Sort as far as there are only results of operations, up to so many nodes and while there is room;
+    the node that is something else is taken off the stack and given back."""
     cdef Node** stack = s.stack.items
     cdef Node** order = s.order.items
     cdef Py_ssize_t depth = s.stack.count, depth_limit = s.stack.capacity - 2
-    cdef Py_ssize_t count = s.order.count, count_limit = s.order.capacity, below
+    cdef Py_ssize_t count = s.order.count, below
     cdef Node* n
     cdef Node* other = NULL
+    if count_limit > s.order.capacity:
+        count_limit = s.order.capacity
     while 0 < depth <= depth_limit and count < count_limit:
         depth -= 1
         n = stack[depth]
@@ -203,14 +211,20 @@ cdef int sweep(Sweep* s) except -1:
 
 cdef int look_for_interrupt(Sweep* s) except -1:
     """Obey Ctrl-C. Handlers of other signals run when the sweep is over, or at its next callback."""
+    raise_interrupt()
     if PyOS_InterruptOccurred():
-        PyErr_SetInterrupt()        # the question has cleared it
-        import signal
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            abandon(s)              # it raises KeyboardInterrupt: there will be no more sweep to guard
-        else:
-            guard(s)
+        guard(s)                        # from a handler of the program's own
+        PyErr_SetInterrupt()            # the question has cleared it
         PyErr_CheckSignals()
+    return 0
+
+cdef int raise_interrupt() except -1:
+    """KeyboardInterrupt if Ctrl-C was pressed; a handler of the program's own waits until it may run."""
+    if PyOS_InterruptOccurred():
+        raises = signals.getsignal(signals.SIGINT) is signals.default_int_handler
+        PyErr_SetInterrupt()
+        if raises:
+            PyErr_CheckSignals()
     return 0
 
 cdef void abandon(Sweep* s) noexcept:
@@ -342,7 +356,8 @@ cdef void finish(Sweep* s) noexcept:
         unmark(s)
     s.order.count = s.stack.count = 0
     s.guarded = s.plain = False
-    if idle.order.items == NULL and s.order.capacity <= KEPT and s.stack.capacity <= KEPT:
+    if (idle.order.items == NULL and idle.stack.items == NULL
+            and s.order.capacity <= KEPT and s.stack.capacity <= KEPT):
         idle = s[0]
     else:
         PyMem_Free(s.order.items)

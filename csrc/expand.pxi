@@ -61,6 +61,7 @@ cdef object sum_of_neuron(Run* r, int j, Node** xs):
     cdef bint swept = r.swept and not r.skip[j]
     cdef Number w
     cdef int i
+    raise_interrupt()
     total = values[first + m.nin]
     for i in range(m.nin):
         weight = values[first + i]
