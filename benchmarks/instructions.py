@@ -79,12 +79,17 @@ def run(folder):
                     sys.executable, __file__, "count", library], check=True,
                    env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
                    stderr=subprocess.DEVNULL)
-    table = collections.defaultdict(collections.Counter)
+    steps = collections.defaultdict(list)
     for dump in sorted(folder.glob("out.*"), key=lambda path: int(path.suffix[1:])):
         part, counts = read(dump)
         if part:
-            table[part] += counts
-    return table
+            steps[part].append(counts)
+    return {part: median(counts) for part, counts in steps.items()}
+
+
+def median(counts):
+    """That of the step in the middle: a garbage collection is in one or two of them."""
+    return sorted(counts, key=lambda c: sum(c.values()))[len(counts) // 2]
 
 
 def main():
@@ -94,7 +99,7 @@ def main():
     print(f"{'thousands a step':18}" + "".join(f"{name:>11}" for name in owners) + f"{'all':>11}")
     table["together"] = sum(table.values(), collections.Counter())
     for part, counts in table.items():
-        numbers = [counts[name] / STEPS / 1e3 for name in owners]
+        numbers = [counts[name] / 1e3 for name in owners]
         print(f"{part:18}" + "".join(f"{n:11.0f}" for n in [*numbers, sum(numbers)]))
 
 

@@ -30,7 +30,7 @@ def _choose_arithmetic(name):
 # A layer applied to one input.
 
 cdef enum:
-    SPARE_RUNS = 32 * SPARE     # how many dead Runs a layer keeps the memory of
+    SPARE_RUNS = SPARE << 17    # bytes of dead Runs that a layer keeps
 
 cdef struct Run:
     Body body                   # op is RUN, a the previous Run or NULL
@@ -108,14 +108,16 @@ cdef inline Run* take_run(Matrix* m) noexcept:
     if r == NULL:
         return allocate_run(m)
     m.spare = r.next
-    m.spare_count -= 1
+    m.spare_size -= size_of_run(m)
     return r
+
+cdef inline Py_ssize_t size_of_run(Matrix* m) noexcept:
+    return (GC_HEAD + sizeof(Run) + m.width * (4 * sizeof(double) + sizeof(Node*) + 5)
+            + m.nin * (2 * sizeof(double) + sizeof(Node*) + 2))
 
 cdef Run* allocate_run(Matrix* m) noexcept:
     cdef Py_ssize_t width = m.width, nin = m.nin
-    cdef char* memory = <char*>PyMem_Calloc(1, GC_HEAD + sizeof(Run)
-                                            + width * (4 * sizeof(double) + sizeof(Node*) + 5)
-                                            + nin * (2 * sizeof(double) + sizeof(Node*) + 2))
+    cdef char* memory = <char*>PyMem_Calloc(1, size_of_run(m))
     if memory == NULL:
         return NULL
     cdef Run* r = <Run*>(memory + GC_HEAD)
@@ -158,9 +160,9 @@ cdef void bury_run(Run* r) noexcept:
                 Py_DECREF(value_of(input))
     if r.body.node.a != NULL:
         Py_DECREF(value_of(r.body.node.a))
-    if m.spare_count < SPARE_RUNS:
+    if m.spare_size + size_of_run(m) <= SPARE_RUNS:
         r.next, m.spare = m.spare, r
-        m.spare_count += 1
+        m.spare_size += size_of_run(m)
     else:
         PyMem_Free(<char*>r - GC_HEAD)
     Py_DECREF(parameters)
@@ -262,7 +264,7 @@ cdef Run* run_layer(Parameters p, Run* previous, PyObject* x) except? NULL:
     cdef int i
     if previous == NULL:
         for i in range(p.m.nin):
-            fine = fine and set_input(r, i, PySequence_Fast_ITEMS(x)[i])
+            fine = fine and i < PySequence_Fast_GET_SIZE(x) and set_input(r, i, PySequence_Fast_ITEMS(x)[i])
     if fine and forward(r):
         return r
     Py_DECREF(&r.body.head)

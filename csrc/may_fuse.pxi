@@ -70,9 +70,11 @@ cdef Parameters parameters_of(object layer):
 cdef bint still_holds(Parameters p, PyObject* layer) except -1:
     """Whether p is what would be gathered from this layer now."""
     cdef Matrix* m = &p.m
+    cdef Seen* seen = m.neurons
     cdef PyObject** held = PySequence_Fast_ITEMS(<PyObject*>p.values)
     cdef PyObject** neurons
     cdef PyListObject* w
+    cdef Py_ssize_t nin = m.nin
     cdef int j
     if not is_as_seen(&m.layer, layer) and not see(&m.layer, layer, "neurons"):
         return False
@@ -82,13 +84,13 @@ cdef bint still_holds(Parameters p, PyObject* layer) except -1:
     for j in range(m.nout):
         if neurons[j].ob_type != neuron_type:
             return False
-        if not is_as_seen(&m.neurons[j], neurons[j]) and not see_neuron(m, j, neurons[j], held[m.nin]):
+        if not is_as_seen(&seen[j], neurons[j]) and not see_neuron(m, j, neurons[j], held[nin]):
             return False
-        w = m.neurons[j].list
-        if (PyList_GET_SIZE(<PyObject*>w) != m.nin
-                or memcmp(w.ob_item, held, m.nin * sizeof(PyObject*)) != 0):
+        w = seen[j].list
+        if (PyList_GET_SIZE(<PyObject*>w) != nin
+                or memcmp(w.ob_item, held, nin * sizeof(PyObject*)) != 0):
             return False
-        held += m.nin + 1
+        held += nin + 1
     return True
 
 cdef inline bint is_as_seen(Seen* seen, PyObject* o) noexcept:

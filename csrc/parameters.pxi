@@ -25,7 +25,7 @@ cdef struct Matrix:
     Kind* op                    # of each neuron: its activation, or ADD where it has none
     Kind* sum_kind              # of each neuron: of its weights and bias together; a row's width
     Run* spare                  # memory of Runs that have died, linked through next
-    int spare_count
+    Py_ssize_t spare_size       # together
 
 @cython.final
 @cython.no_gc_clear

@@ -52,10 +52,12 @@ cdef list nodes_under(object root):
         finish(&s)
     return nodes
 
-class _EndOfNodes:
+cdef class _EndOfNodes:
     """Wipes the marks of a list of nodes when pickle comes to it; restored as None."""
 
-    def __init__(self, nodes):
+    cdef list nodes
+
+    def __cinit__(self, list nodes):
         self.nodes = nodes
 
     def __reduce__(self):

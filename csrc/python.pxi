@@ -35,6 +35,7 @@ cdef extern from "Python.h":
         void* tp_new
         void* tp_init
         void* tp_finalize
+        PyObject* (*tp_descr_get)(PyObject*, PyObject*, PyObject*) noexcept
     PyTypeObject* Py_TYPE(PyObject*) noexcept
     void Py_INCREF(PyObject*) noexcept
     void Py_DECREF(PyObject*) noexcept
@@ -50,6 +51,8 @@ cdef extern from "Python.h":
     int Py_EnterRecursiveCall(const char*) except *
     void Py_LeaveRecursiveCall() noexcept
     PyObject* PyErr_NoMemory() noexcept
+    void PyErr_SetObject(PyObject*, PyObject*) noexcept
+    PyObject* PyExc_AttributeError
     ctypedef struct PyThreadState:
         void* c_tracefunc
         void* c_profilefunc

@@ -435,6 +435,28 @@ cdef class Value:
         return f"Value(data={self.data}, grad={self.grad})"
 
 
+# numpy asks the class of an operand that it does not know for __array_ufunc__. Value has none, and before
+# Python 3.12 a class says so in an exception whose text takes longer than the operation. This attribute
+# says the same in a text that is there already.
+
+cdef class _NoAttribute:
+    cdef str of_class, of_instance
+
+    def __init__(self, name):
+        self.of_class = f"type object 'Value' has no attribute '{name}'"
+        self.of_instance = f"'Value' object has no attribute '{name}'"
+
+cdef PyObject* get_no_attribute(PyObject* self, PyObject* value, PyObject* cls) noexcept:
+    """tp_descr_get"""
+    text = (<_NoAttribute>self).of_class if value == NULL else (<_NoAttribute>self).of_instance
+    PyErr_SetObject(PyExc_AttributeError, <PyObject*>text)
+    return NULL
+
+(<PyTypeObject*>_NoAttribute).tp_descr_get = get_no_attribute
+if sys.version_info < (3, 12):
+    Value.__array_ufunc__ = _NoAttribute("__array_ufunc__")
+
+
 # Value(data), the call that programs make most, without the detours that Python takes for any class.
 
 cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags, PyObject* names) except NULL:

@@ -326,3 +326,14 @@ def test_numbers_that_were_read_do_not_change(Value):
     assert [type(x) for x in read] == [np.float64] * 100
     sums = [leaf.data + 0.5 for leaf in leaves]
     assert read == list(range(100)) and sums == [i + 0.5 for i in range(100)]
+
+
+def test_what_numpy_asks_for_is_not_there(Value):
+    for o, kind in [(Value, "type object 'Value'"), (Value(1), "'Value' object")]:
+        assert not hasattr(o, "__array_ufunc__")
+        with pytest.raises(AttributeError) as caught:
+            o.__array_ufunc__
+        assert str(caught.value) == f"{kind} has no attribute '__array_ufunc__'"
+    value = Value(1)
+    value.__array_ufunc__ = None
+    assert value.__array_ufunc__ is None
