@@ -109,11 +109,15 @@ class Suite:
         for engine, process in self.processes.items():
             bar.set_postfix_str(f"{name}, {ENGINES[engine].title}")
             objection = entry.sweep and self.history.objection(engine, entry, self.effort.limit)
-            answers[engine] = objection or process.ask("round", name, number=1)
+            answers[engine] = objection or self.first_answer(process, name)
             if entry.sweep:
                 self.history.note(engine, entry, answers[engine])
             bar.update()
         return answers
+
+    def first_answer(self, process, name):
+        prepared = process.ask("prepared", name)
+        return process.ask("round", name, number=1) if list(prepared) == ["wall"] else prepared
 
     def measure(self, name, entry, bar):
         """The results of one workload: rounds over the engines in turn."""

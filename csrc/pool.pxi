@@ -131,6 +131,7 @@ cdef void retire(Chunk* c) noexcept:
         aligned_delete(c)
     else:
         spare += 1
+        c.free, c.fresh = NULL, CELLS       # in order again: cells given back come in any
 
 def _count_values():
     """The Values alive in the pool. Instances of subclasses come from Python's own allocator."""
