@@ -27,10 +27,11 @@ static inline int is_unchanged(const Stamp *stamp, PyObject *o) {
     return *stamp->slot == stamp->dict && stamp->version == ((PyDictObject *)stamp->dict)->ma_version_tag;
 }
 
-#elif PY_VERSION_HEX < 0x030F0000
+#elif PY_VERSION_HEX < 0x030E0000
 
 /* An object of a class without slots holds the values itself, behind a word that says how many they are
-   and whether they still count; its __dict__ is but a view of them. (struct _dictvalues of CPython.) */
+   and whether they still count; its __dict__ is but a view of them. (struct _dictvalues of CPython.) Two
+   values are taken for the same by their addresses: who asks keeps those alive that matter. */
 enum { FEW = 6 };
 typedef struct {
     unsigned char capacity, count, embedded, valid, unused[4];
@@ -46,6 +47,8 @@ static int put_stamp(Stamp *stamp, PyObject *o) {
     memcpy(&stamp->head, place, sizeof(ValuesHead));
     if (!stamp->head.valid || stamp->head.count > FEW) return 0;
     memcpy(stamp->values, place + sizeof(ValuesHead), stamp->head.count * sizeof(PyObject *));
+    for (int i = 0; i < stamp->head.count; i++)
+        if (stamp->values[i] == NULL) return 0;     /* there are others, behind a gap */
     return 1;
 }
 

@@ -144,6 +144,9 @@ cdef int sort_undisturbed(Sweep* s, Node* root) except -1:
     cdef bint enabled = PyGC_Disable()
     try:
         return sort(s, root)
+    except:
+        abandon(s)
+        raise
     finally:
         if enabled:
             PyGC_Enable()
@@ -176,6 +179,8 @@ cdef void unmark(Sweep* s) noexcept:
     cdef Py_ssize_t i
     for i in range(s.order.count):
         s.order.items[i].flags &= ~VISITED
+        if s.order.items[i].op == RUN:
+            forget_shares(run_of(s.order.items[i]))
     for i in range(s.stack.count):
         untagged(s.stack.items[i]).flags &= ~VISITED
 
@@ -184,7 +189,7 @@ cdef int guard(Sweep* s) except -1:
     cdef Py_ssize_t i
     if s.guarded:
         return 0
-    make_plain(s)
+    make_plain_undisturbed(s)
     unmark(s)
     for i in range(s.order.count):
         Py_INCREF(value_of(s.order.items[i]))
@@ -211,20 +216,34 @@ cdef int sweep(Sweep* s) except -1:
 
 cdef int look_for_interrupt(Sweep* s) except -1:
     """Obey Ctrl-C. Handlers of other signals run when the sweep is over, or at its next callback."""
-    raise_interrupt()
-    if PyOS_InterruptOccurred():
-        guard(s)                        # from a handler of the program's own
-        PyErr_SetInterrupt()            # the question has cleared it
+    if PyOS_InterruptOccurred():        # which forgets that it did
+        try:
+            if interrupt_raises():
+                abandon(s)
+            else:
+                guard(s)
+        finally:
+            interrupt_again()
         PyErr_CheckSignals()
     return 0
 
 cdef int raise_interrupt() except -1:
-    """KeyboardInterrupt if Ctrl-C was pressed; a handler of the program's own waits until it may run."""
+    """KeyboardInterrupt if Ctrl-C was pressed, and nothing else may run; other handlers wait until they may."""
     if PyOS_InterruptOccurred():
-        raises = signals.getsignal(signals.SIGINT) is signals.default_int_handler
-        PyErr_SetInterrupt()
-        if raises:
-            PyErr_CheckSignals()
+        if interrupt_raises():
+            PyErr_SetNone(PyExc_KeyboardInterrupt)
+            return -1
+        interrupt_again()
+    return 0
+
+cdef bint interrupt_raises() except -1:
+    return signals.getsignal(signals.SIGINT) is signals.default_int_handler
+
+cdef int interrupt_again() except -1:
+    """As if Ctrl-C was pressed, but that an event loop has been woken by it already."""
+    waker = signals.set_wakeup_fd(-1)
+    PyErr_SetInterrupt()
+    signals.set_wakeup_fd(waker)
     return 0
 
 cdef void abandon(Sweep* s) noexcept:
@@ -258,6 +277,14 @@ cdef int sweep_with_python(Sweep* s, object value) except -1:
     elif is_operation(n.op) and not add_numbers(n):
         add_objects(n)
     return 0
+
+cdef int make_plain_undisturbed(Sweep* s) except -1:
+    cdef bint enabled = PyGC_Disable()
+    try:
+        return make_plain(s)
+    finally:
+        if enabled:
+            PyGC_Enable()
 
 cdef int make_plain(Sweep* s) except -1:
     """Replace the fused layers still to come by the plain nodes they stand for."""

@@ -40,11 +40,11 @@ TARGET static void NAME(sums)(int nin, int width, const double *w, const double 
 /* What neurons make of their sums: nothing, or where `relu` says so what the ReLU makes of them, with the
    int 0 for a negative one. The kind of a sum comes from those of its weights and of all inputs.
    Gives what the kinds of y have in common, or OBJECT where a sum is infinite or nan. */
-TARGET static Kind NAME(outputs)(int width, int relu, const Kind *w_kind, Kind x_kinds, const double *sum,
+TARGET static Kind NAME(outputs)(int nout, int relu, const Kind *w_kind, Kind x_kinds, const double *sum,
                                  double *RESTRICT y, Kind *RESTRICT y_kind) {
     Kind all = INTEGER;
     int wrong = 0;
-    for (int j = 0; j < width; j++) {
+    for (int j = 0; j < nout; j++) {
         int below = relu & (sum[j] < 0);
         wrong |= !(fabs(sum[j]) <= DBL_MAX);
         y[j] = below ? 0 : sum[j];

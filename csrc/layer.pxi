@@ -213,7 +213,7 @@ cdef bint forward(Run* r) noexcept:
     arithmetic.sums(m.nin, m.width, m.data, x, r.sum)
     if not (m.all_relu or m.all_linear):
         return activate(r, x_kinds)
-    r.kinds = arithmetic.outputs(m.width, m.all_relu, m.sum_kind, x_kinds, r.sum, r.data, r.data_kind)
+    r.kinds = arithmetic.outputs(m.nout, m.all_relu, m.sum_kind, x_kinds, r.sum, r.data, r.data_kind)
     return r.kinds != OBJECT
 
 cdef inline Kind common(const Kind* kinds, int count) noexcept:
@@ -324,7 +324,8 @@ cdef object fused(layers, x):
 # model(x) comes here, past MLP.__call__, which would ask for the same. (Once a program sets MLP.__call__,
 # Python puts its own call back into the class; subclasses have it from the start.)
 
-cdef object (*call_by_python)(PyObject*, PyObject*, PyObject*)
+ctypedef PyObject* (*Call)(PyObject*, PyObject*, PyObject*) noexcept
+cdef Call call_by_python
 
 cdef void take_calls(PyTypeObject* mlp_type) noexcept:
     global call_by_python
@@ -332,15 +333,21 @@ cdef void take_calls(PyTypeObject* mlp_type) noexcept:
         call_by_python = mlp_type.tp_call
         mlp_type.tp_call = call_model
 
-cdef object call_model(PyObject* model, PyObject* arguments, PyObject* keywords):
+cdef PyObject* call_model(PyObject* model, PyObject* arguments, PyObject* keywords) noexcept:
+    cdef PyObject* out
     if keywords == NULL and PyTuple_GET_SIZE(arguments) == 1 and not is_traced():
-        out = fused((<object>model).layers, <object>PyTuple_GET_ITEM(arguments, 0))
-        if out is not None:
+        out = (<Call>call_fused)(model, arguments, keywords)
+        if out != Py_None:
             return out
+        Py_DECREF(out)
     return call_by_python(model, arguments, keywords)
 
+cdef object call_fused(PyObject* model, PyObject* arguments, PyObject* keywords):
+    return fused((<object>model).layers, <object>PyTuple_GET_ITEM(arguments, 0))
+
 cdef inline bint is_traced() noexcept:
-    """Whether somebody steps through the program or profiles it, who is to see the call."""
+    """Whether somebody steps through the program or profiles it, who is to see the call: by sys.settrace or
+    sys.setprofile, that is. (To ask sys.monitoring takes longer than the call.)"""
     cdef PyThreadState* state = PyThreadState_Get()
     return state.c_tracefunc != NULL or state.c_profilefunc != NULL
 
@@ -387,6 +394,11 @@ cdef bint sweep_output(Node* n) noexcept:
 
 cdef inline void set_sum_grad(Run* r, int j, Number g) noexcept:
     r.sum_grad[j], r.sum_grad_kind[j], r.skip[j] = g.x + 0.0, g.kind, 0
+
+cdef void forget_shares(Run* r) noexcept:
+    """The sweep that outputs have told their gradients in will not come by."""
+    if not r.swept:
+        memset(r.skip, 0xFF, matrix(r).nout)
 
 cdef Py_ssize_t multiply_adds(Run* r) noexcept:
     """The work of sweeping r and the layers before it."""

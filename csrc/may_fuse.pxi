@@ -84,10 +84,10 @@ cdef bint still_holds(Parameters p, PyObject* layer) except -1:
     for j in range(m.nout):
         if neurons[j].ob_type != neuron_type:
             return False
-        if not is_as_seen(&seen[j], neurons[j]) and not see_neuron(m, j, neurons[j], held[nin]):
+        if not is_as_seen(&seen[j], neurons[j]) and not see_neuron(p, j, neurons[j], held[nin]):
             return False
         w = seen[j].list
-        if (PyList_GET_SIZE(<PyObject*>w) != nin
+        if (not PyList_CheckExact(<PyObject*>w) or PyList_GET_SIZE(<PyObject*>w) != nin
                 or memcmp(w.ob_item, held, nin * sizeof(PyObject*)) != 0):
             return False
         held += nin + 1
@@ -108,13 +108,17 @@ cdef bint see(Seen* seen, PyObject* o, object name) except -1:
         seen.owner = o
     return True
 
-cdef bint see_neuron(Matrix* m, int j, PyObject* neuron, PyObject* b) except -1:
+cdef bint see_neuron(Parameters p, int j, PyObject* neuron, PyObject* b) except -1:
     """Look at neuron j's attributes; False unless b is its bias and its activation what it was."""
-    if not see(&m.neurons[j], neuron, "w"):
+    cdef Seen* seen = &p.m.neurons[j]
+    cdef PyObject* nonlin
+    if not see(seen, neuron, "w"):
         return False
-    if own_attribute(neuron, "b") == b and is_activation(m.op[j], own_attribute(neuron, "nonlin")):
+    nonlin = own_attribute(neuron, "nonlin")
+    if own_attribute(neuron, "b") == b and is_activation(p.m.op[j], nonlin):
+        p.nonlins[j] = <object>nonlin
         return True
-    m.neurons[j].owner = NULL
+    seen.owner = NULL
     return False
 
 # What a Neuron's nonlin can be, beside True and False, and which operation that is.

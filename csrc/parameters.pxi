@@ -32,6 +32,7 @@ cdef struct Matrix:
 cdef class Parameters:
     """Owns a Matrix and the Values whose numbers it holds; kept by the Layer."""
     cdef tuple values           # neuron by neuron, each one's weights and then its bias
+    cdef list nonlins           # each neuron's, as last seen: no other object gets its address
     cdef Matrix m
 
     def __dealloc__(self):
@@ -79,6 +80,7 @@ cdef Parameters gather(list neurons, int nin):
     m.sum_kind = m.op + nout
     m.nin, m.nout, m.width = nin, nout, width
     p.values = tuple(values)
+    p.nonlins = [neuron.nonlin for neuron in neurons]
     m.all_linear = m.all_relu = True
     for j in range(nout):
         m.op[j] = activation(neurons[j].nonlin)

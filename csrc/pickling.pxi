@@ -47,7 +47,7 @@ cdef list nodes_under(object root):
         for i in range(s.order.count - 1):
             s.order.items[i].flags |= PICKLING
             nodes.append(<object>value_of(s.order.items[i]))
-        nodes.append(_EndOfNodes(nodes))
+        nodes.append(_EndOfNodes(nodes[:]))
     finally:
         finish(&s)
     return nodes
@@ -61,7 +61,7 @@ cdef class _EndOfNodes:
         self.nodes = nodes
 
     def __reduce__(self):
-        for value in self.nodes[:-1]:
+        for value in self.nodes:
             node_of(<PyObject*>value).flags &= ~PICKLING
         return type(None), ()
 

@@ -24,7 +24,7 @@ cdef extern from "Python.h":
         PyObject* tp_dict
         PyNumberMethods* tp_as_number
         void* tp_getattro
-        object (*tp_call)(PyObject*, PyObject*, PyObject*)
+        PyObject* (*tp_call)(PyObject*, PyObject*, PyObject*) noexcept
         Py_ssize_t tp_dictoffset, tp_weaklistoffset
         PyObject* (*tp_alloc)(PyTypeObject*, Py_ssize_t) noexcept
         void (*tp_free)(void*) noexcept
@@ -61,6 +61,8 @@ cdef extern from "Python.h":
     PyObject* PyTuple_GET_ITEM(PyObject*, Py_ssize_t) noexcept
     bint PyOS_InterruptOccurred() noexcept
     void PyErr_SetInterrupt() noexcept
+    void PyErr_SetNone(PyObject*) noexcept
+    PyObject* PyExc_KeyboardInterrupt
     bint PyGC_Disable() noexcept
     bint PyGC_Enable() noexcept
     bint PyFloat_CheckExact(PyObject*) noexcept
@@ -70,6 +72,7 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(PyObject*, int*) except? -1
     ctypedef struct PyFloatObject:
         double ob_fval
+    PyObject* Py_None
     PyObject* Py_True
     PyObject* Py_False
     PyObject** _PyObject_GetDictPtr(PyObject*)
@@ -137,7 +140,7 @@ cdef extern from "layer.h" nogil:
     ctypedef struct Arithmetic:
         const char* name
         void (*sums)(int nin, int width, const double* w, const double* x, double* y) noexcept
-        Kind (*outputs)(int width, bint relu, const Kind* w_kind, Kind x_kinds, const double* sum,
+        Kind (*outputs)(int nout, bint relu, const Kind* w_kind, Kind x_kinds, const double* sum,
                         double* y, Kind* y_kind) noexcept
         Kind (*outputs_backward)(int nout, bint relu, const double* y, const Kind* y_kind,
                                  const double* g, const Kind* g_kind,

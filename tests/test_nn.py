@@ -97,6 +97,13 @@ def replace_a_layer(nn, m): m.layers[0] = nn.Layer(2, 3)
 def exchange_dicts(nn, m):
     a, b = m.layers[0].neurons[:2]
     a.__dict__, b.__dict__ = vars(b), vars(a)
+def put_a_name_where_one_was(nn, m):      # a freed string's address is soon another's
+    for neuron in m.layers[1].neurons:
+        neuron.nonlin = "TANH".lower()
+    outputs(m), outputs(m)
+    for neuron in m.layers[1].neurons:
+        neuron.nonlin = False
+        neuron.nonlin = "RELU".lower()
 def copy_a_layer(nn, m):
     import copy
     m.layers[0] = copy.copy(m.layers[0])
@@ -112,7 +119,7 @@ def define_a_call(nn, m):
 
 CHANGES = [replace_a_weight, replace_the_weights, write_into_the_dict, update_the_dict, replace_the_dict,
            change_the_activation, shorten_a_neuron, replace_a_neuron, replace_the_neurons, drop_a_neuron,
-           replace_a_layer, exchange_dicts, copy_a_layer, change_the_class, define_a_call]
+           replace_a_layer, exchange_dicts, put_a_name_where_one_was, copy_a_layer, change_the_class, define_a_call]
 
 
 def outputs(model):
@@ -135,6 +142,33 @@ def test_a_change_of_the_model_is_seen(change):
         assert before[0] == before[1] != after[0] == after[1]
         texts.append(before + after)
     assert texts[0] == texts[1]
+
+
+def test_a_change_behind_attributes_that_one_neuron_has(monkeypatch):
+    shipped, made = nn.Neuron.__init__, []
+
+    def init(self, *arguments, **keywords):
+        if not made:
+            self.first = self.of = self.all = True
+        made.append(self)
+        shipped(self, *arguments, **keywords)
+
+    monkeypatch.setattr(nn.Neuron, "__init__", init)
+    model = nn.MLP(2, [2, 1])
+    before = outputs(model), outputs(model)
+    made[1].w, made[2].nonlin = [Value(9.0), Value(8.0)], "exp"
+    after = outputs(model)
+    assert before[0] == before[1] != after
+    made[1].w = [Value(9.0), Value(8.0)]
+    assert outputs(model) == after
+
+
+def test_dead_neurons_over_numpy_inputs():
+    np = pytest.importorskip("numpy")
+    model = nn.MLP(2, [3, 1])
+    for neuron in model.layers[0].neurons:
+        neuron.b.data = -100.0
+    assert type(model([np.float64(0.5), np.float64(0.25)]).data) is float
 
 
 def test_a_call_set_on_the_class():

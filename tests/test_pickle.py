@@ -1,5 +1,6 @@
 """pickle: leaves, models and graphs come back as they were, their sharing included."""
 import copy
+import gc
 import os
 import pickle
 import random
@@ -95,6 +96,18 @@ def test_a_deep_graph_under_two_roots():
         inner = inner + 1
     again([inner, inner + 1])
     assert again(inner).data == 20_001.0
+
+
+@compiled
+def test_a_pickled_graph_is_in_no_cycle():
+    from micrograd import _core
+    gc.collect()
+    gc.disable()
+    try:
+        pickle.dumps(Value(1.0) * 2 + 3)
+        assert _core._count_values() == 0
+    finally:
+        gc.enable()
 
 
 def test_pickling_leaves_nothing_behind():

@@ -215,3 +215,57 @@ INTERRUPTED = """if True:
 @pytest.mark.parametrize("name", ["chain", "layers", "layers_with_a_callback"])
 def test_an_interrupt_in_a_long_sweep(name):
     print(python("-c", INTERRUPTED.replace("{name}", name)))
+
+
+SIGNALLED = """if True:
+    import os, signal, socket, subprocess, time
+    from micrograd.engine import Value
+    from micrograd.nn import Layer
+
+    def press(signals, delay):
+        kills = "; ".join(f"kill -{signal} {os.getpid()}" for signal in signals)
+        return subprocess.Popen(["sh", "-c", f"sleep {delay}; {kills}"])
+
+    def graph():
+        x, one = Value(0.0), Value(1.0)
+        for _ in range(2_000_000):
+            x = x + one
+        return x
+
+    def together_with_another():
+        # a handler that drops the graph runs with Ctrl-C, but not inside of the sweep
+        root = graph()
+        signal.signal(signal.SIGHUP, lambda *_: root.__init__(0.0))
+        for delay in (0.02, 0.05, 0.1, 0.2):
+            root = graph()
+            with press(["HUP", "INT"], delay):
+                try:
+                    root.backward()
+                    time.sleep(1)
+                except KeyboardInterrupt:
+                    pass
+
+    def once():
+        # what an event loop is woken by comes once, however often the engine has looked
+        reader, writer = socket.socketpair()
+        reader.setblocking(False), writer.setblocking(False)
+        calls = []
+        signal.signal(signal.SIGINT, lambda *_: calls.append(1))
+        signal.set_wakeup_fd(writer.fileno())
+        outputs = Layer(500, 1000)([0.5] * 500)
+        with press(["INT"], 0.02):
+            outputs[0]._prev
+            time.sleep(1)
+        assert len(calls) == 1 and len(reader.recv(100)) == 1
+
+    {name}()
+    x = Value(3.0)
+    (x * x + 1).backward()
+    assert x.grad == 6
+    """
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("name", ["together_with_another", "once"])
+def test_signals_during_the_engine_s_work(name):
+    python("-c", SIGNALLED.replace("{name}", name))
