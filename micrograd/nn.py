@@ -111,4 +111,4 @@ class MLP(Module):
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
 
 
-__ships__(Neuron, Layer, MLP)
+__ships__(Neuron, Layer, MLP)     # the compiled engine fuses layers while these are what they are here
