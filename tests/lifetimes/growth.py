@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from allocations import counter, living_allocations
 
-LIMIT = 1_000_000       # bytes: 100,000 steps that leave one Value each leave ten times as much
+LIMIT = 1_000_000       # bytes; and 20 a step, of which a Value that is left takes more than four times as much
 
 
 def resident():
@@ -42,7 +42,8 @@ def check(step, default, settle=gc.collect):
     """Run step(i) many times, and as often before to warm up; neither Values nor memory may be left.
 
     A leak leaves memory in every run. Python takes an arena of 1 MB in some run and keeps it, so one
-    that leaves nothing is looked for, among three.
+    that leaves nothing is looked for, among three. Of Python's own blocks, not one in a hundred steps
+    may be left.
     """
     count = steps(default)
 
@@ -51,16 +52,18 @@ def check(step, default, settle=gc.collect):
             step(i)
         settle()
         gc.collect()
-        return values_alive(), living_allocations() if sanitized() else 0, resident()
+        engine_blocks = living_allocations() if sanitized() else 0
+        return values_alive(), engine_blocks, sys.getallocatedblocks(), resident()
 
     before = run()
     for _ in range(3):
         after = run()
-        values, blocks, growth = (a - b for a, b in zip(after, before))
+        values, blocks, python_blocks, growth = (a - b for a, b in zip(after, before))
         print(f"{count} steps: {growth / 1000:+.0f} kB")
         assert values == 0, f"{values} Values are left"
         assert blocks <= 0, f"{blocks} blocks of the engine's memory are left"
-        if growth < LIMIT or sanitized():
+        assert python_blocks < 100 + count / 100, f"{python_blocks} of Python's blocks are left"
+        if growth < max(LIMIT, 20 * count) or sanitized():
             return
         before = after
     raise AssertionError(f"each run of {count} steps leaves memory, the last one {growth} bytes")
