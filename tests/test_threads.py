@@ -228,7 +228,7 @@ SIGNALLED = """if True:
 
     def graph():
         x, one = Value(0.0), Value(1.0)
-        for _ in range(2_000_000):
+        for _ in range(2_000_000 // int(os.environ.get("MICROGRAD_SMALLER", 1))):
             x = x + one
         return x
 
