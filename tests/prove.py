@@ -25,7 +25,7 @@ from typing import NamedTuple
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 LOGS = ROOT / "build" / "prove"
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.append(str(ROOT / "benchmarks"))      # behind: it too has a module `processes`
 
 import page
 
