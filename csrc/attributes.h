@@ -1,5 +1,6 @@
 /* Whether an object still has the attributes that it had, told by a few comparisons: a stamp is what
-   there is to compare, and cannot be put on every object. */
+   there is to compare. It is of use for objects of the class it was put on one of; it cannot be put on every
+   object, and then, as a stamp of zeros, it is taken for no object's. */
 #ifndef MICROGRAD_ATTRIBUTES_H
 #define MICROGRAD_ATTRIBUTES_H
 
@@ -9,22 +10,22 @@
 
 /* A dict has a number that no other dict has, and a new one after any change. */
 typedef struct {
-    PyObject **slot;        /* where the object keeps its __dict__ */
     PyObject *dict;
+    Py_ssize_t place;       /* of its address, from the object's: of zeros, where the object counts references */
     unsigned long long version;
 } Stamp;
 
-static int put_stamp(Stamp *stamp, PyObject *o) {
-    stamp->slot = _PyObject_GetDictPtr(o);
-    if (stamp->slot == NULL || *stamp->slot == NULL) return 0;
-    stamp->dict = *stamp->slot;
+static void put_stamp(Stamp *stamp, PyObject *o) {
+    PyObject **dict = _PyObject_GetDictPtr(o);
+    if (dict == NULL || *dict == NULL) return;
+    stamp->dict = *dict;
+    stamp->place = (char *)dict - (char *)o;
     stamp->version = ((PyDictObject *)stamp->dict)->ma_version_tag;
-    return 1;
 }
 
 static inline int is_unchanged(const Stamp *stamp, PyObject *o) {
-    (void)o;
-    return *stamp->slot == stamp->dict && stamp->version == ((PyDictObject *)stamp->dict)->ma_version_tag;
+    return *(PyObject **)((char *)o + stamp->place) == stamp->dict
+        && stamp->version == ((PyDictObject *)stamp->dict)->ma_version_tag;
 }
 
 #elif PY_VERSION_HEX < 0x030E0000
@@ -41,15 +42,16 @@ typedef struct {
     PyObject *values[FEW];  /* borrowed */
 } Stamp;
 
-static int put_stamp(Stamp *stamp, PyObject *o) {
+static void put_stamp(Stamp *stamp, PyObject *o) {
+    ValuesHead head;
     char *place = (char *)(o + 1);
-    if (!(Py_TYPE(o)->tp_flags & Py_TPFLAGS_INLINE_VALUES)) return 0;
-    memcpy(&stamp->head, place, sizeof(ValuesHead));
-    if (!stamp->head.valid || stamp->head.count > FEW) return 0;
-    memcpy(stamp->values, place + sizeof(ValuesHead), stamp->head.count * sizeof(PyObject *));
-    for (int i = 0; i < stamp->head.count; i++)
-        if (stamp->values[i] == NULL) return 0;     /* there are others, behind a gap */
-    return 1;
+    if (!(Py_TYPE(o)->tp_flags & Py_TPFLAGS_INLINE_VALUES)) return;
+    memcpy(&head, place, sizeof(ValuesHead));
+    if (!head.valid || head.count > FEW) return;
+    memcpy(stamp->values, place + sizeof(ValuesHead), head.count * sizeof(PyObject *));
+    for (int i = 0; i < head.count; i++)
+        if (stamp->values[i] == NULL) return;       /* there are others, behind a gap */
+    stamp->head = head;
 }
 
 static inline int is_unchanged(const Stamp *stamp, PyObject *o) {
@@ -61,8 +63,11 @@ static inline int is_unchanged(const Stamp *stamp, PyObject *o) {
 #else
 
 typedef int Stamp;
-#define put_stamp(stamp, o) 0
+#define put_stamp(stamp, o)
 #define is_unchanged(stamp, o) 0
 
 #endif
+
+static void take_stamp(Stamp *stamp) { memset(stamp, 0, sizeof(Stamp)); }
+
 #endif

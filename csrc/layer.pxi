@@ -300,7 +300,7 @@ def _fused(layers, x):
     return fused(layers, x)
 
 cdef object fused(layers, x):
-    if type(layers) is not list or not layers or not all_as_shipped():
+    if type(layers) is not list or not PyList_GET_SIZE(<PyObject*>layers) or not all_as_shipped():
         return None
     if type(x) is not list and type(x) is not tuple:
         if type(x).__name__ != "ndarray":

@@ -70,55 +70,57 @@ cdef Parameters parameters_of(object layer):
 cdef bint still_holds(Parameters p, PyObject* layer) except -1:
     """Whether p is what would be gathered from this layer now."""
     cdef Matrix* m = &p.m
-    cdef Seen* seen = m.neurons
     cdef PyObject** held = PySequence_Fast_ITEMS(<PyObject*>p.values)
     cdef PyObject** neurons
-    cdef PyListObject* w
-    cdef Py_ssize_t nin = m.nin
     cdef int j
-    if not is_as_seen(&m.layer, layer) and not see(&m.layer, layer, "neurons"):
+    if not is_unchanged(&m.layer.stamp, layer) and not see(&m.layer, layer, "neurons"):
         return False
     if PyList_GET_SIZE(<PyObject*>m.layer.list) != m.nout:
         return False
     neurons = m.layer.list.ob_item
     for j in range(m.nout):
-        if neurons[j].ob_type != neuron_type:
-            return False
-        if not is_as_seen(&seen[j], neurons[j]) and not see_neuron(p, j, neurons[j], held[nin]):
-            return False
-        w = seen[j].list
-        if (not PyList_CheckExact(<PyObject*>w) or PyList_GET_SIZE(<PyObject*>w) != nin
-                or memcmp(w.ob_item, held, nin * sizeof(PyObject*)) != 0):
-            return False
-        held += nin + 1
+        if not is_as_seen(&m.neurons[j], neurons[j], held, m.nin):
+            if not see_neuron(p, j, neurons[j], held[m.nin]) or not has_weights(m.neurons[j].list, held, m.nin):
+                return False
+        held += m.nin + 1
     return True
 
-cdef inline bint is_as_seen(Seen* seen, PyObject* o) noexcept:
-    """Whether o, of the type that was seen, still has the attributes that it had."""
-    return seen.owner == o and is_unchanged(&seen.stamp, o)
+cdef inline bint is_as_seen(Seen* seen, PyObject* neuron, PyObject** held, Py_ssize_t nin) noexcept:
+    return (neuron.ob_type == neuron_type and is_unchanged(&seen.stamp, neuron)
+            and has_weights(seen.list, held, nin))
+
+cdef inline bint has_weights(PyListObject* w, PyObject** held, Py_ssize_t nin) noexcept:
+    return (PyList_CheckExact(<PyObject*>w) and PyList_GET_SIZE(<PyObject*>w) == nin
+            and same_pointers(w.ob_item, held, nin))
+
+cdef inline bint same_pointers(PyObject** a, PyObject** b, Py_ssize_t count) noexcept:
+    if count < 4:               # too few for a call
+        while count and a[count - 1] == b[count - 1]:
+            count -= 1
+        return count == 0
+    return memcmp(a, b, count * sizeof(PyObject*)) == 0
 
 cdef bint see(Seen* seen, PyObject* o, object name) except -1:
     """Look at o's attributes; False unless the one of that name is a list."""
     cdef PyObject* list = own_attribute(o, name)
-    seen.owner = NULL
+    take_stamp(&seen.stamp)
     if list == NULL or not PyList_CheckExact(list):
         return False
     seen.list = <PyListObject*>list
-    if put_stamp(&seen.stamp, o):
-        seen.owner = o
+    put_stamp(&seen.stamp, o)
     return True
 
 cdef bint see_neuron(Parameters p, int j, PyObject* neuron, PyObject* b) except -1:
     """Look at neuron j's attributes; False unless b is its bias and its activation what it was."""
     cdef Seen* seen = &p.m.neurons[j]
     cdef PyObject* nonlin
-    if not see(seen, neuron, "w"):
+    if neuron.ob_type != neuron_type or not see(seen, neuron, "w"):
         return False
     nonlin = own_attribute(neuron, "nonlin")
     if own_attribute(neuron, "b") == b and is_activation(p.m.op[j], nonlin):
         p.nonlins[j] = <object>nonlin
         return True
-    seen.owner = NULL
+    take_stamp(&seen.stamp)
     return False
 
 # What a Neuron's nonlin can be, beside True and False, and which operation that is.

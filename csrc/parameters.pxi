@@ -3,7 +3,6 @@
 cdef double MODEST = 2.0 ** 40  # an int gradient up to this stays exact for long while ints are added
 
 cdef struct Seen:               # an object as it was when last looked at; all references are borrowed
-    PyObject* owner             # NULL where it has to be looked at each time
     Stamp stamp                 # of its attributes
     PyListObject* list          # a layer's neurons, a neuron's w
 

@@ -100,7 +100,8 @@ cdef extern from *:
 cdef extern from "attributes.h":
     ctypedef struct Stamp:
         pass
-    bint put_stamp(Stamp*, PyObject*) noexcept
+    void put_stamp(Stamp*, PyObject*) noexcept
+    void take_stamp(Stamp*) noexcept
     bint is_unchanged(Stamp*, PyObject*) noexcept
 
 cdef extern from *:
