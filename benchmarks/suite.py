@@ -34,8 +34,10 @@ class Effort:
 
     def plan(self, first):
         """Runs a round, and rounds, from the first answer; no rounds: the first must do."""
+        if 2 * first["seconds"] > self.limit:
+            return 0, 0
         if 2 * first["seconds"] > self.engine_seconds:
-            return 1, 0
+            return 1, 1
         number = max(1, math.ceil(self.round_seconds / first["seconds"]))
         round_seconds = first["wall"] + number * first["seconds"]
         return number, max(1, min(self.rounds, int(self.engine_seconds / round_seconds)))
@@ -117,7 +119,7 @@ class Suite:
 
     def first_answer(self, process, name):
         prepared = process.ask("prepared", name)
-        return process.ask("round", name, number=1) if list(prepared) == ["wall"] else prepared
+        return process.ask("round", name, number=0) if list(prepared) == ["wall"] else prepared
 
     def measure(self, name, entry, bar):
         """The results of one workload: rounds over the engines in turn."""
