@@ -54,30 +54,47 @@ cdef object input_value(Run* r, int i):
     return None if r.inputs[i] == NULL else <object>value_of(r.inputs[i])
 
 cdef object sum_of_neuron(Run* r, int j, Node** xs):
-    """The sum of neuron j as plain nodes, with the gradients it would have by now."""
+    """The sum of neuron j as plain nodes, with the data and the gradients that it has by now."""
     cdef Matrix* m = matrix(r)
     cdef tuple values = (<Parameters>r.parameters).values
     cdef Py_ssize_t first = <Py_ssize_t>j * (m.nin + 1)
     cdef bint swept = r.swept and not r.skip[j]
-    cdef Number w
+    cdef Number w, x, wx, y = parameter(r, m.nin, j)
     cdef int i
     raise_interrupt()
     total = values[first + m.nin]
     for i in range(m.nin):
+        w, x = parameter(r, i, j), input_number(r, i)
+        wx = apply(MUL, w.x, w.kind, x.x, x.kind)
+        y = apply(ADD, y.x, y.kind, wx.x, wx.kind)
         weight = values[first + i]
-        if xs[i] != NULL:
-            x = <object>value_of(xs[i])
-        else:
-            x = plain_leaf(number_object(r.x[i], r.x_kind[i]))
-            w = data_of_node(node_of(<PyObject*>weight))
-            if swept:
-                set_grad(x, w.x * r.sum_grad[j] + 0.0, w.kind & r.sum_grad_kind[j])
-        product = compute_plain(MUL, node_of(<PyObject*>weight), node_of(<PyObject*>x))
-        total = compute_plain(ADD, node_of(<PyObject*>total), node_of(<PyObject*>product))
+        operand = number_node(x, LEAF, NULL, NULL) if xs[i] == NULL else <object>value_of(xs[i])
+        product = number_node(wx, MUL, node_of(<PyObject*>weight), node_of(<PyObject*>operand))
+        total = number_node(y, ADD, node_of(<PyObject*>total), node_of(<PyObject*>product))
         if swept:
             set_grad(product, r.sum_grad[j], r.sum_grad_kind[j])
             set_grad(total, r.sum_grad[j], r.sum_grad_kind[j])
+            if xs[i] == NULL:
+                set_grad(operand, w.x * r.sum_grad[j] + 0.0, w.kind & r.sum_grad_kind[j])
     return total
+
+cdef inline Number parameter(Run* r, int i, int j) noexcept:
+    """Weight i of neuron j, or its bias, as it was when r was made."""
+    cdef Py_ssize_t place = <Py_ssize_t>i * matrix(r).width + j
+    cdef Number n
+    n.x, n.kind = r.version.data[place], r.version.data_kind[place]
+    return n
+
+cdef inline Number input_number(Run* r, int i) noexcept:
+    """Input i, as it was when r was made."""
+    cdef Run* previous = previous_layer(r)
+    cdef Number n
+    if previous == NULL:
+        n.x, n.kind = r.x[i], r.x_kind[i]
+    else:
+        n.x, n.kind = previous.data[i], previous.data_kind[i]
+    return n
+
 
 cdef void set_grad(object value, double x, Kind kind) noexcept:
     node_of(<PyObject*>value).grad.x, node_of(<PyObject*>value).grad_kind = x, kind

@@ -6,12 +6,12 @@
 #
 # A neuron's products and partial sums do not exist until somebody looks: `_prev`, `_backward`, a
 # second sweep, a Python callback during a sweep. Then `expand` makes the nodes that the original
-# would have, with the data and gradients they would hold, and the Run is gone. (Where a parameter
-# was changed since the forward pass, the data of the products is computed from what it is now.)
+# would have, with the data and gradients they would hold, and the Run is gone.
 #
 # The parameters stay Values in n.w and n.b. While a layer is fused, their numbers stand in the
 # layer's Matrix (kind PACKED); one that gets an object for data, a callback, or another layer,
-# dissolves the Matrix, and they all hold their own numbers again.
+# dissolves the Matrix, and they all hold their own numbers again. A Run keeps the Version of the
+# numbers that it was computed with, for `expand`: the first change after it begins another one.
 
 cdef const Arithmetic* arithmetic = &arithmetics[arithmetic_count() - 1]
 
@@ -35,6 +35,7 @@ cdef enum:
 cdef struct Run:
     Body body                   # op is RUN, a the previous Run or NULL
     PyObject* parameters        # an owned reference
+    Version* version            # of the parameters' numbers, when it was made
     Run* next                   # all Runs, for the garbage collector
     Run* previous
     bint swept
@@ -94,6 +95,8 @@ cdef Run* new_run(Parameters p, Run* previous) except NULL:
     r.inputs = r.input_places if previous == NULL else NULL
     r.parameters = <PyObject*>p
     Py_INCREF(r.parameters)
+    r.version = p.m.version
+    r.version.users += 1
     r.swept = False
     memset(r.skip, 0xFF, p.m.width)
     r.next, r.previous = runs, NULL
@@ -160,6 +163,7 @@ cdef void bury_run(Run* r) noexcept:
                 Py_DECREF(value_of(input))
     if r.body.node.a != NULL:
         Py_DECREF(value_of(r.body.node.a))
+    release(r.version)
     if m.spare_size + size_of_run(m) <= SPARE_RUNS:
         r.next, m.spare = m.spare, r
         m.spare_size += size_of_run(m)
@@ -355,19 +359,24 @@ cdef inline bint is_traced() noexcept:
 # Backward.
 
 cdef bint may_stay_fused(Run* r) noexcept:
-    """Whether a sweep may take this Run, and those before it, as they are."""
+    """Whether a sweep may take this Run, and those before it, as they are: the original reads the operands
+    at backward time."""
     cdef int i
     cdef Node* n
     while r != NULL:
-        if r.swept or matrix(r).dissolved:
+        if r.swept or matrix(r).dissolved or matrix(r).version != r.version:
             return False
         if r.inputs != NULL:
             for i in range(matrix(r).nin):
                 n = r.inputs[i]
-                if n != NULL and (n.grad_kind == OBJECT or not is_small(data_of_node(n))):
+                if n != NULL and (n.grad_kind == OBJECT or not is_number(data_of_node(n), r.x[i], r.x_kind[i])):
                     return False
         r = previous_layer(r)
     return True
+
+cdef inline bint is_number(Number n, double x, Kind kind) noexcept:
+    """Whether n is x to the last bit."""
+    return n.kind == kind and memcmp(&n.x, &x, sizeof(double)) == 0
 
 cdef inline Number grad_of_sum(Run* r, int j, double y, Kind y_kind, double g, Kind g_kind) noexcept:
     """The gradient of neuron j's sum, from data and gradient of its output."""
@@ -426,9 +435,6 @@ cdef void sweep_layer(Run* r, bint inner) noexcept:
         arithmetic.sums_backward(m.nin, m.width, m.data, previous.data, r.sum_grad, m.grad, previous.grad)
         sweep_kinds(r, kind, previous.kinds, previous.data_kind, previous.grad_kind)
         return
-    for i in range(m.nin):
-        if r.inputs[i] != NULL:     # operands are read at backward time
-            r.x[i], r.x_kind[i] = data_of_node(r.inputs[i]).x, data_of_node(r.inputs[i]).kind
     arithmetic.sums_backward(m.nin, m.width, m.data, r.x, r.sum_grad, m.grad, r.dx)
     sweep_kinds(r, kind, common(r.x_kind, m.nin), r.x_kind, r.dx_kind)
     for i in range(m.nin):

@@ -102,18 +102,20 @@ cdef inline void put_data(Node* n, object o):
     else:
         put_number_data(n, new)
 
-cdef inline void put_number_data(Node* n, Number new) noexcept:
+cdef inline int put_number_data(Node* n, Number new) except -1:
     cdef PyObject* old = n.data.object if n.data_kind == OBJECT else NULL
     cdef Matrix* m
     if n.data_kind == PACKED:
         m = matrix_of(n)
         if is_plain(new) and (new.kind != INTEGER or <int>n.index >= m.nin * m.width):
+            before_change(m)
             m.kinds_known = m.kinds_known and m.data_kind[n.index] == new.kind
             m.data[n.index], m.data_kind[n.index] = new.x, new.kind
-            return
+            return 0
         dissolve_of(n)
     n.data.x, n.data_kind = new.x, new.kind
     Py_XDECREF(old)
+    return 0
 
 cdef inline void put_grad(Node* n, object o):
     cdef Number new = number_of(o)

@@ -9,8 +9,8 @@ cdef double* open_doubles(object array, Py_buffer* view, Py_ssize_t count) excep
         raise ValueError(f"an array of {count} doubles was expected")
     return <double*>view.buf
 
-cdef bint all_numbers(list parameters) except -1:
-    """Whether every parameter is a Value whose data and gradient are numbers."""
+cdef bint may_move(list parameters) except -1:
+    """Whether every parameter is a Value whose data and gradient are numbers; then nothing can fail."""
     cdef Node* n
     if not all_as_shipped():
         return False
@@ -20,12 +20,14 @@ cdef bint all_numbers(list parameters) except -1:
         n = node_of(<PyObject*>p)
         if data_of_node(n).kind == OBJECT or n.grad_kind == OBJECT:
             return False
+        if n.data_kind == PACKED:
+            before_change(matrix_of(n))
     return True
 
-cdef inline void move(Node* n, double x) noexcept:
+cdef inline int move(Node* n, double x) except -1:
     cdef Number new
     new.x, new.kind = x, REAL
-    put_number_data(n, new)
+    return put_number_data(n, new)
 
 def _sgd(list parameters, velocity, double lr, double momentum, double weight_decay, bint first):
     """One step of SGD; None where Python must take it. velocity is an array of a double for each
@@ -34,7 +36,7 @@ def _sgd(list parameters, velocity, double lr, double momentum, double weight_de
     cdef Py_ssize_t i
     cdef Node* n
     cdef double x, g
-    if not all_numbers(parameters):
+    if not may_move(parameters):
         return None
     cdef double* v = open_doubles(velocity, &view, len(parameters))
     for i in range(len(parameters)):
@@ -57,7 +59,7 @@ def _adam(list parameters, mean, square, double lr, double beta1, double beta2, 
     cdef Py_ssize_t i, count = len(parameters)
     cdef Node* n
     cdef double x, g
-    if not all_numbers(parameters):
+    if not may_move(parameters):
         return None
     cdef double* m = open_doubles(mean, &mean_view, count)
     cdef double* s = NULL

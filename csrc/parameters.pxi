@@ -6,6 +6,11 @@ cdef struct Seen:               # an object as it was when last looked at; all r
     Stamp stamp                 # of its attributes
     PyListObject* list          # a layer's neurons, a neuron's w
 
+cdef struct Version:            # the numbers of the parameters, as they are or were
+    Py_ssize_t users            # the Matrix, while they are, and the Runs that were made with them
+    double* data                # nin rows of nout weights, one row of biases
+    Kind* data_kind
+
 cdef struct Matrix:
     int nin, nout
     int width                   # of a row; see layer.h
@@ -15,9 +20,10 @@ cdef struct Matrix:
     Kind weight_kind            # the kind of all weights; OBJECT where they differ
     Kind grad_kinds             # the kind of all gradients; OBJECT where they differ, or may
     bint all_linear, all_relu   # no neuron has an activation; all have the ReLU
-    double* data                # nin rows of nout weights, one row of biases
-    double* grad
+    Version* version            # what it is now
+    double* data                # version.data, and so on
     Kind* data_kind
+    double* grad                # in the same places
     Kind* grad_kind
     Seen layer
     Seen* neurons
@@ -38,7 +44,8 @@ cdef class Parameters:
         if self.values is not None:
             dissolve(&self.m, self.values)
         free_spare_runs(&self.m)
-        PyMem_Free(self.m.data)
+        release(self.m.version)
+        PyMem_Free(self.m.grad)
 
     def __deepcopy__(self, memo):
         return None             # the copied layer makes its own
@@ -68,16 +75,15 @@ cdef Parameters gather(list neurons, int nin):
         n = node_of(<PyObject*>values[i])
         if not is_plain_leaf(n) or (n.data_kind == INTEGER and (i + 1) % (nin + 1) != 0):
             return None
-    m.data = <double*>PyMem_Calloc(1, size * (2 * sizeof(double) + 2) + nout * (sizeof(Seen) + 1) + width)
-    if m.data == NULL:
+    m.nin, m.nout, m.width = nin, nout, width
+    m.grad = <double*>PyMem_Calloc(1, size * (sizeof(double) + 1) + nout * (sizeof(Seen) + 1) + width)
+    if m.grad == NULL:
         raise MemoryError
-    m.grad = m.data + size
     m.neurons = <Seen*>(m.grad + size)
-    m.data_kind = <Kind*>(m.neurons + nout)
-    m.grad_kind = m.data_kind + size
+    m.grad_kind = <Kind*>(m.neurons + nout)
     m.op = m.grad_kind + size
     m.sum_kind = m.op + nout
-    m.nin, m.nout, m.width = nin, nout, width
+    renew(m)
     p.values = tuple(values)
     p.nonlins = [neuron.nonlin for neuron in neurons]
     m.all_linear = m.all_relu = True
@@ -88,6 +94,31 @@ cdef Parameters gather(list neurons, int nin):
         for i in range(nin + 1):
             pack(node_of(<PyObject*>values[j * (nin + 1) + i]), p, i * width + j)
     return p
+
+cdef int renew(Matrix* m) except -1:
+    """Give the Matrix a Version of its own: of the numbers in the former one, where there is one."""
+    cdef Py_ssize_t size = <Py_ssize_t>(m.nin + 1) * m.width
+    cdef Version* v = <Version*>PyMem_Calloc(1, sizeof(Version) + size * (sizeof(double) + 1))
+    if v == NULL:
+        raise MemoryError
+    v.users = 1
+    v.data = <double*>(v + 1)
+    v.data_kind = <Kind*>(v.data + size)
+    if m.version != NULL:
+        memcpy(v.data, m.data, size * (sizeof(double) + 1))
+        release(m.version)
+    m.version, m.data, m.data_kind = v, v.data, v.data_kind
+    return 0
+
+cdef inline int before_change(Matrix* m) except -1:
+    """See to it that the graph keeps the numbers that it was made with."""
+    return 0 if m.version.users == 1 else renew(m)
+
+cdef inline void release(Version* v) noexcept:
+    if v != NULL:
+        v.users -= 1
+        if v.users == 0:
+            PyMem_Free(v)
 
 cdef bint is_plain_leaf(Node* n) noexcept:
     return (n.op == LEAF and n.flags == 0 and n.data_kind != OBJECT and n.grad_kind != OBJECT

@@ -93,14 +93,6 @@ cdef inline Number value_of_operation(int op, Node* a, Node* b) noexcept:
     cdef Number z = x if b == NULL else data_of_node(b)
     return apply(op, x.x, x.kind, z.x, z.kind)
 
-cdef object compute_plain(int op, Node* a, Node* b):
-    """The same, of class Value as it was shipped."""
-    cdef Number y = value_of_operation(op, a, b)
-    if is_plain(y):
-        return number_node(y, op, a, b)
-    second = None if b == NULL else data_of(<object>value_of(b))
-    return object_node(apply_to_objects(op, data_of(<object>value_of(a)), second), op, a, b)
-
 cdef object compute_with_objects(int op, Node* a, Node* b):
     first, second = <object>value_of(a), None if b == NULL else <object>value_of(b)
     y = apply_to_objects(op, data_of(first), None if b == NULL else data_of(second))

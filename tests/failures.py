@@ -14,7 +14,7 @@ import random
 import sys
 
 from allocations import IDLE, counter, living_allocations
-from micrograd import _core as core, nn
+from micrograd import _core as core, nn, optim
 from micrograd.engine import Value
 
 
@@ -214,6 +214,49 @@ class Dissolved:
         out = model([1.0, 2.0])
         out.backward()
         return [p.grad for p in model.parameters()]
+
+
+class Updates:
+    """Parameters that change while a graph lives that was made with them."""
+
+    def prepare(self):
+        random.seed(5)
+        model = nn.MLP(2, [2, 1])
+        return model, model([1.0, Value(2.0)])
+
+    def program(self, it):
+        model, out = it
+        model.layers[1].neurons[0].b.data = 0.25
+        for p in model.parameters():
+            p.data, p.grad = 0.5, 0.125
+        optim.SGD(model.parameters(), lr=2.0).step()
+
+    def result(self, it):
+        self.program(it)
+        model, out = it
+        return [p.data for p in model.parameters()], sorted((v._op, v.data, v.grad) for v in nodes(out))
+
+
+class Shares:
+    """A sweep that breaks off after one output has told the layer its gradient; then another sweep."""
+
+    def prepare(self):
+        random.seed(5)
+        layer, x = nn.Layer(2, 2, nonlin=False), Value(2.0)
+        a, b = layer([x, 1.0])
+        c = Value(0.0, (b,), "custom")
+        c._backward = lambda: None
+        return layer, x, a, b, c + a * 2
+
+    def program(self, it):
+        it[-1].backward()
+
+    def result(self, it):
+        layer, x, a, b, root = it
+        for v in (x, a, b, *layer.parameters()):    # not by a look at the graph, which is to stay fused
+            v.grad = 0
+        (b * 3).backward()
+        return x.grad, [p.grad for p in layer.parameters()]
 
 
 def nodes(root):

@@ -61,6 +61,49 @@ def test_huge_and_infinite_weights_after_the_forward_pass(twin):
     assert x.grad == 2**68
 
 
+@pytest.mark.parametrize("x", [[0.5, -1.0], np.array([0.5, -1.0])], ids=["numbers", "array"])
+@pytest.mark.parametrize("swept", [False, True])
+def test_the_graph_shows_what_was_computed_when_it_was_made(twin, x, swept):
+    def results(change):
+        """All results of operations and all numbers taken as inputs."""
+        m, y = model(twin, 3, 3, 2, 1), twin.Value(1.5)
+        leaves = {y, *m.parameters()}
+        out = m([*x, y])
+        if swept:
+            out.backward()
+        change([*m.parameters(), y])
+        return sorted((v._op, repr(v.data), repr(v.grad)) for v in nodes(out) - leaves)
+
+    def update(leaves):
+        for v in leaves:
+            v.data = v.data * -0.5 + 0.25
+
+    def become_objects(leaves):
+        for v in leaves:
+            v.data = Fraction(1, 3)
+
+    assert results(update) == results(become_objects) == results(lambda leaves: None)
+
+
+def test_weights_and_inputs_are_read_at_backward_time(twin):
+    """Those that an operand's gradient has for a factor, as in the original."""
+    m, x, y = model(twin, 2, 1), twin.Value(1.5), twin.Value(-2.0)
+    (w, v), b = m.layers[0].neurons[0].w, m.layers[0].neurons[0].b
+    out = m([x, y])
+    w.data, x.data = 7.0, 11.0
+    out.backward()
+    assert (w.grad, x.grad, v.grad, y.grad, b.grad) == (11.0, 7.0, -2.0, v.data, 1)
+
+
+def nodes(root):
+    seen, stack = {root}, [root]
+    while stack:
+        new = [v for v in stack.pop()._prev if v not in seen]
+        seen.update(new)
+        stack += new
+    return seen
+
+
 def test_class_assignment(Value):
     class Sub(Value):
         pass

@@ -12,7 +12,7 @@ if "c" not in ENGINES:
 
 SCRIPT = pathlib.Path(__file__).with_name("failures.py")
 PROGRAMS = ["Chain", "Sweep", "Training", "Looking", "Callback", "Objects", "Attributes", "Copies",
-            "Dissolved"]
+            "Dissolved", "Updates", "Shares"]
 
 
 def failures(kind, program):

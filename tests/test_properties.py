@@ -51,7 +51,6 @@ class Program:
         self.model = self.nn.MLP(shape[0], list(shape[1:]))
         self.v = [self.Value(0.5), self.Value(-1.25)]
         self.log = []
-        self.edited = False     # data was changed: products made later show what is now
         self.broken = False     # a sweep raised: how far it had come depends on the order of a set
 
     def run(self, steps):
@@ -100,7 +99,7 @@ class Program:
             self.v.pop(i % len(self.v))
 
     def look(self, i):
-        self.log.append(sorted((v._op, "" if self.edited else repr(v.data)) for v in self.at(i)._prev))
+        self.log.append(sorted((v._op, repr(v.data)) for v in self.at(i)._prev))
 
     def look_deep(self, i):
         self.log.append(len(graph(self.at(i))[0]))
@@ -151,7 +150,6 @@ class Program:
         self.model = copy.deepcopy(self.model)
 
     def set_data(self, i, x):
-        self.edited = True
         self.at(i).data = x
 
     def set_grad(self, i, x): self.at(i).grad = x
@@ -171,7 +169,6 @@ class Program:
         return self.model.layers[-1](h if isinstance(h, list) else [h])
 
     def set_weight(self, i, x):
-        self.edited = True
         self.weight(i).data = x
 
     def weight_grad(self, i, x): self.weight(i).grad = x
@@ -208,7 +205,6 @@ class Program:
     def zero_grad(self, i): self.model.zero_grad()
 
     def update(self, i):
-        self.edited = True
         for p in self.model.parameters():
             if not isinstance(p.grad, (int, float)) or abs(p.grad) < 100:
                 p.data -= 0.125 * round(p.grad, 3)
@@ -237,9 +233,9 @@ def graph(root):
     return nodes, edges
 
 
-def described(root, edited):
+def described(root):
     nodes, edges = graph(root)
-    text = {v: (v._op, "", "") if edited else (v._op, type(v.data).__name__, repr(v.data)) for v in nodes}
+    text = {v: (v._op, type(v.data).__name__, repr(v.data)) for v in nodes}
     return (collections.Counter((*text[v], rounded(v.grad)) for v in nodes),
             collections.Counter((text[a], text[b]) for a, b in edges))
 
@@ -273,7 +269,7 @@ def compare(a, b):
 
 def compare_graphs(a, b):
     for x, y in zip(a.v, b.v):
-        (nodes_x, edges_x), (nodes_y, edges_y) = described(x, a.edited), described(y, b.edited)
+        (nodes_x, edges_x), (nodes_y, edges_y) = described(x), described(y)
         assert edges_x == edges_y
         left, right = sorted((nodes_x - nodes_y).elements()), sorted((nodes_y - nodes_x).elements())
         assert len(left) == len(right)

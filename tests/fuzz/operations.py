@@ -157,7 +157,7 @@ def clear_gradients(m):
 @operation
 def look(m):
     value = m.value()
-    m.note("look", sorted((child._op, "" if m.edited else repr(child.data)) for child in value._prev))
+    m.note("look", sorted((child._op, repr(child.data)) for child in value._prev))
     m.note("op", value._op)
 
 
@@ -168,10 +168,8 @@ def look_deep(m): m.note("nodes", len(graph(m.value())))
 @operation
 def child(m):
     children = m.value()._prev
-    if m.wild or not m.edited:
-        for one in sorted(children, key=lambda v: (v._op, repr(v.data), repr(v.grad)))[:1]:
-            if len(children) == 1:
-                m.keep(one)
+    if len(children) == 1:
+        m.keep(*children)
 
 
 @operation
@@ -198,7 +196,6 @@ def attributes(m):
 
 @operation
 def set_data(m):
-    m.edited = True
     m.value().data = m.number()
 
 
@@ -302,7 +299,6 @@ def zero_grad(m): m.model().zero_grad()
 @operation
 def update(m):
     """A training step. Both engines go where the reference's gradient says: the last bits differ."""
-    m.edited = True
     m.know_scale()
     for p in m.model().parameters():
         sign = m.decide("sign", lambda: (as_float(p.grad) > 0) - (as_float(p.grad) < 0))
@@ -315,7 +311,6 @@ def regularize(m): m.keep(sum(p * p for p in m.model().parameters()))
 
 @operation
 def set_weight(m):
-    m.edited = True
     m.weight().data = m.number()
 
 

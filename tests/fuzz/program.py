@@ -112,7 +112,6 @@ class Machine:
         self.v = [self.Value(0.5), self.Value(-1.25)]
         self.models, self.classes, self.held = [], [], []
         self.references, self.called, self.undo = [], [], []
-        self.edited = False     # products made later show what the parameters are now
         self.callbacks = False  # some node has one of the program's
         self.scale = 0.0        # the largest gradient so far
 
@@ -233,7 +232,7 @@ class Machine:
         """How many nodes of a kind there are, and the sums of their gradients."""
         kinds = {}
         for node in graph(root):
-            key = node._op, "" if self.edited else repr(node.data)
+            key = node._op, repr(node.data)
             count, total = kinds.get(key, (0, 0.0))
             kinds[key] = count + 1, total + as_float(node.grad)
         self.note("graph", [(*key, *kinds[key]) for key in sorted(kinds)], self.scale * 100)
