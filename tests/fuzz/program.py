@@ -96,7 +96,7 @@ def same(a, b, scale):
     if isinstance(a, (tuple, list)):
         return len(a) == len(b) and all(same(x, y, scale) for x, y in zip(a, b))
     if isinstance(a, float) and isinstance(b, float):
-        return not scale < 1e12 or abs(a - b) <= 1e-6 * (1 + scale)
+        return not scale < 1e12 or abs(a - b) <= 1e-6 * (1 + scale) or (a != a and b != b)
     return False
 
 
