@@ -62,6 +62,8 @@ cdef Parameters parameters_of(object layer):
                 know_kinds(&p.m)
             return p
     p = gather_if_regular(layer.__dict__.get("neurons"))
+    if p is not None and not still_holds(p, l):     # as it does, but this looks at them all
+        p = None
     layer._parameters = p
     if p is not None:
         know_kinds(&p.m)
@@ -107,6 +109,7 @@ cdef bint see(Seen* seen, PyObject* o, object name) except -1:
     if list == NULL or not PyList_CheckExact(list):
         return False
     seen.list = <PyListObject*>list
+    seen.own_parameters = own_attribute(o, "parameters") != NULL
     put_stamp(&seen.stamp, o)
     return True
 
@@ -166,19 +169,48 @@ def _parameters_of(layers):
     parameters = []
     for layer in layers:
         p = parameters_of(layer)
-        if p is None:
+        if p is None or have_own_parameters(&p.m):
             return None
         parameters += p.values
     return parameters
 
+cdef bint have_own_parameters(Matrix* m) noexcept:
+    cdef bint any = m.layer.own_parameters
+    cdef int j
+    for j in range(m.nout):
+        any |= m.neurons[j].own_parameters
+    return any
+
 def _zeroed(parameters):
     """Set the gradients of all parameters to 0; False where the class must be asked, or one of them."""
     cdef Number zero
+    cdef Parameters layer
+    cdef Py_ssize_t i = 0, count
     zero.x, zero.kind = 0, INTEGER
     if type(parameters) is not list or not all_as_shipped():
         return False
-    for p in <list>parameters:
+    count = PyList_GET_SIZE(<PyObject*>parameters)
+    while i < count:
+        p = (<list>parameters)[i]
         if Py_TYPE(<PyObject*>p) != value_type:
             return False
-        put_number_grad(node_of(<PyObject*>p), zero)
+        layer = layer_at(<PyListObject*>parameters, i)
+        if layer is None:
+            put_number_grad(node_of(<PyObject*>p), zero)
+            i += 1
+        else:
+            zero_grads(&layer.m)
+            i += PySequence_Fast_GET_SIZE(<PyObject*>layer.values)
     return True
+
+cdef Parameters layer_at(PyListObject* parameters, Py_ssize_t i):
+    """The fused layer whose parameters stand in the list from i on, all in their order; None if none do."""
+    cdef Node* n = node_of(parameters.ob_item[i])
+    if n.data_kind != PACKED or n.index != 0:
+        return None
+    layer = <Parameters>n.data.object
+    cdef Py_ssize_t count = PySequence_Fast_GET_SIZE(<PyObject*>layer.values)
+    if (i + count > PyList_GET_SIZE(<PyObject*>parameters) or not same_pointers(
+            parameters.ob_item + i, PySequence_Fast_ITEMS(<PyObject*>layer.values), count)):
+        return None
+    return layer

@@ -5,6 +5,7 @@ cdef double MODEST = 2.0 ** 40  # an int gradient up to this stays exact for lon
 cdef struct Seen:               # an object as it was when last looked at; all references are borrowed
     Stamp stamp                 # of its attributes
     PyListObject* list          # a layer's neurons, a neuron's w
+    bint own_parameters         # whether it has an attribute in place of the method
 
 cdef struct Version:            # the numbers of the parameters, as they are or were
     Py_ssize_t users            # the Matrix, while they are, and the Runs that were made with them
@@ -179,6 +180,10 @@ cdef inline void set_all_grad_kinds(Matrix* m, Kind kind) noexcept:
     if kind != m.grad_kinds:
         memset(m.grad_kind, kind, <Py_ssize_t>(m.nin + 1) * m.width)
         m.grad_kinds = kind
+
+cdef void zero_grads(Matrix* m) noexcept:
+    memset(m.grad, 0, <Py_ssize_t>(m.nin + 1) * m.width * sizeof(double))
+    set_all_grad_kinds(m, INTEGER)
 
 cdef inline void set_packed_grad(Matrix* m, int place, Number grad) noexcept:
     if grad.kind != m.grad_kinds:

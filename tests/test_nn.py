@@ -171,6 +171,34 @@ def test_dead_neurons_over_numpy_inputs():
     assert type(model([np.float64(0.5), np.float64(0.25)]).data) is float
 
 
+@pytest.mark.parametrize("called", [False, True])
+def test_a_frozen_layer(called):
+    """By an attribute in place of the method, the simplest way there is."""
+    model = nn.MLP(2, [3, 2, 1])
+    if called:
+        model([1.0, 2.0])
+        model.parameters()
+    model.layers[0].parameters = lambda: []
+    assert len(model.parameters()) == 8 + 3
+    model.layers[1].neurons[1].parameters = list
+    assert len(model.parameters()) == 4 + 3
+    del model.layers[0].parameters, model.layers[1].neurons[1].parameters
+    assert len(model.parameters()) == 9 + 8 + 3
+
+
+def test_gradients_of_parameters_in_any_order_are_cleared():
+    model, other = nn.MLP(2, [3, 1]), nn.MLP(3, [2])
+    sum([*other(model.layers[0]([1.0, -2.0])), model([1.0, 2.0])]).backward()
+    p, q = model.parameters(), other.parameters()
+    for parameters in (p + q, p[1:] + q, q + p[:-1], p[:2] + q[::-1] + p, []):
+        for v in p + q:
+            v.grad = 1.5
+        module = nn.Module()
+        module.parameters = lambda: parameters
+        module.zero_grad()
+        assert [v.grad for v in p + q] == [0 if v in parameters else 1.5 for v in p + q]
+
+
 def test_a_call_set_on_the_class():
     model, x = nn.MLP(2, [1]), [1.0, 2.0]
     shipped, calls = nn.MLP.__call__, []
