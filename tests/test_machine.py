@@ -55,7 +55,8 @@ class SideBySide(RuleBasedStateMachine):
     @precondition(lambda self: len(self.reference.references) > len(self.reference.v))
     @rule()
     def values_die_together(self):
-        gc.collect()
+        for machine in self.pair:
+            machine.release_replaced()
         alive = [[r() is not None for r in machine.references] for machine in self.pair]
         assert alive[0] == alive[1]
 

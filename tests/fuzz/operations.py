@@ -249,7 +249,7 @@ def reference_dies(m):
     reference = weakref.ref(m.value())
     if len(m.v) > 3:
         del m.v[m.byte() % len(m.v)]
-    gc.collect()
+    m.release_replaced()
     m.note("alive", reference() is not None)
 
 

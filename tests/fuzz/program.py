@@ -218,6 +218,12 @@ class Machine:
             finally:
                 self.depth -= 1
 
+    def release_replaced(self):
+        """A fused layer holds the weights that were replaced until it is used again."""
+        for layer in [layer for model in self.models for layer in model.layers]:
+            self.nn.__parameters__([layer])
+        gc.collect()
+
     def describe_all(self):
         self.know_scale()
         for value in self.v:
