@@ -56,7 +56,7 @@ static void put_stamp(Stamp *stamp, PyObject *o) {
 
 static inline int is_unchanged(const Stamp *stamp, PyObject *o) {
     char *place = (char *)(o + 1);
-    return memcmp(&stamp->head, place, 4) == 0
+    return stamp->head.valid && memcmp(&stamp->head, place, 4) == 0
         && memcmp(stamp->values, place + sizeof(ValuesHead), stamp->head.count * sizeof(PyObject *)) == 0;
 }
 

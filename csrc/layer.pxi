@@ -5,7 +5,7 @@
 #                     Matrix  Matrix  Matrix
 #
 # A neuron's products and partial sums do not exist until somebody looks: `_prev`, `_backward`, a
-# second sweep, a Python callback during a sweep. Then `expand` makes the nodes that the original
+# second sweep, one after a parameter or input was changed, a Python callback during a sweep. Then `expand` makes the nodes that the original
 # would have, with the data and gradients they would hold, and the Run is gone.
 #
 # The parameters stay Values in n.w and n.b. While a layer is fused, their numbers stand in the
@@ -471,11 +471,10 @@ cdef Kind kind_of_outputs(Run* r) noexcept:
 cdef void sweep_kinds(Run* r, Kind g, Kind x_kinds, const Kind* x, Kind* dx) noexcept:
     """The kinds of the gradients of r's parameters and inputs. g is that of all its sums, or OBJECT."""
     cdef Matrix* m = matrix(r)
-    cdef Kind weights = m.weight_kind if m.kinds_known else OBJECT
     cdef Kind kept = m.grad_kinds & g
-    if weights & kept != OBJECT and x_kinds & kept == kept:     # nearly always: one kind for all
+    if m.weight_kind & kept != OBJECT and x_kinds & kept == kept:     # nearly always: one kind for all
         set_all_grad_kinds(m, kept)
-        memset(dx, weights & g, m.nin)
+        memset(dx, m.weight_kind & g, m.nin)
     else:
         arithmetic.kinds_backward(m.nin, m.width, m.data_kind, x, r.sum_grad_kind, r.skip,
                                   m.grad_kind, dx)

@@ -10,7 +10,7 @@ cdef double* open_doubles(object array, Py_buffer* view, Py_ssize_t count) excep
     return <double*>view.buf
 
 cdef bint may_move(list parameters) except -1:
-    """Whether every parameter is a Value whose data and gradient are numbers; then nothing can fail."""
+    """Whether every parameter is a Value whose data and gradient are numbers; then `move` cannot fail."""
     cdef Node* n
     if not all_as_shipped():
         return False

@@ -35,9 +35,11 @@ class Value:
         return data, _children, _op, label
 def make_backward(run, value):
     return lambda: run(value)
+def make_nothing():
+    return lambda: None
 """, python)
 arguments = python["Value"].__init__
-make_backward = python["make_backward"]
+make_backward, make_nothing = python["make_backward"], python["make_nothing"]
 
 
 # Making nodes.
@@ -83,15 +85,12 @@ cdef inline object leaf(object data):
 
 cdef inline object compute(int op, Node* a, Node* b):
     """The node of an operation; b is NULL for a unary one."""
-    cdef Number y = value_of_operation(op, a, b)
+    cdef Number x = data_of_node(a)
+    cdef Number z = x if b == NULL else data_of_node(b)
+    cdef Number y = apply(op, x.x, x.kind, z.x, z.kind)
     if is_plain(y) and shipped():
         return number_node(y, op, a, b)
     return compute_with_objects(op, a, b)
-
-cdef inline Number value_of_operation(int op, Node* a, Node* b) noexcept:
-    cdef Number x = data_of_node(a)
-    cdef Number z = x if b == NULL else data_of_node(b)
-    return apply(op, x.x, x.kind, z.x, z.kind)
 
 cdef object compute_with_objects(int op, Node* a, Node* b):
     first, second = <object>value_of(a), None if b == NULL else <object>value_of(b)
@@ -309,7 +308,9 @@ cdef class Value:
     @property
     def _backward(self):
         backward = own(self, "_backward")
-        return make_backward(_run, self) if backward is None else backward
+        if backward is not None:
+            return backward
+        return make_nothing() if self.node.op in (LEAF, CUSTOM) else make_backward(_run, self)
 
     @_backward.setter
     def _backward(self, function):
