@@ -7,8 +7,8 @@
         loss(model).backward()
         optimizer.step()
 
-The formulas are those of torch.optim. A step sets all data, as Python floats, or on an error
-nothing.
+The formulas are those of torch.optim. A step sets all data, as Python floats, or on an error other than
+MemoryError nothing.
 """
 from __future__ import annotations
 
