@@ -1,5 +1,6 @@
 """Memory that is out at any moment: MemoryError, the graph unharmed, the engine usable after."""
 import pathlib
+import sys
 
 import pytest
 
@@ -13,6 +14,7 @@ if "c" not in ENGINES:
 SCRIPT = pathlib.Path(__file__).with_name("failures.py")
 PROGRAMS = ["Chain", "Sweep", "Training", "Looking", "Callback", "Objects", "Attributes", "Copies",
             "Dissolved", "Updates", "Shares"]
+MAKE_FUNCTIONS = ["Attributes", "Copies"]
 
 
 def failures(kind, program):
@@ -25,6 +27,8 @@ def test_every_allocation_of_python_fails_once(program):
     testcapi = pytest.importorskip("_testcapi")
     if not hasattr(testcapi, "set_nomemory"):
         pytest.skip("needs _testcapi.set_nomemory")
+    if sys.version_info >= (3, 12) and program in MAKE_FUNCTIONS:
+        pytest.skip("CPython 3.12 releases a code object twice where it cannot make a function of it")
     assert failures("of_python", program) > 0
 
 

@@ -129,13 +129,15 @@ class Program:
         return out
 
     def interrupted(self, i, j):
-        """A callback raises. How far the sweep came depends on the order of a set: gradients are cleared."""
+        """A callback raises. How far the sweep came depends on the order of a set: what it did is forgotten."""
         value = self.at(i)
         own, value._backward = value._backward, lambda: 1 / 0
+        logged = len(self.log)
         try:
             self.at(j).backward()
             self.log.append("not reached")
         except (ArithmeticError, TypeError):
+            del self.log[logged:]
             for node in {node for root in self.v + self.model.parameters() for node in graph(root)[0]}:
                 node.grad = 0
         value._backward = own

@@ -169,8 +169,11 @@ class Machine:
         return self.notes.note(what, None if self.notes.checking else question(), ANY)
 
     def note_value(self, what, value):
+        grad = value.grad
+        if isinstance(grad, complex):   # of complex and numpy's numbers, the first says what type their sum has
+            grad = complex(grad)
         self.note(what, described(value.data))
-        self.note(what + " gradient", described(value.grad), self.scale)
+        self.note(what + " gradient", described(grad), self.scale)
 
     def know_scale(self):
         if not self.wild:
@@ -286,6 +289,8 @@ def is_modest(x):
 
 def described(x):
     """A number as something to compare: its type, and what it is."""
+    if isinstance(x, complex):
+        return type(x).__name__, float(x.real), float(x.imag)
     return type(x).__name__, as_float(x) if isinstance(x, (int, float)) else repr(x), repr(x) == "-0.0"
 
 
