@@ -296,7 +296,7 @@ def described(x):
 
 def as_float(x):
     try:
-        x = float(x)
+        x = float(x.real if isinstance(x, complex) else x)
     except (TypeError, ValueError, OverflowError):
         return 0.0
     return x if math.isfinite(x) else 0.0
