@@ -15,7 +15,7 @@ BEGIN, END = "<!-- extended run: begin -->\n", "<!-- extended run: end -->\n"
 
 def numbers(record):
     """What the extended run did, as Markdown."""
-    lines = ["| part | runs | did | in | |", "| --- | --- | --- | --: | --- |"]
+    lines = ["| part | runs | did | in | | commit |", "| --- | --- | --- | --: | --- | --- |"]
     lines += [line(name, part) for name, part in record["parts"].items()]
     return "\n".join(lines) + "\n\n" + conditions(record) + "\n"
 
@@ -23,7 +23,7 @@ def numbers(record):
 def line(name, part):
     files = ", ".join(f"`{file}`" for file in part["files"])
     did = ", ".join(f"{count:,} {what}" for what, count in part["counts"].items())
-    return f"| {name} | {files} | {did} | {duration(part['seconds'])} | {part['result']} |"
+    return f"| {name} | {files} | {did} | {duration(part['seconds'])} | {part['result']} | {part['commit']} |"
 
 
 def duration(seconds):
@@ -33,7 +33,7 @@ def duration(seconds):
 def conditions(record):
     machine = record["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    return (f"Commit {record['commit']}; {machine['processor']}, {machine['cores']} cores, "
+    return (f"One and the same engine; {machine['processor']}, {machine['cores']} cores, "
             f"{machine['system']}, {machine['implementation']} {machine['python']}, "
             f"{machine['compiler']}; {versions}.")
 

@@ -3,7 +3,7 @@ processes of its own.
 
     python3 run.py prove [--minutes N]      all of it, in about 30 minutes, and N of fuzzing: 60 if unset,
                                             0 for none
-    python3 run.py prove depth fuzz         these parts, beside what was recorded of this commit before
+    python3 run.py prove depth fuzz         these parts, beside what was recorded of this engine before
     python3 run.py prove --quick            all of it with small numbers, to see that it works
 
 Needs gcc on Linux. After each part, what is known is written to results/extended.json and as a table
@@ -108,7 +108,8 @@ def run(name, part):
     if result == "passed" and not counts[next(iter(counts))]:
         result = "failed"
     print(result if result == "passed" else f"{result}\n{text[-3000:]}\nsee {log}", flush=True)
-    return {"files": part.files.split(), "counts": counts, "seconds": seconds, "result": result}
+    return {"files": part.files.split(), "commit": commit(), "counts": counts, "seconds": seconds,
+            "result": result}
 
 
 def start_process(part, out):
@@ -144,13 +145,19 @@ def prove(chosen, record, write):
 def about():
     """What was tested, by what, and where."""
     from conditions import machine
-    return {"commit": commit(), "machine": machine(), "versions": {name: version(name) for name in PACKAGES}}
+    return {"engine": engine(), "machine": machine(), "versions": {name: version(name) for name in PACKAGES}}
+
+
+def git(*words):
+    return subprocess.run(["git", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def engine():
+    """The source of the package, as git knows it: equal in all commits that leave it alone."""
+    return {folder: git("rev-parse", f"HEAD:{folder}") for folder in ("csrc", "micrograd")}
 
 
 def commit():
-    def git(*words):
-        return subprocess.run(["git", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout.strip()
-
     changes = git("status", "--porcelain", "--", ".", ":!tests/results", ":!tests/README.md")
     return git("rev-parse", "--short", "HEAD") + (" with changes" if changes else "")
 
@@ -163,7 +170,7 @@ def version(package):
 
 
 def earlier(record, path):
-    """The record there is, if it is of the same commit, versions and machine as this empty one."""
+    """The record there is, if it is of the same engine, versions and machine as this empty one."""
     before = json.loads(path.read_text()) if path.exists() else record
     return before if {**before, "parts": {}} == record else record
 
