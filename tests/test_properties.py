@@ -196,7 +196,11 @@ class Program:
     def function(self, i, name): return getattr(self.at(i), name)()
     def maximum(self, i, j): return self.at(i).maximum(self.at(j))
     def minimum(self, i, j): return self.at(i).minimum(self.at(j))
-    def power(self, i, j): return self.at(i) ** self.at(j)
+    def power(self, i, j):
+        a, b = self.at(i), self.at(j)
+        if abs(a.data) < 64 and abs(b.data) < 64:      # 2**53 ** 2**53 takes all memory there is
+            return a ** b
+        return []
     def nonlin(self, i, name): self.one_neuron(i).nonlin = name
 
     def activation(self, i, name):
