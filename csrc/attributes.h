@@ -1,6 +1,6 @@
 /* Whether an object still has the attributes that it had, told by a few comparisons: a stamp is what
-   there is to compare. It is of use for objects of the class it was put on one of; it cannot be put on every
-   object, and then, as a stamp of zeros, it is taken for no object's. */
+   there is to compare. It tells objects of one class apart. It cannot be put on every object, and a stamp
+   of zeros is no object's. */
 #ifndef MICROGRAD_ATTRIBUTES_H
 #define MICROGRAD_ATTRIBUTES_H
 
@@ -11,7 +11,7 @@
 /* A dict has a number that no other dict has, and a new one after any change. */
 typedef struct {
     PyObject *dict;
-    Py_ssize_t place;       /* of its address, from the object's: of zeros, where the object counts references */
+    Py_ssize_t place;       /* where the object keeps dict, from its start; at 0 it counts its references */
     unsigned long long version;
 } Stamp;
 

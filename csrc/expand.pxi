@@ -95,7 +95,6 @@ cdef inline Number input_number(Run* r, int i) noexcept:
         n.x, n.kind = previous.data[i], previous.data_kind[i]
     return n
 
-
 cdef void set_grad(object value, double x, Kind kind) noexcept:
     node_of(<PyObject*>value).grad.x, node_of(<PyObject*>value).grad_kind = x, kind
 

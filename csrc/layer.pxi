@@ -5,8 +5,9 @@
 #                     Matrix  Matrix  Matrix
 #
 # A neuron's products and partial sums do not exist until somebody looks: `_prev`, `_backward`, a
-# second sweep, one after a parameter or input was changed, a Python callback during a sweep. Then `expand` makes the nodes that the original
-# would have, with the data and gradients they would hold, and the Run is gone.
+# second sweep, one after a parameter or input was changed, a Python callback during a sweep. Then
+# `expand` makes the nodes that the original would have, with the data and gradients they would hold,
+# and the Run is gone.
 #
 # The parameters stay Values in n.w and n.b. While a layer is fused, their numbers stand in the
 # layer's Matrix (kind PACKED); one that gets an object for data, a callback, or another layer,
