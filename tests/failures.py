@@ -14,6 +14,7 @@ import random
 import sys
 
 from allocations import IDLE, counter, living_allocations
+from graphs import nodes_under
 from micrograd import _core as core, nn, optim
 from micrograd.engine import Value
 
@@ -108,10 +109,10 @@ class Looking:
         return out
 
     def program(self, out):
-        nodes(out)
+        nodes_under(out)
 
     def result(self, out):
-        return sorted((v._op, v.data, v.grad) for v in nodes(out))
+        return sorted((v._op, v.data, v.grad) for v in nodes_under(out))
 
 
 class Callback:
@@ -234,7 +235,7 @@ class Updates:
     def result(self, it):
         self.program(it)
         model, out = it
-        return [p.data for p in model.parameters()], sorted((v._op, v.data, v.grad) for v in nodes(out))
+        return [p.data for p in model.parameters()], sorted((v._op, v.data, v.grad) for v in nodes_under(out))
 
 
 class Shares:
@@ -259,17 +260,8 @@ class Shares:
         return x.grad, [p.grad for p in layer.parameters()]
 
 
-def nodes(root):
-    seen, stack = {root}, [root]
-    while stack:
-        new = [v for v in stack.pop()._prev if v not in seen]
-        seen.update(new)
-        stack += new
-    return seen
-
-
 def clear(root):
-    for v in nodes(root):
+    for v in nodes_under(root):
         v.grad = 0
 
 

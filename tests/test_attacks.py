@@ -8,6 +8,7 @@ import pytest
 
 import twins
 from conftest import ENGINES
+from graphs import nodes_under
 
 np = pytest.importorskip("numpy")
 TWINS = [t for t in (twins.COMPILED, twins.REFERENCE) if t is not None]
@@ -72,7 +73,7 @@ def test_the_graph_shows_what_was_computed_when_it_was_made(twin, x, swept):
         if swept:
             out.backward()
         change([*m.parameters(), y])
-        return sorted((v._op, repr(v.data), repr(v.grad)) for v in nodes(out) - leaves)
+        return sorted((v._op, repr(v.data), repr(v.grad)) for v in nodes_under(out) - leaves)
 
     def update(leaves):
         for v in leaves:
@@ -93,15 +94,6 @@ def test_weights_and_inputs_are_read_at_backward_time(twin):
     w.data, x.data = 7.0, 11.0
     out.backward()
     assert (w.grad, x.grad, v.grad, y.grad, b.grad) == (11.0, 7.0, -2.0, v.data, 1)
-
-
-def nodes(root):
-    seen, stack = {root}, [root]
-    while stack:
-        new = [v for v in stack.pop()._prev if v not in seen]
-        seen.update(new)
-        stack += new
-    return seen
 
 
 def test_class_assignment(Value):

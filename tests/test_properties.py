@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import twins
+from graphs import edges_under, nodes_under
 
 if twins.COMPILED is None:
     pytest.skip("compares the compiled engine with the reference", allow_module_level=True)
@@ -102,7 +103,7 @@ class Program:
         self.log.append(sorted((v._op, repr(v.data)) for v in self.at(i)._prev))
 
     def look_deep(self, i):
-        self.log.append(len(graph(self.at(i))[0]))
+        self.log.append(len(nodes_under(self.at(i))))
 
     def by_hand(self, i): self.at(i)._backward()
 
@@ -123,7 +124,7 @@ class Program:
         def backward():
             a.grad += 0.5 * out.grad
             b.grad += out.grad
-            self.model.parameters()[0].grad, len(graph(a)[0])     # a callback may look anywhere
+            self.model.parameters()[0].grad, len(nodes_under(a))     # a callback may look anywhere
 
         out._backward = backward
         return out
@@ -138,13 +139,13 @@ class Program:
             self.log.append("not reached")
         except (ArithmeticError, TypeError):
             del self.log[logged:]
-            for node in {node for root in self.v + self.model.parameters() for node in graph(root)[0]}:
+            for node in {node for root in self.v + self.model.parameters() for node in nodes_under(root)}:
                 node.grad = 0
         value._backward = own
 
     def edit_prev(self, i, j):
         value, other = self.at(i), self.at(j)
-        if value not in graph(other)[0]:
+        if value not in nodes_under(other):
             value._prev = {other}
 
     def copy(self, i):
@@ -226,21 +227,8 @@ def rounded(x):
     return type(x).__name__, str(x)
 
 
-def graph(root):
-    """All nodes under root, and the edges among them."""
-    nodes, stack, edges = {root}, [root], []
-    while stack:
-        v = stack.pop()
-        for child in v._prev:
-            edges.append((v, child))
-            if child not in nodes:
-                nodes.add(child)
-                stack.append(child)
-    return nodes, edges
-
-
 def described(root):
-    nodes, edges = graph(root)
+    nodes, edges = nodes_under(root), edges_under(root)
     text = {v: (v._op, type(v.data).__name__, repr(v.data)) for v in nodes}
     return (collections.Counter((*text[v], rounded(v.grad)) for v in nodes),
             collections.Counter((text[a], text[b]) for a, b in edges))

@@ -14,7 +14,8 @@ import sys
 import threading
 import weakref
 
-from program import EXPECTED, Thrown, as_float, graph, np
+from graphs import nodes_under
+from program import EXPECTED, Thrown, as_float, np
 
 OPERATIONS = []
 AVOIDED = os.environ.get("MICROGRAD_AVOID", "").split(",")  # operations with a known bug to look past
@@ -150,7 +151,7 @@ def sweep(m, root):
 
 def clear_gradients(m):
     parameters = [p for model in m.models for p in model.parameters()]
-    for node in {node for root in m.v + parameters for node in graph(root)}:
+    for node in {node for root in m.v + parameters for node in nodes_under(root)}:
         node.grad = 0
 
 
@@ -162,7 +163,7 @@ def look(m):
 
 
 @operation
-def look_deep(m): m.note("nodes", len(graph(m.value())))
+def look_deep(m): m.note("nodes", len(nodes_under(m.value())))
 
 
 @operation
@@ -213,7 +214,7 @@ def attribute(m): m.value().other = m.value()
 def more_children(m):
     """_prev with one more: where that makes no cycle, as the reference decides."""
     value, other = m.value(), m.value()
-    if not m.decide("cyclic", lambda: value in graph(other)):
+    if not m.decide("cyclic", lambda: value in nodes_under(other)):
         value._prev = {*value._prev, other}
 
 
