@@ -62,12 +62,10 @@ cdef inline void visit_later(Sweep* s, Node* n) noexcept:
     if is_to_visit(n):
         push(&s.stack, n)
 
-cdef int sort(Sweep* s, Node* root) except -1:
-    """Fill s.order with the nodes under root, operands before results, each once."""
+cdef int sort(Sweep* s) except -1:
+    """Fill s.order with the nodes under the one on the stack, operands before results, each once."""
     cdef Node* n
     cdef Py_ssize_t patience = PATIENCE
-    reserve(&s.stack, 1)
-    push(&s.stack, root)
     while s.stack.count:
         reserve(&s.stack, 2)
         reserve(&s.order, 1)
@@ -140,13 +138,19 @@ cdef int visit(Sweep* s, Node* n) except -1:
     return 0
 
 cdef int sort_undisturbed(Sweep* s, Node* root) except -1:
-    """Sort while no garbage collection can run somebody's finalizer."""
-    cdef bint enabled = PyGC_Disable()
     try:
-        return sort(s, root)
+        reserve(&s.stack, 1)
+        push(&s.stack, root)
+        return undisturbed(sort, s)
     except:
         abandon(s)
         raise
+
+cdef int undisturbed(int (*work)(Sweep*) except -1, Sweep* s) except -1:
+    """Do the work while no garbage collection can run somebody's finalizer."""
+    cdef bint enabled = PyGC_Disable()
+    try:
+        return work(s)
     finally:
         if enabled:
             PyGC_Enable()
@@ -189,7 +193,7 @@ cdef int guard(Sweep* s) except -1:
     cdef Py_ssize_t i
     if s.guarded:
         return 0
-    make_plain_undisturbed(s)
+    undisturbed(make_plain, s)
     unmark(s)
     for i in range(s.order.count):
         Py_INCREF(value_of(s.order.items[i]))
@@ -277,14 +281,6 @@ cdef int sweep_with_python(Sweep* s, object value) except -1:
     elif is_operation(n.op) and not add_numbers(n):
         add_objects(n)
     return 0
-
-cdef int make_plain_undisturbed(Sweep* s) except -1:
-    cdef bint enabled = PyGC_Disable()
-    try:
-        return make_plain(s)
-    finally:
-        if enabled:
-            PyGC_Enable()
 
 cdef int make_plain(Sweep* s) except -1:
     """Replace the fused layers still to come by the plain nodes they stand for."""
