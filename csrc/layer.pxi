@@ -85,8 +85,8 @@ cdef Run* new_run(Parameters p, Run* previous) except NULL:
     cdef Run* r = take_run(&p.m)
     if r == NULL:
         raise MemoryError
-    memset(<char*>r - GC_HEAD, 0, GC_HEAD)
-    r.body.head.ob_refcnt = 1
+    memset(<char*>r - sizeof(GCHead), 0, sizeof(GCHead))
+    init_head(&r.body.head, run_type)
     r.body.node.flags = 0
     r.body.node.a = NULL
     r.body.weakrefs = NULL      # by which the dead are linked
@@ -116,7 +116,7 @@ cdef inline Run* take_run(Matrix* m) noexcept:
     return r
 
 cdef inline Py_ssize_t size_of_run(Matrix* m) noexcept:
-    return (GC_HEAD + sizeof(Run) + m.width * (4 * sizeof(double) + sizeof(Node*) + 5)
+    return (sizeof(GCHead) + sizeof(Run) + m.width * (4 * sizeof(double) + sizeof(Node*) + 5)
             + m.nin * (2 * sizeof(double) + sizeof(Node*) + 2))
 
 cdef Run* allocate_run(Matrix* m) noexcept:
@@ -124,8 +124,7 @@ cdef Run* allocate_run(Matrix* m) noexcept:
     cdef char* memory = <char*>PyMem_Calloc(1, size_of_run(m))
     if memory == NULL:
         return NULL
-    cdef Run* r = <Run*>(memory + GC_HEAD)
-    r.body.head.ob_type = run_type
+    cdef Run* r = <Run*>(memory + sizeof(GCHead))
     r.body.node.op = RUN
     r.body.node.data_kind = r.body.node.grad_kind = INTEGER
     r.data = <double*>(r + 1)
@@ -169,14 +168,14 @@ cdef void bury_run(Run* r) noexcept:
         r.next, m.spare = m.spare, r
         m.spare_size += size_of_run(m)
     else:
-        PyMem_Free(<char*>r - GC_HEAD)
+        PyMem_Free(<char*>r - sizeof(GCHead))
     Py_DECREF(parameters)
 
 cdef void free_spare_runs(Matrix* m) noexcept:
     cdef Run* r
     while m.spare != NULL:
         r, m.spare = m.spare, m.spare.next
-        PyMem_Free(<char*>r - GC_HEAD)
+        PyMem_Free(<char*>r - sizeof(GCHead))
 
 cdef int traverse_run(PyObject* run, visitproc visit, void* arg) noexcept:
     cdef Run* r = <Run*>run

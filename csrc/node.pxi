@@ -93,8 +93,7 @@ cdef inline PyObject* new_value() noexcept:
     cdef Cell* cell = take_cell()
     if cell == NULL:
         return NULL
-    cell.body.head.ob_refcnt = 1
-    cell.body.head.ob_type = value_type
+    init_head(&cell.body.head, value_type)
     cell.body.attrs = cell.body.weakrefs = NULL
     return &cell.body.head
 
@@ -208,10 +207,6 @@ cdef int value_traverse(PyObject* value, visitproc visit, void* arg) noexcept:
 
 cdef bint shown = False                 # any Value, ever
 
-cdef inline bint is_tracked(PyObject* value) noexcept:
-    """PyObject_GC_IsTracked without the call: the collector's list runs through what stands before."""
-    return cell_of(value).gc_head[0] != NULL
-
 cdef inline void show(PyObject* value) noexcept:
     """Track a Value that may be part of a cycle."""
     global shown
@@ -240,12 +235,16 @@ cdef bint any_leads_back() noexcept:
         c = NULL if c.next == head else c.next
     return False
 
+# The generation of automatic collections that may reach all objects. (In 3.14.0 to 3.14.4 they look at the
+# old objects piece by piece, and call that generation 1.)
+cdef int oldest_generation = 1 if (3, 14) <= sys.version_info < (3, 14, 5) else 2
+
 def _before_collection(phase, info):
     """Called by gc around each collection."""
     cdef Chunk* c = head
     cdef Run* r = runs
     cdef int i
-    if phase != "start" or info["generation"] < 2 or not (shown or any_leads_back()):
+    if phase != "start" or info["generation"] < oldest_generation or not (shown or any_leads_back()):
         return
     while c != NULL:
         for i in range(c.fresh, CELLS):

@@ -38,10 +38,9 @@ cdef extern from *:
     void prefer_large_pages(void*, size_t) noexcept
     enum: CHUNK "MICROGRAD_CHUNK"
     enum: SPARE "MICROGRAD_SPARE"       # empty chunks kept
-    enum: GC_HEAD "(2 * (int)sizeof(void *))"   # what the garbage collector keeps before an object
 
 cdef struct Cell:               # a place for one Value; type is NULL while it is free
-    void* gc_head[2]
+    GCHead gc_head
     Body body
 
 cdef struct Chunk:
@@ -103,13 +102,13 @@ cdef inline Cell* take_cell() noexcept:
     else:
         head.fresh -= 1
         cell = &head.cells[head.fresh]
-    cell.gc_head[0] = cell.gc_head[1] = NULL        # not tracked, not finalized
+    cell.gc_head.next = cell.gc_head.previous = 0   # not tracked, not finalized
     spare -= head.live == 0
     head.live += 1
     return cell
 
 cdef inline Cell* cell_of(PyObject* value) noexcept:
-    return <Cell*>(<char*>value - GC_HEAD)
+    return <Cell*>(<char*>value - sizeof(GCHead))
 
 cdef inline void give_cell(Cell* cell) noexcept:
     cdef Chunk* c = <Chunk*>(<size_t>cell & ~<size_t>(CHUNK - 1))

@@ -11,6 +11,9 @@ from cpython.number cimport PyNumber_Negative, PyNumber_Power, PyNumber_Subtract
 from libc.math cimport isfinite, pow, sqrt
 from libc.string cimport memcmp, memcpy, memset
 
+import gc
+import sys
+
 cdef extern from "Python.h":
     ctypedef struct PyObject:
         Py_ssize_t ob_refcnt
@@ -96,6 +99,13 @@ cdef extern from *:
     """
     object steal(PyObject*)     # a new reference, to a caller that counts references
     size_t PyVectorcall_NARGS(size_t)
+
+cdef extern from "internals.h":
+    ctypedef struct GCHead:         # what the garbage collector keeps before an object
+        size_t next, previous
+    void init_head(PyObject*, PyTypeObject*) noexcept
+    bint is_tracked(PyObject*) noexcept
+    bint heads_are_as_described(PyObject*) noexcept
 
 cdef extern from "attributes.h":
     ctypedef struct Stamp:

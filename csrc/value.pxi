@@ -5,9 +5,6 @@
 # operators are written with Python's operators, as in the original, and a patched __init__ or
 # __new__ is called for every new node (`shipped` tells).
 
-import gc
-import sys
-
 cdef void* object_new = (<PyTypeObject*>object).tp_new
 cdef void* object_getattro = (<PyTypeObject*>object).tp_getattro
 cdef void* value_init = NULL    # Value.__init__, as shipped
@@ -490,3 +487,8 @@ run_type.tp_new = NULL                  # nobody makes one but new_run
 del _Run.__new__
 PyType_Modified(run_type)
 gc.callbacks.append(_before_collection)
+cdef Value first = Value(0)
+if not heads_are_as_described(<PyObject*>first):
+    raise ImportError("micrograd-native cannot run on this Python: its garbage collector is not the one that the "
+                      f"engine was written for (CPython 3.10 to 3.15; this is {sys.version.split()[0]})")
+first = None
