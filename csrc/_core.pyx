@@ -6,11 +6,11 @@ include "python.pxi"      # declarations: C, Python's C API, the headers ops.h a
 include "node.pxi"        # what a node is, who owns it and when it dies: the essay to start with
 include "pool.pxi"        # where nodes come from
 include "objects.pxi"     # Python's numbers in and out; data that is no plain number
+include "call.pxi"        # a node of many operands
 include "backward.pxi"    # topological order, the reverse sweep, Python callbacks
-include "layer.pxi"       # fused layers: the essay, forward and backward
+include "modules.pxi"     # fused layers: what a network is made of, and that it still is
 include "parameters.pxi"  # ... where their parameters stand
-include "may_fuse.pxi"    # ... when a layer may be fused
-include "expand.pxi"      # ... the plain nodes, on demand
+include "layer.pxi"       # ... the call: forward, backward, the plain nodes
 include "predict.pxi"     # ... forward without a graph
 include "value.pxi"       # class Value: the operators and attributes of the original
 include "copying.pxi"     # copy and deepcopy

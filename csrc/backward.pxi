@@ -2,7 +2,7 @@
 #
 # While only numbers are added up, no Python code can run, and the nodes are safe in the graph.
 # Before the first thing that might run some (a callback, data that is an object, a program's own
-# handler of Ctrl-C) the sweep is *guarded*: fused layers become plain nodes, every node still to come is
+# handler of Ctrl-C) the sweep is *pinned*: calls are made plain, every node still to come is
 # referenced, and the marks are wiped, so that the code may do as it likes: look at the graph,
 # change edges, drop it all, call backward itself.
 
@@ -14,8 +14,8 @@ cdef struct Nodes:              # a growing array
 cdef struct Sweep:
     Nodes order                 # operands before results
     Nodes stack                 # of the sort
-    bint guarded
-    bint plain                  # fused layers are to become plain nodes
+    bint pinned
+    bint plain                  # all calls are to be made plain
 
 import _signal as signals      # without the Python code around it, in which a handler could run
 
@@ -119,16 +119,16 @@ cdef Node* sort_operations(Sweep* s, Py_ssize_t count_limit) noexcept:
 
 cdef int visit(Sweep* s, Node* n) except -1:
     """Put any node back on the stack, below its operands."""
-    if n.op == FUSED and not run_of(n).body.node.flags & VISITED:
-        if s.plain or not may_stay_fused(run_of(n)):
-            expand(run_of(n))
+    if n.op == OUTPUT and not call_of(n).body.node.flags & VISITED:
+        if s.plain or not call_of(n).kind.is_current(call_of(n)):
+            make_plain(n)
     n.flags |= VISITED
     reserve(&s.stack, 3)
     push(&s.stack, tagged(n))
     if n.flags & OWN_PREV:
         visit_own_prev(s, n)
-    if n.op == RUN:
-        visit_inputs(s, run_of(n))
+    if n.op == CALL:
+        call_of(n).kind.visit(call_of(n), s)
     elif s.plain or not n.flags & OWN_PREV:
         reserve(&s.stack, 2)
         if n.b != NULL:
@@ -156,7 +156,7 @@ cdef int undisturbed(int (*work)(Sweep*) except -1, Sweep* s) except -1:
             PyGC_Enable()
 
 cdef int visit_own_prev(Sweep* s, Node* n) except -1:
-    prev = own(<object>value_of(n), "_prev")
+    prev = attribute_of(<object>value_of(n), "_prev")
     if type(prev) not in (set, frozenset, list, tuple):     # the property takes care of it, vars() not
         raise TypeError("_prev must be a set, a list or a tuple, not "
                         + Py_TYPE(<PyObject*>prev).tp_name.decode())
@@ -168,36 +168,70 @@ cdef int visit_own_prev(Sweep* s, Node* n) except -1:
         visit_later(s, node_of(<PyObject*>child))
     return 0
 
-cdef int visit_inputs(Sweep* s, Run* r) except -1:
-    """The operands of a Run, taken together with those before it: the inputs of the first."""
-    cdef int i
-    while r.inputs == NULL:
-        r = previous_layer(r)
-    reserve(&s.stack, matrix(r).nin)
-    for i in range(matrix(r).nin - 1, -1, -1):
-        if r.inputs[i] != NULL:
-            visit_later(s, r.inputs[i])
-    return 0
-
 cdef void unmark(Sweep* s) noexcept:
+    cdef Node* n
     cdef Py_ssize_t i
     for i in range(s.order.count):
-        s.order.items[i].flags &= ~VISITED
-        if s.order.items[i].op == RUN:
-            forget_shares(run_of(s.order.items[i]))
+        n = s.order.items[i]
+        n.flags &= ~VISITED
+        if n.op == CALL:
+            forget_gradients(call_of(n))
     for i in range(s.stack.count):
         untagged(s.stack.items[i]).flags &= ~VISITED
 
-cdef int guard(Sweep* s) except -1:
+cdef int pin(Sweep* s) except -1:
     """Let Python run during the rest of the sweep."""
     cdef Py_ssize_t i
-    if s.guarded:
+    if s.pinned:
         return 0
-    undisturbed(make_plain, s)
+    undisturbed(make_calls_plain, s)
     unmark(s)
     for i in range(s.order.count):
         Py_INCREF(value_of(s.order.items[i]))
-    s.guarded = True
+    s.pinned = True
+    return 0
+
+cdef int make_calls_plain(Sweep* s) except -1:
+    """Make the calls still to come plain, and sort what is still to come anew."""
+    cdef Nodes pending, calls
+    cdef Py_ssize_t i
+    memset(&calls, 0, sizeof(Nodes))
+    memset(&pending, 0, sizeof(Nodes))
+    try:
+        for i in range(s.order.count):
+            reserve(&calls, 1)
+            reserve(&pending, 1)
+            if s.order.items[i].op == CALL:
+                push(&calls, s.order.items[i])
+                Py_INCREF(value_of(s.order.items[i]))
+            else:
+                push(&pending, s.order.items[i])
+        if calls.count == 0:
+            return 0
+        for i in range(calls.count):
+            add_swept_outputs(&pending, call_of(calls.items[i]))
+        unmark(s)
+        s.order.count = 0
+        for i in range(calls.count):
+            call_of(calls.items[i]).kind.make_plain(call_of(calls.items[i]))
+        s.stack, pending = pending, s.stack
+        return sort(s)
+    except:
+        abandon(s)
+        raise
+    finally:
+        for i in range(calls.count):
+            Py_DECREF(value_of(calls.items[i]))
+        PyMem_Free(calls.items)
+        PyMem_Free(pending.items)
+
+cdef int add_swept_outputs(Nodes* pending, Call* call) except -1:
+    """Outputs whose gradients have only reached the call are still to come, as plain nodes."""
+    cdef int j
+    for j in range(call.nout):
+        if call.grad_kind[j] != NO_GRADIENT:
+            reserve(pending, 1)
+            push(pending, call.outputs[j])
     return 0
 
 cdef int sweep(Sweep* s) except -1:
@@ -205,14 +239,16 @@ cdef int sweep(Sweep* s) except -1:
     cdef Py_ssize_t work = 0
     cdef Node* n
     while s.order.count:
-        n = pop(&s.order)
-        work += multiply_adds(run_of(n)) if n.op == RUN else 1
-        if s.guarded:
-            sweep_with_python(s, steal(value_of(n)))
-        else:
+        n = s.order.items[s.order.count - 1]
+        work += call_of(n).kind.work(call_of(n)) if n.op == CALL else 1
+        if s.pinned:
+            s.order.count -= 1
+            sweep_with_python(steal(value_of(n)))
+        elif sweep_numbers(n):
+            s.order.count -= 1
             n.flags &= ~VISITED
-            if not sweep_numbers(n):
-                sweep_with_python(s, <object>value_of(n))
+        else:
+            pin(s)
         if work > PATIENCE:
             work = 0
             look_for_interrupt(s)
@@ -225,7 +261,7 @@ cdef int look_for_interrupt(Sweep* s) except -1:
             if interrupt_raises():
                 abandon(s)
             else:
-                guard(s)
+                pin(s)
         finally:
             interrupt_again()
         PyErr_CheckSignals()
@@ -252,7 +288,7 @@ cdef int interrupt_again() except -1:
 
 cdef void abandon(Sweep* s) noexcept:
     """Give up what is still to come, leaving no mark."""
-    if not s.guarded:
+    if not s.pinned:
         unmark(s)
         s.order.count = s.stack.count = 0
 
@@ -262,75 +298,23 @@ cdef inline bint sweep_numbers(Node* n) noexcept:
         return False
     if is_operation(n.op):
         return add_numbers(n)
-    if n.op == FUSED:
-        return sweep_output(n)
-    if n.op == RUN:
-        sweep_layers(run_of(n))
+    if n.op == OUTPUT:
+        return pass_gradient(n)
+    if n.op == CALL:
+        call_of(n).kind.sweep(call_of(n))
     return True
 
-cdef int sweep_with_python(Sweep* s, object value) except -1:
+cdef int sweep_with_python(object value) except -1:
     cdef Node* n = node_of(<PyObject*>value)
-    if not s.guarded:
-        n.flags |= VISITED      # still part of this sweep, for make_plain
-        try:
-            guard(s)
-        finally:
-            n.flags &= ~VISITED
     if n.flags & CALLBACK:
-        call_back(n)
+        call_back(value)
     elif is_operation(n.op) and not add_numbers(n):
         add_objects(n)
     return 0
 
-cdef int make_plain(Sweep* s) except -1:
-    """Replace the fused layers still to come by the plain nodes they stand for."""
-    cdef Nodes order, runs      # the Runs are freed only after the last mark is wiped
-    cdef Node* n
-    cdef Py_ssize_t i, last
-    memset(&order, 0, sizeof(Nodes))
-    memset(&runs, 0, sizeof(Nodes))
-    try:
-        for i in range(s.order.count):
-            if s.order.items[i].op == RUN:
-                reserve(&runs, 1)
-                push(&runs, s.order.items[i])
-                Py_INCREF(value_of(s.order.items[i]))
-        if runs.count == 0:
-            return 0
-        for i in range(s.order.count - 1, -1, -1):
-            n = s.order.items[i]
-            if n.op == RUN:
-                append_expanded(&order, run_of(n))
-            else:
-                reserve(&order, 1)
-                push(&order, n)
-        last = order.count - 1
-        for i in range(order.count // 2):
-            order.items[i], order.items[last - i] = order.items[last - i], order.items[i]
-        order, s.order = s.order, order
-    except:
-        abandon(s)
-        raise
-    finally:
-        for i in range(runs.count):
-            Py_DECREF(value_of(runs.items[i]))
-        PyMem_Free(runs.items)
-        PyMem_Free(order.items)
+cdef int call_back(object value) except -1:
+    attribute_of(value, "_backward")()
     return 0
-
-cdef int call_back(Node* n) except -1:
-    (<object>(<Body*>value_of(n)).attrs)["_backward"]()
-    return 0
-
-cdef inline bint add(Node* to, Number more) noexcept:
-    """to.grad += more; False where that takes Python."""
-    cdef Number sum = grad_of_node(to)
-    sum.x += more.x
-    sum.kind &= more.kind
-    if not is_plain(sum) or not is_plain(more):
-        return False
-    set_grad_of_node(to, sum)
-    return True
 
 cdef inline bint add_numbers(Node* n) noexcept:
     """Apply the chain rule to n; False where that takes Python, and then nothing was changed."""
@@ -338,10 +322,20 @@ cdef inline bint add_numbers(Node* n) noexcept:
     cdef Pair d = derivatives_of_node(n, second)
     cdef Number before = grad_of_node(n.a)
     if not add(n.a, d.a):
-        return False
+        return add_rounded(n)
     if gradients[n.op] == 2 and not add(second, d.b):
         set_grad_of_node(n.a, before)
+        return add_rounded(n)
+    return True
+
+cdef inline bint add(Node* to, Number more) noexcept:
+    """to.grad += more; False unless that is plain."""
+    cdef Number sum = grad_of_node(to)
+    sum.x += more.x
+    sum.kind &= more.kind
+    if not is_plain(sum) or not is_plain(more):
         return False
+    set_grad_of_node(to, sum)
     return True
 
 cdef inline Pair derivatives_of_node(Node* n, Node* second) noexcept:
@@ -353,6 +347,35 @@ cdef inline Pair derivatives_of_node(Node* n, Node* second) noexcept:
         return d
     a, b, y = data_of_node(n.a), data_of_node(second), data_of_node(n)
     return derivatives(n.op, a.x, a.kind, b.x, b.kind, y.x, y.kind, n.grad.x, n.grad_kind)
+
+# The same once more for sums and products of numpy.float32, which round.
+
+cdef bint add_rounded(Node* n) noexcept:
+    cdef Node* second = n.a if n.b == NULL else n.b
+    cdef Number g, before = grad_of_node(n.a)
+    cdef Pair d
+    g.x, g.kind = n.grad.x, n.grad_kind
+    if n.op == ADD:
+        d.a, d.b = g, g
+    elif n.op == MUL:
+        d.a, d.b = times(data_of_node(second), g), times(data_of_node(n.a), g)
+    elif n.op == RELU:
+        d.a = step(data_of_node(n), g)
+    else:
+        return False
+    if not add_any(n.a, d.a):
+        return False
+    if n.op != RELU and not add_any(second, d.b):
+        set_grad_of_node(n.a, before)
+        return False
+    return True
+
+cdef bint add_any(Node* to, Number more) noexcept:
+    cdef Number sum = plus(grad_of_node(to), more)
+    if not is_number(sum) or not is_number(more):
+        return False
+    set_grad_of_node(to, sum)
+    return True
 
 cdef int add_objects(Node* n) except -1:
     """Apply the chain rule to n in Python's arithmetic, term by term as the original does."""
@@ -372,13 +395,13 @@ cdef void finish(Sweep* s) noexcept:
     """Release what the sweep holds; keep the arrays for the next one."""
     global idle
     cdef Py_ssize_t i
-    if s.guarded:
+    if s.pinned:
         for i in range(s.order.count):
             Py_DECREF(value_of(s.order.items[i]))
     else:
         unmark(s)
     s.order.count = s.stack.count = 0
-    s.guarded = s.plain = False
+    s.pinned = s.plain = False
     if (idle.order.items == NULL and idle.stack.items == NULL
             and s.order.capacity <= KEPT and s.stack.capacity <= KEPT):
         idle = s[0]
@@ -398,7 +421,7 @@ cdef int run_backward(Node* root) except -1:
     try:
         sort_undisturbed(&s, root)
         if root.grad_kind == OBJECT:
-            guard(&s)
+            pin(&s)
         put_grad(root, 1)
         sweep(&s)
     finally:

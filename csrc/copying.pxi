@@ -10,7 +10,7 @@ cdef object copy_value(object value):
     if n.op != LEAF or (<Body*>value).attrs != NULL:
         attrs_of(value).update(_prev=value._prev, _op=value._op, _backward=value._backward)
         attrs_of(twin).update(attrs_of(value))
-        set_own(twin, "_prev", value._prev, OWN_PREV | CALLBACK)
+        set_attribute(twin, "_prev", value._prev, OWN_PREV | CALLBACK)
     if has_data(n):
         put_data(node_of(<PyObject*>twin), data_of(value))
     if has_grad(n):
@@ -31,7 +31,7 @@ cdef object deep_copy(object root, dict memo):
     s.plain = True
     try:
         sort_undisturbed(&s, node_of(<PyObject*>root))
-        guard(&s)
+        pin(&s)
         for i in range(s.order.count):
             deep_copy_node(<object>value_of(s.order.items[i]), memo)
     finally:
@@ -49,16 +49,14 @@ cdef object deep_copy_node(object value, dict memo):
     twin = memo[id(value)] = cls.__new__(cls)
     check_child(twin)
     cdef Node* t = node_of(<PyObject*>twin)
-    if n.a != NULL:
-        a = deep_copy_node(<object>value_of(n.a), memo)
-        b = None if n.b == NULL else deep_copy_node(<object>value_of(n.b), memo)
-        adopt(t, n.op, node_of(<PyObject*>a), NULL if b is None else node_of(<PyObject*>b))
-    t.op = n.op
+    cdef int op = n.op          # copying may run Python code, which may change the node
+    operands = [deep_copy_node(operand, memo) for operand in operands_of(n)]
+    set_result(twin, op, operands)
     import copy as copying      # the standard library's; late, for it is seldom needed
     if (<Body*>value).attrs != NULL:
         attrs_of(twin).update(copying.deepcopy(attrs_of(value), memo))
         t.flags = n.flags & (CALLBACK | OWN_PREV)
-        show(<PyObject*>twin)
+        track(<PyObject*>twin)
     if has_data(n):
         put_data(t, copying.deepcopy(data_of(value), memo))
     if has_grad(n):

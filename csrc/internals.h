@@ -36,4 +36,75 @@ static int heads_are_as_described(PyObject *o) {
     return tracked && head->next == 0 && !PyObject_GC_IsTracked(o);
 }
 
+/* 3.10 to 3.15: a slot of a class may be written after PyType_Ready, while the class has no subclass: those
+   that Cython does not let us choose. Checked by the tests of subclasses. */
+static inline void set_dict_offset(PyTypeObject *type, Py_ssize_t offset) {
+    type->tp_dictoffset = offset;
+    PyType_Modified(type);
+}
+
+/* Whether classes are as they were when last seen. 3.12 and later tell of changes (a public way). Before,
+   a class has a number that no other class has, and a new one after any change; 0 while it has none. */
+#if PY_VERSION_HEX >= 0x030C0000
+static int classes_changed = 1;
+
+static int on_class_change(PyTypeObject *type) {
+    classes_changed = 1;
+    return 0;
+}
+
+static int watch_class(PyTypeObject *type) {
+    static int watcher = -1;
+    if (watcher < 0 && (watcher = PyType_AddWatcher(on_class_change)) < 0) return -1;
+    classes_changed = 0;
+    return PyType_Watch(watcher, (PyObject *)type);
+}
+
+static void see_classes(void) {}
+static void forget_classes(void) { classes_changed = 1; }
+static inline int classes_are_as_seen(void) { return !classes_changed; }
+
+#else
+enum { WATCHED = 8 };
+static PyTypeObject *watched_classes[WATCHED];
+static unsigned int seen_versions[WATCHED];
+static int watched_count = 0, classes_seen = 0;
+
+static inline unsigned int class_version(PyTypeObject *type) {
+    return type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG ? type->tp_version_tag : 0;
+}
+
+static int watch_class(PyTypeObject *type) {
+    if (watched_count < WATCHED) watched_classes[watched_count++] = type;
+    return 0;
+}
+
+static void see_classes(void) {
+    classes_seen = 1;
+    for (int i = 0; i < watched_count; i++) {
+        seen_versions[i] = class_version(watched_classes[i]);
+        classes_seen &= seen_versions[i] != 0;
+    }
+}
+
+static void forget_classes(void) { classes_seen = watched_count = 0; }
+
+static inline int classes_are_as_seen(void) {
+    if (!classes_seen) return 0;
+    for (int i = 0; i < watched_count; i++)
+        if (class_version(watched_classes[i]) != seen_versions[i]) return 0;
+    return 1;
+}
+#endif
+
+/* 3.10 to 3.15, numpy 1 and 2: a numpy.float64 is a float with another type. */
+static inline int is_laid_out_as_float(PyTypeObject *type) {
+    return PyType_IsSubtype(type, &PyFloat_Type) && type->tp_basicsize == PyFloat_Type.tp_basicsize;
+}
+
+static inline void set_float(PyObject *o, double x) { ((PyFloatObject *)o)->ob_fval = x; }
+
+/* A class made in C, whose special methods run no Python code. */
+static inline int is_static_type(PyTypeObject *type) { return !(type->tp_flags & Py_TPFLAGS_HEAPTYPE); }
+
 #endif

@@ -96,21 +96,6 @@ TARGET static void NAME(sums_backward)(int nin, int width, const double *w, cons
     for (int j = 0; j < width; j += LANES) VECTOR(dw + j) += VECTOR(g + j);
 }
 
-/* The kinds of those gradients: a product's is the intersection of its factors', and a sum's of its
-   terms'. `skip` is all ones for a neuron that takes no part. */
-TARGET static void NAME(kinds_backward)(int nin, int width, const Kind *w, const Kind *x, const Kind *g,
-                                        const Kind *skip, Kind *dw, Kind *dx) {
-    for (int i = 0; i < nin; i++, w += width, dw += width) {
-        Kind all = 0xFF;
-        for (int j = 0; j < width; j++) {
-            dw[j] &= (x[i] & g[j]) | skip[j];
-            all &= (w[j] & g[j]) | skip[j];
-        }
-        dx[i] = all;
-    }
-    for (int j = 0; j < width; j++) dw[j] &= g[j] | skip[j];
-}
-
 #undef VECTOR
 #undef LANES
 #undef TARGET

@@ -45,11 +45,9 @@ typedef struct {
     Kind (*outputs_backward)(int, int, const double *, const Kind *, const double *, const Kind *,
                              double *, Kind *);
     void (*sums_backward)(int, int, const double *, const double *, const double *, double *, double *);
-    void (*kinds_backward)(int, int, const Kind *, const Kind *, const Kind *, const Kind *, Kind *, Kind *);
 } Arithmetic;
 
-#define ROW(name) {#name, sums_##name, outputs_##name, outputs_backward_##name, sums_backward_##name, \
-                   kinds_backward_##name}
+#define ROW(name) {#name, sums_##name, outputs_##name, outputs_backward_##name, sums_backward_##name}
 #if defined(WIDER_VECTORS)
 static const Arithmetic arithmetics[] = {ROW(baseline), ROW(avx2), ROW(avx512f)};
 static int arithmetic_count(void) {

@@ -1,18 +1,12 @@
-# Fused layers: one node for a whole layer applied to one input.
+# Fused layers: the layers of a network, applied to one input, are one call.
 #
-#       x0, x1 ... <-- Run <-- Run <-- Run <-- out      each Run holds its layer's values and gradients,
-#                       |       |       |               and its Matrix the parameters, side by side
-#                     Matrix  Matrix  Matrix
+#       inputs        layer 1       layer 2                     a Stage for the inputs and one for each
+#       x0, x1 ...    y0, y1 ...    out0, out1 ...              layer: its neurons' numbers, side by side
+#                     |             |
+#                     Matrix        Matrix                      the parameters (parameters.pxi)
 #
-# A neuron's products and partial sums do not exist until somebody looks: `_prev`, `_backward`, a
-# second sweep, one after a parameter or input was changed, a Python callback during a sweep. Then
-# `expand` makes the nodes that the original would have, with the data and gradients they would hold,
-# and the Run is gone.
-#
-# The parameters stay Values in n.w and n.b. While a layer is fused, their numbers stand in the
-# layer's Matrix (kind PACKED); one that gets an object for data, a callback, or another layer,
-# dissolves the Matrix, and they all hold their own numbers again. A Run keeps the Version of the
-# numbers that it was computed with, for `expand`: the first change after it begins another one.
+# A neuron's products and partial sums do not exist until the call is made plain (call.pxi): then the nodes
+# that the original would have are made, with the data and gradients they would hold.
 
 cdef const Arithmetic* arithmetic = &arithmetics[arithmetic_count() - 1]
 
@@ -27,165 +21,133 @@ def _choose_arithmetic(name):
     arithmetic = &arithmetics[_arithmetics().index(name)]
     return former
 
+cdef enum:                      # the numbers of a neuron, each in a row of its Stage
+    OUT, SUM, OUT_GRAD, SUM_GRAD, ROWS      # SUM is that of b + w x, before the activation
 
-# A layer applied to one input.
+cdef struct Stage:
+    int width                   # of a row
+    int nout
+    PyObject* parameters        # an owned reference; NULL for the inputs
+    Version* version            # of the parameters' numbers, when the call was made
+    double* numbers             # ROWS rows
+    Kind* kinds
+    Kind common                 # what the kinds of the OUTs have in common
+    Kind any                    # what any of them has; INTEGER, which has all, where that is not known
+
+cdef struct LayersCall:
+    Call call
+    int depth                   # stages, that of the inputs among them
+    bint swept
+    bint rounds                 # a number is a numpy.float32: everything is computed one by one
+    bint piecewise              # all activations are the ReLU, or none
+    bint integers               # an input is one of numpy's ints or bools
+    Py_ssize_t size             # of its memory, in bytes
+    PyObject** inputs           # a Value, or an object that only numpy's own scalar stands for, or NULL
+    Stage stages[1]
+
+cdef inline double* row(Stage* s, int which) noexcept:
+    return s.numbers + which * s.width
+
+cdef inline Kind* kinds_of_row(Stage* s, int which) noexcept:
+    return s.kinds + which * s.width
+
+cdef inline Number number_at(Stage* s, int which, int j) noexcept:
+    cdef Number n
+    n.x, n.kind = row(s, which)[j], kinds_of_row(s, which)[j]
+    return n
+
+cdef inline void set_number(Stage* s, int which, int j, Number n) noexcept:
+    row(s, which)[j], kinds_of_row(s, which)[j] = n.x, n.kind
+
+cdef inline Matrix* matrix(Stage* s) noexcept:
+    return &(<Parameters>s.parameters).m
+
+
+# Making a call.
 
 cdef enum:
-    SPARE_RUNS = SPARE << 17    # bytes of dead Runs that a layer keeps
+    SPARE_CALLS = SPARE << 17   # bytes of freed calls that are kept for the next ones
 
-cdef struct Run:
-    Body body                   # op is RUN, a the previous Run or NULL
-    PyObject* parameters        # an owned reference
-    Version* version            # of the parameters' numbers, when it was made
-    Run* next                   # all Runs, for the garbage collector
-    Run* previous
-    bint swept
-    Kind kinds                  # what the kinds of its outputs have in common
-    # one for each neuron
-    double* data                # of its output
-    double* grad                # of its output, for the layer before another's
-    double* sum                 # before the activation
-    double* sum_grad
-    Node** values               # its output's Value, where there is one; not an owned reference
-    Kind* data_kind
-    Kind* grad_kind
-    Kind* sum_kind              # only in a layer with other activations than the ReLU
-    Kind* sum_grad_kind
-    Kind* skip                  # all ones: no sweep came by its output
-    # one for each input of a first layer
-    Node** inputs               # an owned reference, or NULL for a number; NULL in another layer
-    Node** input_places         # where inputs are in any first layer
-    double* x
-    double* dx
-    Kind* x_kind
-    Kind* dx_kind
+cdef Call* spare_calls = NULL   # linked through next
+cdef Py_ssize_t spare_size = 0
 
-cdef Run* runs = NULL
-cdef class _Run:
-    """The Python type of a Run."""
-    cdef Node node
-    cdef object attrs
-    cdef object __weakref__
+cdef LayersCall* allocate_call(Py_ssize_t size) noexcept:
+    """Memory for a call, with its collector's head before it, or NULL."""
+    global spare_calls, spare_size
+    cdef LayersCall* c = <LayersCall*>spare_calls
+    if c != NULL and c.size == size:
+        spare_calls = c.call.next
+        spare_size -= size
+        return c
+    cdef char* memory = <char*>PyMem_Malloc(sizeof(GCHead) + size)
+    return NULL if memory == NULL else <LayersCall*>(memory + sizeof(GCHead))
 
-cdef PyTypeObject* run_type = <PyTypeObject*>_Run
+cdef void free_memory(LayersCall* c) noexcept:
+    global spare_calls, spare_size
+    if spare_size + c.size > SPARE_CALLS:
+        PyMem_Free(<char*>c - sizeof(GCHead))
+        return
+    c.call.next, spare_calls = spare_calls, &c.call
+    spare_size += c.size
 
-cdef inline Run* run_of(Node* n) noexcept:
-    """The Run of a FUSED node, or the one whose own node n is."""
-    return <Run*>value_of(n.a if n.op == FUSED else n)
-
-cdef inline Run* previous_layer(Run* r) noexcept:
-    return NULL if r.body.node.a == NULL else <Run*>value_of(r.body.node.a)
-
-cdef inline Matrix* matrix(Run* r) noexcept:
-    return &(<Parameters>r.parameters).m
-
-cdef Run* new_run(Parameters p, Run* previous) except NULL:
-    """A Run with nothing computed; it counts one reference."""
-    global runs
-    cdef Run* r = take_run(&p.m)
-    if r == NULL:
+cdef LayersCall* new_call(list layers, int nin) except NULL:
+    """A call of these layers, whose parameters are packed, with nothing computed."""
+    cdef int depth = PyList_GET_SIZE(<PyObject*>layers) + 1, i, nout = 0
+    cdef Py_ssize_t numbers = ROWS * nin, size
+    cdef Stage* s
+    cdef LayersCall* c
+    for i in range(depth - 1):
+        numbers += ROWS * (<_Parts>layers[i]).packed.m.width
+        nout = (<_Parts>layers[i]).packed.m.nout
+    size = (sizeof(LayersCall) + (depth - 1) * sizeof(Stage) + (nin + nout) * sizeof(void*)
+            + (numbers + nout) * (sizeof(double) + sizeof(Kind)))
+    c = allocate_call(size)
+    if c == NULL:
         raise MemoryError
-    memset(<char*>r - sizeof(GCHead), 0, sizeof(GCHead))
-    init_head(&r.body.head, run_type)
-    r.body.node.flags = 0
-    r.body.node.a = NULL
-    r.body.weakrefs = NULL      # by which the dead are linked
-    if previous != NULL:
-        r.body.node.a = &previous.body.node
-        Py_INCREF(&previous.body.head)
-    r.inputs = r.input_places if previous == NULL else NULL
-    r.parameters = <PyObject*>p
-    Py_INCREF(r.parameters)
-    r.version = p.m.version
-    r.version.users += 1
-    r.swept = False
-    memset(r.skip, 0xFF, p.m.width)
-    r.next, r.previous = runs, NULL
-    if runs != NULL:
-        runs.previous = r
-    runs = r
-    return r
+    c.size, c.depth, c.swept, c.rounds, c.integers = size, depth, False, False, False
+    c.call.nout = nout
+    c.inputs = <PyObject**>(c.stages + depth)
+    c.call.outputs = <Node**>(c.inputs + nin)
+    c.call.grad = <double*>(c.call.outputs + nout)
+    c.stages[0].numbers = c.call.grad + nout
+    c.call.grad_kind = <Kind*>(c.stages[0].numbers + numbers)
+    c.stages[0].kinds = c.call.grad_kind + nout
+    for i in range(depth):
+        s = &c.stages[i]
+        if i > 0:
+            s.numbers = (s - 1).numbers + ROWS * (s - 1).width
+            s.kinds = (s - 1).kinds + ROWS * (s - 1).width
+        enter_stage(s, NULL if i == 0 else <PyObject*>(<_Parts>layers[i - 1]).packed, nin)
+    memset(c.inputs, 0, (nin + nout) * sizeof(void*))
+    begin_call(&c.call, &layers_kind)
+    return c
 
-cdef inline Run* take_run(Matrix* m) noexcept:
-    """Memory for a Run of this layer, its arrays in place and no Value in them; NULL if there is none."""
-    cdef Run* r = m.spare
-    if r == NULL:
-        return allocate_run(m)
-    m.spare = r.next
-    m.spare_size -= size_of_run(m)
-    return r
+cdef inline void enter_stage(Stage* s, PyObject* parameters, int nin) noexcept:
+    s.parameters, s.version, s.width, s.nout = parameters, NULL, nin, nin
+    if parameters != NULL:
+        Py_INCREF(parameters)
+        s.width, s.nout, s.version = matrix(s).width, matrix(s).nout, matrix(s).version
+        s.version.users += 1
 
-cdef inline Py_ssize_t size_of_run(Matrix* m) noexcept:
-    return (sizeof(GCHead) + sizeof(Run) + m.width * (4 * sizeof(double) + sizeof(Node*) + 5)
-            + m.nin * (2 * sizeof(double) + sizeof(Node*) + 2))
-
-cdef Run* allocate_run(Matrix* m) noexcept:
-    cdef Py_ssize_t width = m.width, nin = m.nin
-    cdef char* memory = <char*>PyMem_Calloc(1, size_of_run(m))
-    if memory == NULL:
-        return NULL
-    cdef Run* r = <Run*>(memory + sizeof(GCHead))
-    r.body.node.op = RUN
-    r.body.node.data_kind = r.body.node.grad_kind = INTEGER
-    r.data = <double*>(r + 1)
-    r.grad = r.data + width
-    r.sum = r.grad + width
-    r.sum_grad = r.sum + width
-    r.x = r.sum_grad + width
-    r.dx = r.x + nin
-    r.values = <Node**>(r.dx + nin)
-    r.input_places = r.values + width
-    r.data_kind = <Kind*>(r.input_places + nin)
-    r.grad_kind = r.data_kind + width
-    r.sum_kind = r.grad_kind + width
-    r.sum_grad_kind = r.sum_kind + width
-    r.skip = r.sum_grad_kind + width
-    r.x_kind = r.skip + width
-    r.dx_kind = r.x_kind + nin
-    return r
-
-cdef void bury_run(Run* r) noexcept:
-    global runs
-    cdef PyObject* parameters = r.parameters
-    cdef Matrix* m = matrix(r)
-    cdef Node* input
+cdef void release_layers(Call* call) noexcept:
+    cdef LayersCall* c = <LayersCall*>call
     cdef int i
-    if r.next != NULL:
-        r.next.previous = r.previous
-    if r.previous != NULL:
-        r.previous.next = r.next
-    else:
-        runs = r.next
-    if r.inputs != NULL:
-        for i in range(m.nin):
-            input, r.inputs[i] = r.inputs[i], NULL
-            if input != NULL:
-                Py_DECREF(value_of(input))
-    if r.body.node.a != NULL:
-        Py_DECREF(value_of(r.body.node.a))
-    release(r.version)
-    if m.spare_size + size_of_run(m) <= SPARE_RUNS:
-        r.next, m.spare = m.spare, r
-        m.spare_size += size_of_run(m)
-    else:
-        PyMem_Free(<char*>r - sizeof(GCHead))
-    Py_DECREF(parameters)
+    for i in range(c.stages[0].nout):
+        Py_XDECREF(c.inputs[i])
+    for i in range(1, c.depth):
+        release(c.stages[i].version)
+        Py_DECREF(c.stages[i].parameters)
+    free_memory(c)
 
-cdef void free_spare_runs(Matrix* m) noexcept:
-    cdef Run* r
-    while m.spare != NULL:
-        r, m.spare = m.spare, m.spare.next
-        PyMem_Free(<char*>r - sizeof(GCHead))
-
-cdef int traverse_run(PyObject* run, visitproc visit, void* arg) noexcept:
-    cdef Run* r = <Run*>run
-    cdef int i, stop = visit(r.parameters, arg)
-    if r.inputs != NULL:
-        for i in range(matrix(r).nin):
-            if r.inputs[i] != NULL and stop == 0:
-                stop = visit(value_of(r.inputs[i]), arg)
-    elif stop == 0:
-        stop = visit(value_of(r.body.node.a), arg)
+cdef int traverse_layers(Call* call, visitproc visit, void* arg) noexcept:
+    cdef LayersCall* c = <LayersCall*>call
+    cdef int i, stop = 0
+    for i in range(c.stages[0].nout):
+        if stop == 0 and c.inputs[i] != NULL:
+            stop = visit(c.inputs[i], arg)
+    for i in range(1, c.depth):
+        if stop == 0:
+            stop = visit(c.stages[i].parameters, arg)
     return stop
 
 
@@ -195,287 +157,403 @@ cdef enum:
     SMALL = 1 << 16             # ints to this size: the sums of their products stay exact
 
 cdef inline bint is_small(Number n) noexcept:
-    return is_plain(n) and (n.kind != INTEGER or -SMALL <= n.x <= SMALL)
+    return is_number(n) and (n.kind != INTEGER or -SMALL <= n.x <= SMALL)
 
-cdef bint set_input(Run* r, int i, PyObject* x) except -1:
-    """Fill in one input; False where it is no plain number."""
-    cdef Number n = data_of_node(node_of(x)) if x.ob_type == value_type else number_of(<object>x)
-    if not is_small(n):
-        return False
-    r.x[i], r.x_kind[i] = n.x, n.kind
+cdef Number input_number(PyObject* x, bint* integer) noexcept:
+    """The number that a weight is multiplied by; and whether x is one of numpy's ints or bools, which give
+    a numpy.float64 with a float."""
+    cdef Number n
+    integer[0] = False
     if x.ob_type == value_type:
-        r.inputs[i] = node_of(x)
-        Py_INCREF(x)
+        n = data_of_node(node_of(x))
+        if n.kind != OBJECT or node_of(x).data.object == NULL:
+            return n
+        x = node_of(x).data.object
+    n = known_number(x)
+    if n.kind == OBJECT and numpy_integer != NULL and is_static_type(x.ob_type):
+        integer[0] = x.ob_type == numpy_bool or PyType_IsSubtype(x.ob_type, numpy_integer)
+        if integer[0]:
+            n.x = PyObject_IsTrue(x) if x.ob_type == numpy_bool else index_of(x)
+            n.kind = NUMPY if n.x == n.x else OBJECT
+    return n
+
+cdef double index_of(PyObject* x) noexcept:
+    """A numpy integer as a double, or nan beyond 2**53."""
+    cdef PyObject* index = PyNumber_Index(x)
+    if index == NULL:
+        PyErr_Clear()           # a timedelta
+        return NAN
+    cdef double result = exact_integer(index)
+    Py_DECREF(index)
+    return result
+
+cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
+    """Fill in the inputs; False where one is no number."""
+    cdef Stage* s = &c.stages[0]
+    cdef Number n
+    cdef bint integer
+    cdef int i
+    s.common, s.any = INTEGER, OBJECT
+    for i in range(s.nout):
+        n = input_number(x[i], &integer)
+        if not is_small(n):
+            return False
+        set_number(s, OUT, i, n)
+        s.common &= n.kind
+        s.any |= n.kind
+        c.rounds |= n.kind == FLOAT32
+        c.integers |= integer
+        if integer or x[i].ob_type == value_type:
+            c.inputs[i] = x[i]
+            Py_INCREF(x[i])
     return True
 
-cdef bint forward(Run* r) noexcept:
+cdef bint forward(LayersCall* c) noexcept:
     """Compute the outputs; False where one is infinite, nan, or for Python's arithmetic."""
-    cdef Matrix* m = matrix(r)
-    cdef Run* previous = previous_layer(r)
-    cdef double* x = r.x if previous == NULL else previous.data
-    cdef Kind x_kinds = common(r.x_kind, m.nin) if previous == NULL else previous.kinds
-    arithmetic.sums(m.nin, m.width, m.data, x, r.sum)
-    if not (m.all_relu or m.all_linear):
-        return activate(r, x_kinds)
-    r.kinds = arithmetic.outputs(m.nout, m.all_relu, m.sum_kind, x_kinds, r.sum, r.data, r.data_kind)
-    return r.kinds != OBJECT
-
-cdef inline Kind common(const Kind* kinds, int count) noexcept:
-    """What some kinds have in common."""
-    cdef Kind all = INTEGER
     cdef int i
-    for i in range(count):
-        all &= kinds[i]
-    return all
+    c.piecewise = True
+    for i in range(1, c.depth):
+        c.rounds |= matrix(&c.stages[i]).rounds
+        c.piecewise &= matrix(&c.stages[i]).piecewise
+    if c.rounds and (c.integers or not c.piecewise):
+        return False
+    for i in range(1, c.depth):
+        if not (forward_one_by_one if c.rounds else forward_stage)(&c.stages[i], &c.stages[i - 1]):
+            return False
+    return True
 
-cdef bint activate(Run* r, Kind x_kinds) noexcept:
-    """Compute the outputs from the sums, by any activations."""
-    cdef Matrix* m = matrix(r)
+cdef bint forward_stage(Stage* s, Stage* before) noexcept:
+    cdef Matrix* m = matrix(s)
     cdef Number y
     cdef int j
+    arithmetic.sums(m.nin, m.width, m.data, row(before, OUT), row(s, SUM))
+    if m.all_relu or m.all_linear:
+        s.any = INTEGER
+        s.common = arithmetic.outputs(m.nout, m.all_relu, m.sum_kind, before.common, row(s, SUM),
+                                      row(s, OUT), kinds_of_row(s, OUT))
+        return s.common != OBJECT
+    s.common, s.any = INTEGER, OBJECT
     for j in range(m.nout):
-        y.x, y.kind = r.sum[j], m.sum_kind[j] & x_kinds
-        r.sum_kind[j] = y.kind
-        if not isfinite(y.x):
+        y.x, y.kind = row(s, SUM)[j], m.sum_kind[j] & before.common
+        if not activate(s, j, y):
             return False
-        if m.op[j] != ADD:
-            y = apply(m.op[j], y.x, y.kind, SLOPE, REAL)
-            if not is_plain(y):
-                return False
-        r.data[j], r.data_kind[j] = y.x, y.kind
-    r.kinds = common(r.data_kind, m.nout)
     return True
 
-cdef object output(Run* r, int j):
-    """The Value of an output."""
-    if r.values[j] != NULL:
-        return <object>value_of(r.values[j])
+cdef bint forward_one_by_one(Stage* s, Stage* before) noexcept:
+    """The same, with each product and each sum of the kind that it has in Python."""
+    cdef Matrix* m = matrix(s)
     cdef Number y
-    y.x, y.kind = r.data[j], r.data_kind[j]
-    value = number_node(y, FUSED, &r.body.node, NULL)
-    cdef Node* n = node_of(<PyObject*>value)
-    n.index = j
-    if r.swept and not r.skip[j]:
-        n.grad.x, n.grad_kind = r.grad[j], r.grad_kind[j]
-    r.values[j] = n
-    return value
+    cdef int i, j
+    s.common, s.any = INTEGER, OBJECT
+    for j in range(m.nout):
+        y = packed_data(m, m.nin * m.width + j)
+        for i in range(m.nin):
+            y = plus(y, times(packed_data(m, i * m.width + j), number_at(before, OUT, i)))
+        if not activate(s, j, y):
+            return False
+    return True
 
-cdef Run* run_layer(Parameters p, Run* previous, PyObject* x) except? NULL:
-    """The layer applied to the outputs of the previous one, else to the inputs x; NULL where the plain
-    way must be taken."""
-    cdef Run* r = new_run(p, previous)
-    cdef bint fine = True
-    cdef int i
-    if previous == NULL:
-        for i in range(p.m.nin):
-            fine = fine and i < PySequence_Fast_GET_SIZE(x) and set_input(r, i, PySequence_Fast_ITEMS(x)[i])
-    if fine and forward(r):
-        return r
-    Py_DECREF(&r.body.head)
-    return NULL
+cdef inline bint activate(Stage* s, int j, Number y) noexcept:
+    """Set output j from its sum."""
+    set_number(s, SUM, j, y)
+    if not is_number(y):
+        return False
+    if matrix(s).op[j] != ADD:
+        y = apply(matrix(s).op[j], y.x, y.kind, SLOPE, REAL)
+        if not is_number(y):
+            return False
+    set_number(s, OUT, j, y)
+    s.common &= y.kind
+    s.any |= y.kind
+    return True
 
-cdef Run* run_layers(list layers, object x) except? NULL:
-    """The last layer's Run, or NULL where the plain way must be taken."""
-    cdef Run* r = NULL
-    cdef Run* previous = NULL
-    cdef Parameters p
-    cdef Py_ssize_t width = PySequence_Fast_GET_SIZE(<PyObject*>x)
-    try:
-        for layer in layers:
-            previous, r = r, NULL
-            p = parameters_of(layer)
-            # a short input, say, is the plain way's
-            if p is None or not p.m.fusable or width < p.m.nin or (width > p.m.nin and previous != NULL):
-                return NULL
-            r = run_layer(p, previous, <PyObject*>x)
-            if r == NULL:
-                return NULL
-            width = p.m.nout
-            if previous != NULL:
-                Py_DECREF(&previous.body.head)
-                previous = NULL
-        return r
-    finally:
-        if previous != NULL:
-            Py_DECREF(&previous.body.head)
+
+# Where nn calls.
 
 def _fused(layers, x):
     """The layers applied to x, one after the other, or None where the plain way must be taken."""
-    return fused(layers, x)
-
-cdef object fused(layers, x):
-    if type(layers) is not list or not PyList_GET_SIZE(<PyObject*>layers) or not all_as_shipped():
+    global checks
+    cdef unsigned long long before = touches
+    cdef list outputs
+    cdef Parameters p = None
+    if type(layers) is not list or is_traced():
         return None
     if type(x) is not list and type(x) is not tuple:
         if type(x).__name__ != "ndarray":
             return None         # a generator, say, that the first neuron empties
         x = list(x)
-    cdef Run* r = run_layers(<list>layers, x)
-    if r == NULL:
+    if numpy_generic is None and "numpy" in sys.modules:
+        learn_numpy_types()
+    checks += 1
+    for layer in <list>layers:
+        p = parameters_of(layer)
+        if p is None:
+            return None
+    if p is None or not all_as_shipped():
         return None
-    cdef int width = matrix(r).nout, j
+    outputs = [None] * p.m.nout
+    if touches != before:       # by a finalizer, say
+        return None
+    return fused(<list>layers, x, outputs)
+
+cdef object fused(list layers, object x, list outputs):
+    """No Python code can run from here on, until the call is there."""
+    cdef LayersCall* c
+    cdef Number y
+    cdef int nin = first_width(layers, PySequence_Fast_GET_SIZE(<PyObject*>x)), j
+    if nin < 0:
+        return None
+    c = new_call(layers, nin)
     try:
-        if width == 1:
-            return output(r, 0)
-        outputs = [None] * width
-        for j in range(width):
-            outputs[j] = output(r, j)
-        return outputs
+        if (c.call.nout != PyList_GET_SIZE(<PyObject*>outputs)
+                or not set_inputs(c, PySequence_Fast_ITEMS(<PyObject*>x)) or not forward(c)):
+            return None
+        for j in range(c.call.nout):
+            outputs[j] = new_output(&c.call, j, number_at(&c.stages[c.depth - 1], OUT, j))
+        return outputs[0] if c.call.nout == 1 else outputs
     finally:
-        Py_DECREF(&r.body.head)
+        Py_DECREF(&c.call.body.head)
+
+cdef int first_width(list layers, Py_ssize_t given) noexcept:
+    """The number of inputs of the first layer; -1 where the plain way must be taken: a short input, say."""
+    cdef int nin = -1
+    cdef Matrix* m
+    for layer in layers:
+        if Py_TYPE(<PyObject*>layer) != layer_type or not was_checked(<_Parts>layer):
+            return -1
+        m = &(<_Parts>layer).packed.m
+        if not m.fusable or given < m.nin or (nin >= 0 and given != m.nin):
+            return -1
+        nin = m.nin if nin < 0 else nin
+        given = m.nout
+    return nin
 
 
-# model(x) comes here, past MLP.__call__, which would ask for the same. (Once a program sets MLP.__call__,
-# Python puts its own call back into the class; subclasses have it from the start.)
+# The sort and the sweep.
 
-ctypedef PyObject* (*Call)(PyObject*, PyObject*, PyObject*) noexcept
-cdef Call call_by_python
-
-cdef void take_calls(PyTypeObject* mlp_type) noexcept:
-    global call_by_python
-    if mlp_type.tp_call != call_model:
-        call_by_python = mlp_type.tp_call
-        mlp_type.tp_call = call_model
-
-cdef PyObject* call_model(PyObject* model, PyObject* arguments, PyObject* keywords) noexcept:
-    cdef PyObject* out
-    if keywords == NULL and PyTuple_GET_SIZE(arguments) == 1 and not is_traced():
-        out = (<Call>call_fused)(model, arguments, keywords)
-        if out != Py_None:
-            return out
-        Py_DECREF(out)
-    return call_by_python(model, arguments, keywords)
-
-cdef object call_fused(PyObject* model, PyObject* arguments, PyObject* keywords):
-    return fused((<object>model).layers, <object>PyTuple_GET_ITEM(arguments, 0))
-
-cdef inline bint is_traced() noexcept:
-    """Whether somebody steps through the program or profiles it, who is to see the call: by sys.settrace or
-    sys.setprofile, that is. (To ask sys.monitoring takes longer than the call.)"""
-    cdef PyThreadState* state = PyThreadState_Get()
-    return state.c_tracefunc != NULL or state.c_profilefunc != NULL
-
-
-# Backward.
-
-cdef bint may_stay_fused(Run* r) noexcept:
-    """Whether a sweep may take this Run, and those before it, as they are: the original reads the operands
-    at backward time."""
+cdef int visit_layers(Call* call, Sweep* s) except -1:
+    cdef LayersCall* c = <LayersCall*>call
     cdef int i
-    cdef Node* n
-    while r != NULL:
-        if r.swept or matrix(r).dissolved or matrix(r).version != r.version:
+    reserve(&s.stack, c.stages[0].nout)
+    for i in range(c.stages[0].nout - 1, -1, -1):
+        if c.inputs[i] != NULL and c.inputs[i].ob_type == value_type:
+            visit_later(s, node_of(c.inputs[i]))
+    return 0
+
+cdef bint layers_are_current(Call* call) noexcept:
+    """Whether no parameter or input was given another number, and no sweep was here."""
+    cdef LayersCall* c = <LayersCall*>call
+    cdef Number n, x
+    cdef bint integer
+    cdef int i
+    if c.swept:
+        return False
+    for i in range(1, c.depth):
+        if matrix(&c.stages[i]).unpacked or matrix(&c.stages[i]).version != c.stages[i].version:
             return False
-        if r.inputs != NULL:
-            for i in range(matrix(r).nin):
-                n = r.inputs[i]
-                if n != NULL and (n.grad_kind == OBJECT or not is_number(data_of_node(n), r.x[i], r.x_kind[i])):
-                    return False
-        r = previous_layer(r)
+    for i in range(c.stages[0].nout):
+        if c.inputs[i] != NULL:
+            n, x = input_number(c.inputs[i], &integer), number_at(&c.stages[0], OUT, i)
+            if n.x != x.x or n.kind != x.kind:
+                return False
     return True
 
-cdef inline bint is_number(Number n, double x, Kind kind) noexcept:
-    """Whether n is x to the last bit."""
-    return n.kind == kind and memcmp(&n.x, &x, sizeof(double)) == 0
+cdef bint accepts_gradient(Call* call, int j, Number g) noexcept:
+    cdef LayersCall* c = <LayersCall*>call
+    if c.integers and (g.kind == INTEGER or g.kind == FLOAT32):
+        return False            # times one of numpy's ints
+    if g.kind == FLOAT32 and not c.piecewise:
+        return False
+    return is_small(g) and is_number(grad_of_sum(&c.stages[c.depth - 1], j, g))
 
-cdef inline Number grad_of_sum(Run* r, int j, double y, Kind y_kind, double g, Kind g_kind) noexcept:
-    """The gradient of neuron j's sum, from data and gradient of its output."""
-    cdef int op = matrix(r).op[j]
-    cdef Number grad
+cdef Number grad_of_sum(Stage* s, int j, Number g) noexcept:
+    """The gradient of a neuron's sum, from that of its output."""
+    cdef Number a = number_at(s, SUM, j), y = number_at(s, OUT, j)
+    cdef int op = matrix(s).op[j]
     if op == ADD:
-        grad.x, grad.kind = g, g_kind
-        return grad
+        return g
     if op == RELU:
-        return derivatives(RELU, 0, INTEGER, 0, INTEGER, y, y_kind, g, g_kind).a
-    return derivatives(op, r.sum[j], r.sum_kind[j], SLOPE, REAL, y, y_kind, g, g_kind).a
+        return step(y, g)
+    return derivatives(op, a.x, a.kind, SLOPE, REAL, y.x, y.kind, g.x, g.kind).a
 
-cdef bint sweep_output(Node* n) noexcept:
-    """Pass the gradient of a FUSED node on to its Run; False where that takes Python."""
-    cdef Run* r = run_of(n)
-    cdef Number g
-    if n.data_kind == OBJECT or n.grad_kind == OBJECT:
-        return False
-    g = grad_of_sum(r, n.index, n.data.x, n.data_kind, n.grad.x, n.grad_kind)
-    if not is_small(g):
-        return False
-    set_sum_grad(r, n.index, g)
-    return True
-
-cdef inline void set_sum_grad(Run* r, int j, Number g) noexcept:
-    r.sum_grad[j], r.sum_grad_kind[j], r.skip[j] = g.x + 0.0, g.kind, 0
-
-cdef void forget_shares(Run* r) noexcept:
-    """The sweep that outputs have told their gradients in will not come by."""
-    if not r.swept:
-        memset(r.skip, 0xFF, matrix(r).nout)
-
-cdef Py_ssize_t multiply_adds(Run* r) noexcept:
-    """The work of sweeping r and the layers before it."""
+cdef Py_ssize_t work_of_layers(Call* call) noexcept:
+    cdef LayersCall* c = <LayersCall*>call
     cdef Py_ssize_t count = 0
-    while r != NULL:
-        count += <Py_ssize_t>matrix(r).nin * matrix(r).width
-        r = previous_layer(r)
+    cdef int i
+    for i in range(1, c.depth):
+        count += <Py_ssize_t>c.stages[i - 1].nout * c.stages[i].width
     return count
 
-cdef void sweep_layers(Run* r) noexcept:
-    """Apply the chain rule to r and to the layers before it."""
-    cdef bint inner = False     # only the next layer can have used r's outputs
-    while r != NULL:
-        sweep_layer(r, inner)
-        r, inner = previous_layer(r), True
-
-cdef void sweep_layer(Run* r, bint inner) noexcept:
-    cdef Matrix* m = matrix(r)
-    cdef Run* previous = previous_layer(r)
-    cdef Kind kind = sweep_outputs(r) if inner else kind_of_outputs(r)
+cdef void sweep_layers(Call* call) noexcept:
+    """Apply the chain rule to the layers, the last one first."""
+    cdef LayersCall* c = <LayersCall*>call
+    cdef Stage* last = &c.stages[c.depth - 1]
     cdef Number grad
     cdef int i
-    r.swept = True
-    if previous != NULL:
-        arithmetic.sums_backward(m.nin, m.width, m.data, previous.data, r.sum_grad, m.grad, previous.grad)
-        sweep_kinds(r, kind, previous.kinds, previous.data_kind, previous.grad_kind)
+    c.swept = True
+    memcpy(row(last, OUT_GRAD), call.grad, call.nout * sizeof(double))
+    memcpy(kinds_of_row(last, OUT_GRAD), call.grad_kind, call.nout)
+    for i in range(c.depth - 1, 0, -1):
+        sweep_stage(c, &c.stages[i], &c.stages[i - 1])
+    for i in range(c.stages[0].nout):
+        if c.inputs[i] != NULL and c.inputs[i].ob_type == value_type:
+            grad = plus(grad_of_node(node_of(c.inputs[i])), number_at(&c.stages[0], OUT_GRAD, i))
+            set_grad_of_node(node_of(c.inputs[i]), grad)
+
+cdef void sweep_stage(LayersCall* c, Stage* s, Stage* before) noexcept:
+    cdef Matrix* m = matrix(s)
+    cdef Kind g = sweep_activations(s)
+    cdef Kind weights = m.weight_grad_kind & g, x = before.common
+    if (c.rounds or m.grad_rounds or g == FLOAT32 or m.weight_kind & m.bias_grad_kind & weights == OBJECT
+            or (x & weights != weights and x != before.any)):
+        sweep_one_by_one(s, before)     # of more kinds than one
         return
-    arithmetic.sums_backward(m.nin, m.width, m.data, r.x, r.sum_grad, m.grad, r.dx)
-    sweep_kinds(r, kind, common(r.x_kind, m.nin), r.x_kind, r.dx_kind)
-    for i in range(m.nin):
-        if r.inputs[i] != NULL:
-            grad = grad_of_node(r.inputs[i])
-            grad.x += r.dx[i]
-            grad.kind &= r.dx_kind[i]
-            set_grad_of_node(r.inputs[i], grad)
+    arithmetic.sums_backward(m.nin, m.width, m.data, row(before, OUT), row(s, SUM_GRAD), m.grad,
+                             row(before, OUT_GRAD))
+    set_grad_kinds(m, weights & x, m.bias_grad_kind & g)
+    memset(kinds_of_row(before, OUT_GRAD), m.weight_kind & g, before.nout)
 
-# The next two give the kind of the gradients of all sums, or OBJECT where these differ.
-
-cdef Kind sweep_outputs(Run* r) noexcept:
-    """From the gradients of the outputs, that the next layer has left in r.grad, to those of the sums."""
-    cdef Matrix* m = matrix(r)
+cdef Kind sweep_activations(Stage* s) noexcept:
+    """From the gradients of the outputs to those of the sums, whose kind it gives; OBJECT where they differ."""
+    cdef Matrix* m = matrix(s)
+    cdef Kind all = NO_GRADIENT, any = OBJECT
+    cdef Number g
     cdef int j
     if m.all_relu or m.all_linear:
-        memset(r.skip, 0, m.nout)
-        return arithmetic.outputs_backward(m.nout, m.all_relu, r.data, r.data_kind,
-                                           r.grad, r.grad_kind, r.sum_grad, r.sum_grad_kind)
+        return arithmetic.outputs_backward(
+            m.nout, m.all_relu, row(s, OUT), kinds_of_row(s, OUT), row(s, OUT_GRAD),
+            kinds_of_row(s, OUT_GRAD), row(s, SUM_GRAD), kinds_of_row(s, SUM_GRAD))
     for j in range(m.nout):
-        set_sum_grad(r, j, grad_of_sum(r, j, r.data[j], r.data_kind[j], r.grad[j], r.grad_kind[j]))
-    return kind_of_outputs(r)
+        g = number_at(s, OUT_GRAD, j)
+        if g.kind != NO_GRADIENT:
+            g = grad_of_sum(s, j, g)
+            g.x += 0.0          # as a sum that began at 0: no -0.0
+        set_number(s, SUM_GRAD, j, g)
+        all &= g.kind
+        any |= g.kind
+    return all if all == any else OBJECT
 
-cdef Kind kind_of_outputs(Run* r) noexcept:
-    """From what the outputs have told already; those that no sweep came by have no gradient."""
-    cdef bint same = True
-    cdef int j
-    for j in range(matrix(r).nout):
-        if r.skip[j]:
-            r.sum_grad[j], r.sum_grad_kind[j] = 0, INTEGER
-        same &= r.sum_grad_kind[j] == r.sum_grad_kind[0] and not r.skip[j]
-    return r.sum_grad_kind[0] if same else OBJECT
+cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
+    """From the gradients of the sums to those of the parameters and inputs, each of the kind that it has in
+    Python."""
+    cdef Matrix* m = matrix(s)
+    cdef Py_ssize_t place
+    cdef Number g, zero
+    cdef int i, j
+    zero.x, zero.kind = 0, INTEGER
+    for i in range(m.nin):
+        set_number(before, OUT_GRAD, i, zero)
+    for j in range(m.nout):
+        g = number_at(s, SUM_GRAD, j)
+        if g.kind == NO_GRADIENT:
+            continue
+        for i in range(m.nin):
+            place = <Py_ssize_t>i * m.width + j
+            add_packed_grad(m, place, times(number_at(before, OUT, i), g))
+            set_number(before, OUT_GRAD, i, plus(number_at(before, OUT_GRAD, i),
+                                                 times(packed_data(m, place), g)))
+        add_packed_grad(m, <Py_ssize_t>m.nin * m.width + j, g)
+    know_grad_kinds(m)
 
-cdef void sweep_kinds(Run* r, Kind g, Kind x_kinds, const Kind* x, Kind* dx) noexcept:
-    """The kinds of the gradients of r's parameters and inputs. g is that of all its sums, or OBJECT."""
-    cdef Matrix* m = matrix(r)
-    cdef Kind kept = m.grad_kinds & g
-    if m.weight_kind & kept != OBJECT and x_kinds & kept == kept:     # nearly always: one kind for all
-        set_all_grad_kinds(m, kept)
-        memset(dx, m.weight_kind & g, m.nin)
-    else:
-        arithmetic.kinds_backward(m.nin, m.width, m.data_kind, x, r.sum_grad_kind, r.skip,
-                                  m.grad_kind, dx)
-        know_grad_kinds(m)
+cdef inline void add_packed_grad(Matrix* m, Py_ssize_t place, Number more) noexcept:
+    cdef Number sum = plus(packed_grad(m, place), more)
+    m.grad[place], m.grad_kind[place] = sum.x, sum.kind
+
+
+# The plain nodes.
+
+cdef int make_layers_plain(Call* call) except -1:
+    cdef LayersCall* c = <LayersCall*>call
+    cdef Node** scratch
+    cdef Node** values
+    cdef int count = c.stages[0].nout, i, j, at
+    for i in range(1, c.depth):
+        count += c.stages[i].nout
+    scratch = <Node**>PyMem_Calloc(count, sizeof(Node*))        # owned references
+    if scratch == NULL:
+        raise MemoryError
+    Py_INCREF(&call.body.head)
+    try:
+        slope = plain_leaf(SLOPE)
+        values = scratch
+        for j in range(c.stages[0].nout):
+            if c.inputs[j] != NULL and c.inputs[j].ob_type == value_type:
+                Py_INCREF(c.inputs[j])
+                values[j] = node_of(c.inputs[j])
+        for i in range(1, c.depth):
+            for j in range(c.stages[i].nout):
+                if i < c.depth - 1 or call.outputs[j] != NULL:
+                    values[c.stages[i - 1].nout + j] = plain_neuron(c, i, j, values, <PyObject*>slope)
+            values += c.stages[i - 1].nout
+        for j in range(call.nout):
+            if call.outputs[j] != NULL and values[j] != NULL:
+                replace_operands(call.outputs[j], values[j].op, values[j].a, values[j].b)
+    finally:
+        for at in range(count):
+            if scratch[at] != NULL:
+                Py_DECREF(value_of(scratch[at]))
+        PyMem_Free(scratch)
+        Py_DECREF(&call.body.head)
+    return 0
+
+cdef Node* plain_neuron(LayersCall* c, int i, int j, Node** xs, PyObject* slope) except NULL:
+    """The output of neuron j of stage i, over plain nodes, as a new reference."""
+    cdef Stage* s = &c.stages[i]
+    cdef Number y = number_at(s, OUT, j)
+    cdef int op = matrix(s).op[j]
+    out = plain_sum(c, i, j, xs)
+    if op != ADD:
+        out = number_node(y, op, node_of(<PyObject*>out), node_of(slope) if op == LEAKY_RELU else NULL)
+    if c.swept and kinds_of_row(s, OUT_GRAD)[j] != NO_GRADIENT:
+        set_grad_of_node(node_of(<PyObject*>out), number_at(s, OUT_GRAD, j))
+    Py_INCREF(<PyObject*>out)
+    return node_of(<PyObject*>out)
+
+cdef object plain_sum(LayersCall* c, int i, int j, Node** xs):
+    """The sum of a neuron as plain nodes, with the data and the gradients that it has by now."""
+    cdef Stage* s = &c.stages[i]
+    cdef Matrix* m = matrix(s)
+    cdef tuple values = (<Parameters>s.parameters).values
+    cdef Py_ssize_t first = <Py_ssize_t>j * (m.nin + 1)
+    cdef Number w, x, wx, y = parameter_then(s, m.nin, j), g = number_at(s, SUM_GRAD, j)
+    cdef bint swept = c.swept and g.kind != NO_GRADIENT
+    cdef int k
+    raise_interrupt()
+    total = values[first + m.nin]
+    for k in range(m.nin):
+        w, x = parameter_then(s, k, j), number_at(s - 1, OUT, k)
+        wx = times(w, x)
+        y = plus(y, wx)
+        weight = values[first + k]
+        operand = <object>value_of(xs[k]) if xs[k] != NULL else leaf_of_input(c, k, x)
+        product = number_node(wx, MUL, node_of(<PyObject*>weight), node_of(<PyObject*>operand))
+        total = number_node(y, ADD, node_of(<PyObject*>total), node_of(<PyObject*>product))
+        if swept:
+            set_grad_of_node(node_of(<PyObject*>product), g)
+            set_grad_of_node(node_of(<PyObject*>total), g)
+            if xs[k] == NULL:
+                add_any(node_of(<PyObject*>operand), times(w, g))
+    return total
+
+cdef object leaf_of_input(LayersCall* c, int k, Number x):
+    """The leaf that an input which is no Value becomes, one for each product."""
+    if c.inputs[k] != NULL:
+        return plain_leaf(<object>c.inputs[k])
+    return number_node(x, LEAF, NULL, NULL)
+
+cdef inline Number parameter_then(Stage* s, int k, int j) noexcept:
+    """Weight k of neuron j, or its bias, as it was when the call was made."""
+    cdef Py_ssize_t place = <Py_ssize_t>k * s.width + j
+    cdef Number n
+    n.x, n.kind = s.version.data[place], s.version.data_kind[place]
+    return n
+
+cdef int operation_of_neuron(Call* call, int j) noexcept:
+    cdef LayersCall* c = <LayersCall*>call
+    return matrix(&c.stages[c.depth - 1]).op[j]
+
+cdef CallKind layers_kind
+layers_kind.visit, layers_kind.sweep = visit_layers, sweep_layers
+layers_kind.is_current, layers_kind.accepts = layers_are_current, accepts_gradient
+layers_kind.make_plain, layers_kind.operation = make_layers_plain, operation_of_neuron
+layers_kind.work, layers_kind.traverse, layers_kind.release = work_of_layers, traverse_layers, release_layers

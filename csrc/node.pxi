@@ -15,13 +15,13 @@
 #
 # 1. The pool. Values come from chunks of CHUNK bytes, never from malloc one by one, and a chunk
 #    whose last Value died goes back to the system (but for a few, kept for the next step).
-# 2. Death is iterative. The last reference to a root may be the last reference to a million
-#    nodes. A Value that dies while another is being taken apart only joins a list (linked through
-#    the dead themselves, so nothing can fail); the outermost death works the list off.
-# 3. The cyclic garbage collector does not see a plain Value: numbers cannot form cycles. A Value
-#    is shown to it once it refers to an object that could lead back: a `_backward`, say.
+# 2. Deallocation is iterative. The last reference to a root may be the last reference to a million
+#    nodes. A Value that dies while another is being cleared only joins a list (linked through
+#    the dead themselves, so nothing can fail); the outermost deallocation works the list off.
+# 3. The cyclic garbage collector does not track a plain Value: numbers cannot form cycles. A Value
+#    is tracked once it refers to an object that could lead back: a `_backward`, say.
 # 4. Such a cycle may run through plain Values (leaf -> attribute -> root -> ... -> leaf). Before a
-#    full collection, therefore, if any Value refers to such an object, all of them are shown.
+#    full collection, therefore, if any Value refers to such an object, all of them are tracked.
 
 cdef union Slot:
     double x
@@ -36,7 +36,7 @@ cdef struct Node:
     unsigned char data_kind     # OBJECT, or a kind of number (see ops.h)
     unsigned char grad_kind
     unsigned char flags
-    unsigned int index          # of a FUSED node in its layer, of a PACKED one in its matrix
+    unsigned int index          # of an OUTPUT in its call, of a PACKED parameter in its matrix
 
 cdef enum:
     VISITED = 1                 # the sort has seen it
@@ -81,11 +81,11 @@ cdef inline void set_grad_of_node(Node* n, Number grad) noexcept:
         set_packed_grad(matrix_of(n), n.index, grad)
 
 
-# Birth and death.
+# Allocation and deallocation.
 
 cdef PyTypeObject* value_type = NULL    # class Value
-cdef PyObject* dead = NULL              # Values to take apart, linked through weakrefs
-cdef bint burying = False               # somebody is working that list off
+cdef PyObject* dead = NULL              # objects to clear and free, linked through weakrefs
+cdef bint deallocating = False          # somebody is working that list off
 
 cdef inline PyObject* new_value() noexcept:
     """A Value from the pool with nothing filled in, or NULL. It owns no reference to its type,
@@ -107,7 +107,7 @@ cdef PyObject* value_alloc(PyTypeObject* type, Py_ssize_t items) noexcept:
 
 cdef void value_dealloc(PyObject* value) noexcept:
     """tp_dealloc: point 2 of the essay."""
-    global dead, burying
+    global dead, deallocating
     cdef Body* body = <Body*>value
     if body.head.ob_type.tp_finalize != NULL and PyObject_CallFinalizerFromDealloc(value) < 0:
         return                                  # __del__ has brought it back to life
@@ -115,72 +115,81 @@ cdef void value_dealloc(PyObject* value) noexcept:
         PyObject_GC_UnTrack(value)
     if body.weakrefs != NULL:
         PyObject_ClearWeakRefs(value)
-    if not burying:
-        burying = True
-        bury(body)
+    if not deallocating:
+        deallocating = True
+        clear_and_free(body)
         while dead != NULL:
             body = <Body*>dead
             dead = body.weakrefs
-            bury(body)
-        burying = False
-    elif body.head.ob_type == value_type or body.head.ob_type == run_type:
+            clear_and_free(body)
+        deallocating = False
+    elif body.head.ob_type == value_type or body.head.ob_type == call_type:
         body.weakrefs = dead
         dead = value
     else:
-        bury(body)      # Python defers deep chains of its own classes' instances itself
+        clear_and_free(body)    # Python defers deep chains of its own classes' instances itself
 
 cdef void value_free(void* value) noexcept:
     """tp_free; being Value's own, it keeps Python from turning a Value into an instance of a
     subclass, which would come from another allocator, or back."""
     give_cell(cell_of(<PyObject*>value))
 
-cdef inline void bury(Body* body) noexcept:
+cdef inline void clear_and_free(Body* body) noexcept:
     cdef PyTypeObject* type = body.head.ob_type
-    if type == run_type:
-        bury_run(<Run*>body)
+    if type == call_type:
+        free_call(<Call*>body)
     elif type == value_type:
-        let_go(body)
+        clear(body)
         give_cell(cell_of(&body.head))
     else:
-        let_go(body)
+        clear(body)
         type.tp_free(body)
         Py_DECREF(<PyObject*>type)
 
-cdef inline void let_go(Body* body) noexcept:
+cdef inline void clear(Body* body) noexcept:
     if body.attrs != NULL or body.node.data_kind == OBJECT or body.node.grad_kind == OBJECT:
         value_clear(&body.head)
     else:
-        forget_operands(&body.node)     # all that nearly every Value refers to
+        replace_operands(&body.node, LEAF, NULL, NULL)      # all that nearly every Value refers to
 
-cdef inline void forget(Slot* slot, unsigned char* kind) noexcept:
-    """Release what a data or grad holds; it is an attribute not set afterwards."""
+cdef inline void clear_slot(Slot* slot, unsigned char* kind) noexcept:
+    """Release what a data or grad holds; the attribute is not set afterwards."""
     cdef PyObject* old = slot.object if kind[0] == OBJECT else NULL
     kind[0] = OBJECT
     slot.object = NULL
     Py_XDECREF(old)
 
-cdef inline void forget_operands(Node* n) noexcept:
-    cdef Node* a = n.a
-    cdef Node* b = n.b
-    if n.op == FUSED:
-        run_of(n).values[n.index] = NULL
-    n.a = n.b = NULL
-    n.op = LEAF
+cdef inline void replace_operands(Node* n, int op, Node* a, Node* b) noexcept:
+    """Make n the result of op on a and b, of which either may be NULL, and release what it was the
+    result of. (That may run Python code, and comes last.)"""
+    cdef Node* old_a = n.a
+    cdef Node* old_b = n.b
+    if n.op == OUTPUT:
+        call_of(n).outputs[n.index] = NULL
+    set_operands(n, op, a, b)
+    if old_a != NULL:
+        Py_DECREF(value_of(old_a))
+    if old_b != NULL:
+        Py_DECREF(value_of(old_b))
+
+cdef inline void set_operands(Node* n, int op, Node* a, Node* b) noexcept:
+    """The same for a node that has no operands."""
+    n.op, n.a, n.b = op, a, b
     if a != NULL:
-        Py_DECREF(value_of(a))
+        Py_INCREF(value_of(a))
     if b != NULL:
-        Py_DECREF(value_of(b))
+        Py_INCREF(value_of(b))
 
 cdef int value_clear(PyObject* value) noexcept:
-    """tp_clear: let go of everything."""
+    """tp_clear: release everything."""
     cdef Body* body = <Body*>value
     cdef PyObject* attrs = body.attrs
     body.attrs = NULL
     body.node.flags = 0
     Py_XDECREF(attrs)
-    forget(&body.node.data, &body.node.data_kind)
-    forget(&body.node.grad, &body.node.grad_kind)
-    forget_operands(&body.node)
+    clear_slot(&body.node.data, &body.node.data_kind)
+    clear_slot(&body.node.grad, &body.node.grad_kind)
+    replace_operands(&body.node, LEAF, NULL, NULL)
     return 0
 
 cdef int value_traverse(PyObject* value, visitproc visit, void* arg) noexcept:
@@ -203,23 +212,23 @@ cdef int value_traverse(PyObject* value, visitproc visit, void* arg) noexcept:
     return r
 
 
-# Points 3 and 4 of the essay: what the cyclic garbage collector sees.
+# Points 3 and 4 of the essay: what the cyclic garbage collector tracks.
 
-cdef bint shown = False                 # any Value, ever
+cdef bint any_tracked = False           # any Value, ever
 
-cdef inline void show(PyObject* value) noexcept:
-    """Track a Value that may be part of a cycle."""
-    global shown
-    shown = True
-    if not is_tracked(value):
-        PyObject_GC_Track(value)
+cdef inline void track(PyObject* o) noexcept:
+    """Track a Value, or a call, that may be part of a cycle."""
+    global any_tracked
+    any_tracked = True
+    if not is_tracked(o):
+        PyObject_GC_Track(o)
 
-cdef inline void show_if_needed(PyObject* value, PyObject* referent) noexcept:
+cdef inline void track_if_needed(PyObject* value, PyObject* referent) noexcept:
     if referent != NULL and PyObject_IS_GC(referent):
-        show(value)
+        track(value)
 
 cdef inline bint is_live(Cell* cell) noexcept:
-    return cell.body.head.ob_type != NULL and cell.body.head.ob_refcnt > 0
+    return cell.body.head.ob_type != NULL and Py_REFCNT(&cell.body.head) > 0
 
 cdef bint may_lead_back(Body* body) noexcept:
     return (body.attrs != NULL or body.node.data_kind == OBJECT
@@ -242,16 +251,16 @@ cdef int oldest_generation = 1 if (3, 14) <= sys.version_info < (3, 14, 5) else 
 def _before_collection(phase, info):
     """Called by gc around each collection."""
     cdef Chunk* c = head
-    cdef Run* r = runs
+    cdef Call* call = calls
     cdef int i
-    if phase != "start" or info["generation"] < oldest_generation or not (shown or any_leads_back()):
+    if phase != "start" or info["generation"] < oldest_generation or not (any_tracked or any_leads_back()):
         return
     while c != NULL:
         for i in range(c.fresh, CELLS):
             if is_live(&c.cells[i]):
-                show(&c.cells[i].body.head)
+                track(&c.cells[i].body.head)
         c = NULL if c.next == head else c.next
-    while r != NULL:
-        if r.body.head.ob_refcnt > 0:
-            show(&r.body.head)
-        r = r.next
+    while call != NULL:
+        if Py_REFCNT(&call.body.head) > 0:
+            track(&call.body.head)
+        call = call.next

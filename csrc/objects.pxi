@@ -3,35 +3,57 @@
 # raise. All of it goes by Python's own operators, which is slow, and right, and raises the
 # original's errors.
 
-cdef PyTypeObject* numpy_float64 = NULL     # known once the first one has been met
+# numpy's types, known once an object of an unknown type was met while numpy was imported.
+cdef PyTypeObject* numpy_float64 = NULL
+cdef PyTypeObject* numpy_float32 = NULL
+cdef PyTypeObject* numpy_integer = NULL     # the base of its ints
+cdef PyTypeObject* numpy_bool = NULL
+cdef object numpy_generic = None            # the base of all its scalars
 
-cdef bint is_numpy_float64(PyObject* o):
-    """Whether o is the first numpy.float64 that we meet: a float with another name, laid out alike."""
-    global numpy_float64
-    cls = <object><PyObject*>Py_TYPE(o)
-    if numpy_float64 == NULL and cls.__module__ == "numpy" and cls.__name__ == "float64":
-        numpy_float64 = Py_TYPE(o)
-        Py_INCREF(<PyObject*>numpy_float64)
-        return True
-    return False
+cdef int learn_numpy_types() except -1:
+    global numpy_float64, numpy_float32, numpy_integer, numpy_bool, numpy_generic
+    numpy = sys.modules.get("numpy")
+    if numpy_generic is None and hasattr(numpy, "generic"):     # it may be half imported
+        if is_laid_out_as_float(kept_type(numpy.float64)):
+            numpy_float64 = kept_type(numpy.float64)
+        numpy_float32, numpy_bool = kept_type(numpy.float32), kept_type(numpy.bool_)
+        numpy_integer = kept_type(numpy.integer)
+        numpy_generic = numpy.generic
+    return 0
+
+cdef PyTypeObject* kept_type(cls) except NULL:
+    Py_INCREF(<PyObject*>cls)
+    return <PyTypeObject*>cls
 
 cdef inline Number number_of(object o):
     """The number that o is, or one of kind OBJECT."""
-    cdef PyObject* p = <PyObject*>o
-    cdef Number n
-    cdef int overflow
-    n.x, n.kind = 0, OBJECT
-    if PyFloat_CheckExact(p):
-        n.x, n.kind = PyFloat_AS_DOUBLE(p), REAL
-    elif Py_TYPE(p) == numpy_float64:
-        n.x, n.kind = PyFloat_AS_DOUBLE(p), NUMPY
-    elif PyLong_CheckExact(p):
-        n.x = <double>PyLong_AsLongLongAndOverflow(p, &overflow)
-        if overflow == 0 and -9007199254740991.0 <= n.x <= 9007199254740991.0:
-            n.kind = INTEGER
-    elif PyFloat_Check(p) and is_numpy_float64(p):
-        n.x, n.kind = PyFloat_AS_DOUBLE(p), NUMPY
+    cdef Number n = known_number(<PyObject*>o)
+    if n.kind == OBJECT and numpy_generic is None and "numpy" in sys.modules:
+        learn_numpy_types()
+        n = known_number(<PyObject*>o)
     return n
+
+cdef inline Number known_number(PyObject* o) noexcept:
+    """The same, running no Python code; numpy's types must be known."""
+    cdef Number n
+    n.x, n.kind = 0, OBJECT
+    if PyFloat_CheckExact(o):
+        n.x, n.kind = PyFloat_AS_DOUBLE(o), REAL
+    elif Py_TYPE(o) == numpy_float64:
+        n.x, n.kind = PyFloat_AS_DOUBLE(o), NUMPY
+    elif PyLong_CheckExact(o):
+        n.x, n.kind = exact_integer(o), INTEGER
+        if n.x != n.x:
+            n.kind = OBJECT
+    elif Py_TYPE(o) == numpy_float32:
+        n.x, n.kind = PyFloat_AsDouble(o), FLOAT32
+    return n
+
+cdef inline double exact_integer(PyObject* o) noexcept:
+    """A Python int as a double, or nan beyond 2**53."""
+    cdef int overflow
+    cdef double x = <double>PyLong_AsLongLongAndOverflow(o, &overflow)
+    return x if overflow == 0 and -9007199254740991.0 <= x <= 9007199254740991.0 else NAN
 
 cdef inline void put_object(Node* n, Slot* slot, unsigned char* kind, object o) noexcept:
     """Store o, which is no plain number, as the data or grad of n."""
@@ -39,7 +61,7 @@ cdef inline void put_object(Node* n, Slot* slot, unsigned char* kind, object o) 
     kind[0] = OBJECT
     slot.object = <PyObject*>o
     Py_INCREF(slot.object)
-    show_if_needed(value_of(n), slot.object)
+    track_if_needed(value_of(n), slot.object)
     Py_XDECREF(old)
 
 cdef inline object number_object(double x, int kind):
@@ -48,7 +70,7 @@ cdef inline object number_object(double x, int kind):
         return x
     if kind == INTEGER:
         return <long long>x
-    return numpy_object(x)
+    return numpy_object(x) if kind == NUMPY else (<object><PyObject*>numpy_float32)(x)
 
 # numpy.float64s that we have given out. One that nobody else has any more is given out again with
 # another number in it, as Python does it with the tuples of zip: making and freeing one takes as long
@@ -64,13 +86,13 @@ cdef object numpy_object(double x):
     cdef PyObject* old
     last_given = (last_given + 1) % GIVEN
     old = given[last_given]
-    if old != NULL and old.ob_refcnt == 1:
-        (<PyFloatObject*>old).ob_fval = x
+    if old != NULL and Py_REFCNT(old) == 1:
+        set_float(old, x)
         return <object>old
     o = numpy_float64.tp_alloc(numpy_float64, 0)
     if o == NULL:
         raise MemoryError
-    (<PyFloatObject*>o).ob_fval = x
+    set_float(o, x)
     given[last_given] = o
     Py_XDECREF(old)
     return <object>o
@@ -94,38 +116,37 @@ cdef inline object grad_of(object value):
         return attribute_object(n.grad.object, "grad")
     return number_object(grad.x, grad.kind)
 
-cdef inline void put_data(Node* n, object o):
+cdef inline int put_data(Node* n, object o) except -1:
     cdef Number new = number_of(o)
     if new.kind == OBJECT:
         unpack(n)
         put_object(n, &n.data, &n.data_kind, o)
     else:
         put_number_data(n, new)
+    return 0
 
 cdef inline int put_number_data(Node* n, Number new) except -1:
     cdef PyObject* old = n.data.object if n.data_kind == OBJECT else NULL
     cdef Matrix* m
     if n.data_kind == PACKED:
         m = matrix_of(n)
-        if is_plain(new) and (new.kind != INTEGER or <int>n.index >= m.nin * m.width):
-            before_change(m)
-            m.kinds_known = m.kinds_known and m.data_kind[n.index] == new.kind
-            m.data[n.index], m.data_kind[n.index] = new.x, new.kind
-            return 0
-        dissolve_of(n)
+        if is_number(new) and (new.kind != INTEGER or <int>n.index >= m.nin * m.width):
+            return set_packed_data(m, n.index, new)
+        unpack(n)
     n.data.x, n.data_kind = new.x, new.kind
     Py_XDECREF(old)
     return 0
 
-cdef inline void put_grad(Node* n, object o):
+cdef inline int put_grad(Node* n, object o) except -1:
     cdef Number new = number_of(o)
     if n.grad_kind == PACKED and (new.kind == OBJECT
                                   or (new.kind == INTEGER and not -MODEST <= new.x <= MODEST)):
-        dissolve_of(n)
+        unpack(n)
     if new.kind == OBJECT:
         put_object(n, &n.grad, &n.grad_kind, o)
     else:
         put_number_grad(n, new)
+    return 0
 
 cdef inline void put_number_grad(Node* n, Number new) noexcept:
     cdef PyObject* old = n.grad.object if n.grad_kind == OBJECT else NULL
@@ -133,8 +154,9 @@ cdef inline void put_number_grad(Node* n, Number new) noexcept:
     Py_XDECREF(old)
 
 cdef inline void unpack(Node* n) noexcept:
-    if n.data_kind == PACKED:
-        dissolve_of(n)
+    """Let n hold its own numbers, if it is a parameter of a packed layer."""
+    if n.data_kind == PACKED or n.grad_kind == PACKED:
+        unpack_layer_of(n)
 
 # The table of operations once more, in Python's arithmetic. (By the functions of the C API: Cython's
 # own + and * word some errors differently.)

@@ -8,28 +8,28 @@
 
 /* A kind says which Python type stands behind a double. Kinds are nested sets of bits, so that the
    kind of a result is the intersection of its operands' kinds, as in Python: int and float give
-   float, float and numpy.float64 give numpy.float64, and an OBJECT (which has no double) gives
-   whatever its own operators give. */
-enum { OBJECT = 0, NUMPY = 1, REAL = 3, INTEGER = 7,
-       PACKED = 8 /* a number too, kept by a layer (see layer.pxi): not for the expressions below */ };
+   float, float and numpy.float32 give numpy.float32, that and numpy.float64 give numpy.float64, and an
+   OBJECT (which has no double) gives whatever its own operators give. */
+enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
+       PACKED = 16 /* a number too, kept by a layer (see layer.pxi): not for the expressions below */ };
 
 /* One operation a line. In a column's expression
        a, b, y    are the data of the operands and of the result,  A, B, Y  their kinds,
        g          is the gradient of the result,                   G        its kind.
-   `grads` is how many operands get a gradient: the exponent of ** is its operand b, and gets none.
+   There are `args` operands, and `grads` of them get a gradient: the exponent of ** gets none.
    The kind OBJECT hands a case over to Python's own operators: powers of ints, say, are exact there.
 
-      name  symbol  grads  y = f(a, b)    kind            a.grad +=            kind
+      name  symbol  args  grads  y = f(a, b)    kind      a.grad +=            kind
                                                           b.grad +=            kind            */
 #define OPERATIONS(OP) ARITHMETIC(OP) FUNCTIONS(OP)
 #define ARITHMETIC(OP)                                                                          \
-    OP(ADD,  "+",    2,    a + b,         A & B,          g,                   G,               \
+    OP(ADD,  "+",    2, 2, a + b,         A & B,          g,                   G,               \
                                                           g,                   G)               \
-    OP(MUL,  "*",    2,    a * b,         A & B,          b * g,               B & G,           \
+    OP(MUL,  "*",    2, 2, a * b,         A & B,          b * g,               B & G,           \
                                                           a * g,               A & G)           \
-    OP(POW,  "**",   1,    pow(a, b),     INEXACT(A) & B, b * pow(a, b-1) * g, INEXACT(A) & B & G, \
+    OP(POW,  "**",   2, 1, pow(a, b),     INEXACT(A) & B, b * pow(a, b-1) * g, INEXACT(A) & B & G, \
                                                           0,                   OBJECT)          \
-    OP(RELU, "ReLU", 1,    a < 0 ? 0 : a, A && a < 0 ? INTEGER : A, (y > 0) * g,    STEP(Y, G),      \
+    OP(RELU, "ReLU", 1, 1, a < 0 ? 0 : a, A && a < 0 ? INTEGER : A, (y > 0) * g,    STEP(Y, G),      \
                                                           0,                   OBJECT)
 
 /* The operations that the original does not have. Each has its line in micrograd/_functions.py too, under its
@@ -44,31 +44,34 @@ enum { OBJECT = 0, NUMPY = 1, REAL = 3, INTEGER = 7,
     OF_ONE(OP, SQRT,     "sqrt",     sqrt(a),     FLOAT(A), (y ? 0.5 / y : HUGE_VAL) * g, FLOAT(Y) & Y & G) \
     OF_ONE(OP, ABS,      "abs",      fabs(a),     A,        SIGN(a) * g,              A ? G : OBJECT)   \
     OF_ONE(OP, SOFTPLUS, "softplus", softplus(a), FLOAT(A), sigmoid(a) * g,           FLOAT(A) & G)     \
-    OP(LEAKY_RELU, "leaky_relu", 1, a > 0 ? a : b * a, !(A & B) ? OBJECT : a > 0 ? A : A & B,   \
+    OP(LEAKY_RELU, "leaky_relu", 2, 1, a > 0 ? a : b * a, !(A & B) ? OBJECT : a > 0 ? A : A & B,   \
                                     (a > 0 ? 1 : b) * g, !(A & B) ? OBJECT : a > 0 ? G : B & G, \
                                     0, OBJECT)                                                  \
-    OP(MAXIMUM, "maximum", 2, LEADS(a, >=, b) ? a : b, !(A & B) ? OBJECT : LEADS(a, >=, b) ? A : B, \
+    OP(MAXIMUM, "maximum", 2, 2, LEADS(a, >=, b) ? a : b, !ALIKE(A, B) ? OBJECT : LEADS(a, >=, b) ? A : B, \
                               SHARE(a, b), KIND_OF_SHARE(a, b), SHARE(b, a), KIND_OF_SHARE(b, a)) \
-    OP(MINIMUM, "minimum", 2, LEADS(a, <=, b) ? a : b, !(A & B) ? OBJECT : LEADS(a, <=, b) ? A : B, \
+    OP(MINIMUM, "minimum", 2, 2, LEADS(a, <=, b) ? a : b, !ALIKE(A, B) ? OBJECT : LEADS(a, <=, b) ? A : B, \
                               SHARE(b, a), KIND_OF_SHARE(b, a), SHARE(a, b), KIND_OF_SHARE(a, b)) \
-    OP(POWER, "**", 2, pow(a, b), INEXACT(A) & B,                                               \
+    OP(POWER, "**", 2, 2, pow(a, b), INEXACT(A) & B,                                               \
                        (b ? b * pow(a, b-1) : 0) * g, b ? INEXACT(A) & B & G : A & B ? G : OBJECT, \
                        y * LOG_OF_BASE * g, FLOAT(A & B) & Y & G)
 
-#define OF_ONE(OP, name, symbol, y, kind, da, da_kind) OP(name, symbol, 1, y, kind, da, da_kind, 0, OBJECT)
+#define OF_ONE(OP, name, symbol, y, kind, da, da_kind) OP(name, symbol, 1, 1, y, kind, da, da_kind, 0, OBJECT)
 #define LOG_OF_BASE (a > 0 ? log(a) : a ? NAN : b < 0 ? -HUGE_VAL : 0)   /* as PyTorch has it */
 #define SLOPE 0.01      /* of leaky_relu below 0, where none is given, as in PyTorch */
 #define INEXACT(K) ((K) == INTEGER ? OBJECT : (K))
 #define FLOAT(K) ((K) ? REAL : OBJECT)      /* what the functions of Python's math return */
-/* (y > 0) * g is a bool times g; numpy's own bool gives a numpy.int64 for an int g. */
+/* (y > 0) * g is a bool times g; numpy's own bool gives a numpy.int64 for an int, a numpy.float64 for a
+   float. */
 #define STEP(Y, G)                                                                              \
-    ((Y) == OBJECT || ((Y) == NUMPY && (G) == INTEGER) ? OBJECT : (Y) == NUMPY ? (Y) & (G) : (G))
+    ((Y) == OBJECT ? OBJECT : (Y) >= REAL ? (G) : (G) == INTEGER ? OBJECT : (G) == REAL ? NUMPY : (G))
+/* numpy compares a float with a numpy.float32 in single precision. */
+#define ALIKE(A, B) ((A & B) != FLOAT32 ? A & B : OBJECT)
 #define SIGN(a) (((a) > 0) - ((a) < 0))     /* of nan, as in PyTorch: 0 */
 #define LEADS(a, than, b) ((a) than (b) || (a) != (a))  /* nan before all */
 /* The gradient goes to the greater operand; two equal ones get half each. */
 #define SHARE(a, b) ((a) < (b) ? 0 : (a) == (b) ? 0.5 * g : g)
 #define KIND_OF_SHARE(a, b)                                                                     \
-    (!(A & B) ? OBJECT : (a) < (b) ? INTEGER : (a) == (b) ? REAL & G : G)
+    (!ALIKE(A, B) ? OBJECT : (a) < (b) ? INTEGER : (a) == (b) ? REAL & G : G)
 
 static inline double sigmoid(double a) {
     return a >= 0 ? 1 / (1 + exp(-a)) : exp(a) / (1 + exp(a));
@@ -80,22 +83,22 @@ static inline double softplus(double a) {
 }
 
 /* What a node can be: a leaf, which is what a block of zeros is; a result whose derivative the program
-   supplies itself (CUSTOM); an output of a layer (FUSED) and that layer (RUN), see layer.pxi; the
+   supplies itself (CUSTOM); an output of a call (OUTPUT) and that call (CALL), see call.pxi; the
    result of an operation. */
 enum {
     LEAF,
     CUSTOM,
-    FUSED,
-    RUN,
+    OUTPUT,
+    CALL,
 #define NAME(name, ...) name,
     OPERATIONS(NAME)
 #undef NAME
     OPERATION_END
 };
-#define is_operation(op) ((op) > RUN)
+#define is_operation(op) ((op) > CALL)
 
 static const char *const names[] = {
-    "LEAF", "CUSTOM", "FUSED", "RUN",
+    "LEAF", "CUSTOM", "OUTPUT", "CALL",
 #define NAME(name, ...) #name,
     OPERATIONS(NAME)
 #undef NAME
@@ -108,9 +111,16 @@ static const char *const symbols[] = {
 #undef SYMBOL
 };
 
+static const char operand_counts[] = {
+    0, 2, 0, 0,
+#define OPERANDS(name, symbol, args, ...) args,
+    OPERATIONS(OPERANDS)
+#undef OPERANDS
+};
+
 static const char gradients[] = {
     0, 2, 0, 0,
-#define GRADIENTS(name, symbol, grads, ...) grads,
+#define GRADIENTS(name, symbol, args, grads, ...) grads,
     OPERATIONS(GRADIENTS)
 #undef GRADIENTS
 };
@@ -125,12 +135,35 @@ static inline Number number(double x, int kind) {
 }
 
 /* A double tells the whole truth: an int below 2**53, so that no rounding took place, or a float about
-   which Python and numpy have no error to raise and no warning to give. */
+   which Python and numpy have no error to raise and no warning to give. A numpy.float32 is none: its
+   arithmetic is that of `plus` and `times`. */
 static inline int is_plain(Number n) {
-    static const double limit[] = {
-        [OBJECT] = -1, [NUMPY] = DBL_MAX, [2] = -1, [REAL] = DBL_MAX, [4] = -1, [5] = -1, [6] = -1,
-        [INTEGER] = 9007199254740991.0, [PACKED] = -1};
+    static const double limit[PACKED + 1] = {
+        -1, [NUMPY] = DBL_MAX, -1, [FLOAT32] = -1, -1, -1, -1, [REAL] = DBL_MAX,
+        -1, -1, -1, -1, -1, -1, -1, [INTEGER] = 9007199254740991.0, [PACKED] = -1};
     return fabs(n.x) <= limit[n.kind];
+}
+
+/* Plain, or a numpy.float32 about which numpy has no warning to give. */
+static inline int is_number(Number n) {
+    return is_plain(n) || (n.kind == FLOAT32 && fabs(n.x) <= FLT_MAX);
+}
+
+/* a + b and a * b for numbers of any kinds. A numpy.float32 is rounded before and after each operation;
+   for these two, rounding what doubles give is the same as computing in single precision. */
+static inline Number plus(Number a, Number b) {
+    int kind = a.kind & b.kind;
+    return number(kind == FLOAT32 ? (float)((double)(float)a.x + (float)b.x) : a.x + b.x, kind);
+}
+
+static inline Number times(Number a, Number b) {
+    int kind = a.kind & b.kind;
+    return number(kind == FLOAT32 ? (float)((double)(float)a.x * (float)b.x) : a.x * b.x, kind);
+}
+
+/* (y > 0) * g, the gradient of what the ReLU was applied to */
+static inline Number step(Number y, Number g) {
+    return number((y.x > 0) * g.x, STEP(y.kind, g.kind));
 }
 
 /* Arithmetic comes by the million, and stays in line; a function's own cost hides that of a call. */
@@ -140,7 +173,7 @@ static inline int is_plain(Number n) {
 #define OUT_OF_LINE static
 #endif
 
-#define APPLY(name, symbol, grads, y, kind, ...) case name: return number(y, kind);
+#define APPLY(name, symbol, args, grads, y, kind, ...) case name: return number(y, kind);
 OUT_OF_LINE Number apply_function(int op, double a, int A, double b, int B) {
     switch (op) {
         FUNCTIONS(APPLY)
@@ -156,7 +189,7 @@ static inline Number apply(int op, double a, int A, double b, int B) {
 }
 #undef APPLY
 
-#define DERIVE(name, symbol, grads, y_, kind, da, da_kind, db, db_kind)                         \
+#define DERIVE(name, symbol, args, grads, y_, kind, da, da_kind, db, db_kind)                   \
     case name: {                                                                                \
         Pair result = {number(da, da_kind), number(db, db_kind)};                               \
         return result;                                                                          \

@@ -10,7 +10,8 @@ cdef double* open_doubles(object array, Py_buffer* view, Py_ssize_t count) excep
     return <double*>view.buf
 
 cdef bint may_move(list parameters) except -1:
-    """Whether every parameter is a Value whose data and gradient are numbers; then `move` cannot fail."""
+    """Whether every parameter is a Value whose data and gradient are numbers; then `move` cannot fail, and no
+    Python code runs until the last one is moved."""
     cdef Node* n
     if not all_as_shipped():
         return False
@@ -36,48 +37,58 @@ def _sgd(list parameters, velocity, double lr, double momentum, double weight_de
     cdef Py_ssize_t i
     cdef Node* n
     cdef double x, g
-    if not may_move(parameters):
-        return None
     cdef double* v = open_doubles(velocity, &view, len(parameters))
-    for i in range(len(parameters)):
-        n = node_of(<PyObject*>parameters[i])
-        x = data_of_node(n).x
-        g = grad_of_node(n).x + weight_decay * x
-        if momentum != 0:
-            v[i] = g if first else momentum * v[i] + g
-            g = v[i]
-        move(n, x - lr * g)
-    PyBuffer_Release(&view)
-    return True
+    try:
+        if view.len != len(parameters) * <Py_ssize_t>sizeof(double) or not may_move(parameters):
+            return None
+        for i in range(len(parameters)):
+            n = node_of(<PyObject*>parameters[i])
+            x, g = data_of_node(n).x, grad_of_node(n).x
+            if weight_decay != 0:       # which times infinity is nan
+                g += weight_decay * x
+            if momentum != 0:
+                v[i] = g if first else momentum * v[i] + g
+                g = v[i]
+            move(n, x - lr * g)
+        return True
+    finally:
+        PyBuffer_Release(&view)
 
 def _adam(list parameters, mean, square, double lr, double beta1, double beta2, double eps,
           double weight_decay, bint decoupled, int t):
     """Step t, from 1, of Adam, or with decoupled weight decay of AdamW; None where Python must take
     it. mean and square are arrays of a double for each parameter."""
-    cdef double rate = lr / (1 - pow(beta1, t)), scale = sqrt(1 - pow(beta2, t))
     cdef Py_buffer mean_view, square_view
+    cdef double* m = open_doubles(mean, &mean_view, len(parameters))
+    cdef double* s
+    try:
+        s = open_doubles(square, &square_view, len(parameters))
+        try:
+            return move_by_adam(parameters, m, s, mean_view.len, square_view.len, lr, beta1, beta2, eps,
+                                weight_decay, decoupled, t)
+        finally:
+            PyBuffer_Release(&square_view)
+    finally:
+        PyBuffer_Release(&mean_view)
+
+cdef object move_by_adam(list parameters, double* m, double* s, Py_ssize_t m_size, Py_ssize_t s_size,
+                         double lr, double beta1, double beta2, double eps, double weight_decay,
+                         bint decoupled, int t):
+    cdef double rate = lr / (1 - pow(beta1, t)), scale = sqrt(1 - pow(beta2, t))
     cdef Py_ssize_t i, count = len(parameters)
     cdef Node* n
     cdef double x, g
-    if not may_move(parameters):
+    if not m_size == s_size == count * <Py_ssize_t>sizeof(double) or not may_move(parameters):
         return None
-    cdef double* m = open_doubles(mean, &mean_view, count)
-    cdef double* s = NULL
-    try:
-        s = open_doubles(square, &square_view, count)
-    except:
-        PyBuffer_Release(&mean_view)
-        raise
     for i in range(count):
         n = node_of(<PyObject*>parameters[i])
         x, g = data_of_node(n).x, grad_of_node(n).x
-        if decoupled:
-            x *= 1 - lr * weight_decay
-        else:
-            g += weight_decay * x
+        if weight_decay != 0:
+            if decoupled:
+                x *= 1 - lr * weight_decay
+            else:
+                g += weight_decay * x
         m[i] += (1 - beta1) * (g - m[i])
         s[i] = beta2 * s[i] + (1 - beta2) * g * g
         move(n, x - rate * (m[i] / (sqrt(s[i]) / scale + eps)))
-    PyBuffer_Release(&mean_view)
-    PyBuffer_Release(&square_view)
     return True

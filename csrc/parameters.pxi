@@ -1,100 +1,130 @@
-# The parameters of a layer.
+# The parameters of a layer, side by side. They stay Values in n.w and n.b; while they are packed, their
+# numbers stand in the layer's Matrix (kind PACKED). One that gets an object for data, a callback, or another
+# layer, unpacks it, and they all hold their own numbers again. A call keeps the Version of the numbers that
+# it was computed with, to show them when it is made plain: the first change after it begins another one.
 
 cdef double MODEST = 2.0 ** 40  # an int gradient up to this stays exact for long while ints are added
 
-cdef struct Seen:               # an object as it was when last looked at; all references are borrowed
-    Stamp stamp                 # of its attributes
-    PyListObject* list          # a layer's neurons, a neuron's w
-    bint own_parameters         # whether it has an attribute in place of the method
-
 cdef struct Version:            # the numbers of the parameters, as they are or were
-    Py_ssize_t users            # the Matrix, while they are, and the Runs that were made with them
+    Py_ssize_t users            # the Matrix, while they are, and the calls that were made with them
     double* data                # nin rows of nout weights, one row of biases
     Kind* data_kind
 
 cdef struct Matrix:
     int nin, nout
     int width                   # of a row; see layer.h
-    bint dissolved
-    bint kinds_known            # whether sum_kind, weight_kind and fusable are up to date
+    bint unpacked
+    bint kinds_known            # whether sum_kind, weight_kind, rounds and fusable are up to date
     bint fusable                # no weight is an int, so that no product is
-    Kind weight_kind            # the kind of all weights; OBJECT where they differ
-    Kind grad_kinds             # the kind of all gradients; OBJECT where they differ, or may
+    bint rounds                 # a weight or bias is a numpy.float32
+    bint grad_rounds            # a gradient is, or was since all were set to 0
     bint all_linear, all_relu   # no neuron has an activation; all have the ReLU
+    bint piecewise              # each has the ReLU or none
+    Kind weight_kind            # the kind of all weights; OBJECT where they differ
+    Kind weight_grad_kind       # the kind of all weights' gradients; OBJECT where they differ, or may
+    Kind bias_grad_kind         # the same of the biases
     Version* version            # what it is now
     double* data                # version.data, and so on
     Kind* data_kind
     double* grad                # in the same places
     Kind* grad_kind
-    Seen layer
-    Seen* neurons
     Kind* op                    # of each neuron: its activation, or ADD where it has none
     Kind* sum_kind              # of each neuron: of its weights and bias together; a row's width
-    Run* spare                  # memory of Runs that have died, linked through next
-    Py_ssize_t spare_size       # together
 
 @cython.final
 @cython.no_gc_clear
 cdef class Parameters:
     """Owns a Matrix and the Values whose numbers it holds; kept by the Layer."""
     cdef tuple values           # neuron by neuron, each one's weights and then its bias
-    cdef list nonlins           # each neuron's, as last seen: no other object gets its address
     cdef Matrix m
+    cdef unsigned long long seen        # the count of touches at which the layer was known to be like this
+    cdef unsigned long long check       # the last check that found it so
+
+    cdef bint holds(self, list values, list nonlins) except -1:
+        """Whether these are its parameters and activations."""
+        cdef int j
+        if len(values) != len(self.values) or memcmp(
+                PySequence_Fast_ITEMS(<PyObject*>values), PySequence_Fast_ITEMS(<PyObject*>self.values),
+                len(values) * sizeof(PyObject*)) != 0:
+            return False
+        for j in range(self.m.nout):
+            if activation(nonlins[j]) != self.m.op[j]:
+                return False
+        return True
 
     def __dealloc__(self):
         if self.values is not None:
-            dissolve(&self.m, self.values)
-        free_spare_runs(&self.m)
+            unpack_layer(self)
         release(self.m.version)
         PyMem_Free(self.m.grad)
 
-    def __deepcopy__(self, memo):
-        return None             # the copied layer makes its own
-
-    def __reduce__(self):
-        return type(None), ()
-
-cdef Parameters gather(list neurons, int nin):
-    """Move the parameters of the neurons into a Matrix; None where they are no plain numbers of
-    their own."""
-    cdef int nout = len(neurons), width = 1 if nout == 1 else (nout + 7) & ~7, i, j
-    cdef Py_ssize_t count = <Py_ssize_t>(nin + 1) * nout, size = <Py_ssize_t>(nin + 1) * width
-    cdef Parameters p = Parameters.__new__(Parameters)
-    cdef Matrix* m = &p.m
-    cdef Node* n
-    values = []
-    for neuron in neurons:
-        values += neuron.w
-        values.append(neuron.b)
-    if len(set(map(id, values))) != count:
-        return None             # a Value that stands twice
-    for value in values:
-        n = node_of(<PyObject*>value)
-        if n.data_kind == PACKED:
-            dissolve_of(n)
-    for i in range(count):
-        n = node_of(<PyObject*>values[i])
-        if not is_plain_leaf(n) or (n.data_kind == INTEGER and (i + 1) % (nin + 1) != 0):
-            return None
+cdef Parameters pack_layer(list values, list nonlins, int nin):
+    """Move the parameters of a layer into a Matrix; None where they are no numbers of their own, or the
+    activations not ours."""
+    cdef int nout = len(nonlins), width = 1 if nout == 1 else (nout + 7) & ~7, i, j
+    cdef Py_ssize_t size = <Py_ssize_t>(nin + 1) * width
+    cdef Parameters p
+    cdef Matrix* m
+    ops = [activation(nonlin) for nonlin in nonlins]
+    if min(ops) < 0 or len(set(map(id, values))) != len(values):    # a Value may stand twice
+        return None
+    p = Parameters.__new__(Parameters)
+    p.values = tuple(values)
+    m = &p.m
+    m.unpacked = True
     m.nin, m.nout, m.width = nin, nout, width
-    m.grad = <double*>PyMem_Calloc(1, size * (sizeof(double) + 1) + nout * (sizeof(Seen) + 1) + width)
+    m.all_linear, m.all_relu, m.piecewise = set(ops) == {ADD}, set(ops) == {RELU}, set(ops) <= {ADD, RELU}
+    m.grad_rounds = True        # perhaps
+    m.grad = <double*>PyMem_Calloc(1, size * (sizeof(double) + 1) + nout + width)
     if m.grad == NULL:
         raise MemoryError
-    m.neurons = <Seen*>(m.grad + size)
-    m.grad_kind = <Kind*>(m.neurons + nout)
+    m.grad_kind = <Kind*>(m.grad + size)
     m.op = m.grad_kind + size
     m.sum_kind = m.op + nout
     renew(m)
-    p.values = tuple(values)
-    p.nonlins = [neuron.nonlin for neuron in neurons]
-    m.all_linear = m.all_relu = True
+    for value in p.values:      # from here on, no Python code can run
+        unpack(node_of(<PyObject*>value))
+    for i in range(len(p.values)):
+        if not may_be_packed(node_of(<PyObject*>p.values[i]), (i + 1) % (nin + 1) == 0):
+            return None
     for j in range(nout):
-        m.op[j] = activation(neurons[j].nonlin)
-        m.all_linear &= m.op[j] == ADD
-        m.all_relu &= m.op[j] == RELU
+        m.op[j] = ops[j]
         for i in range(nin + 1):
-            pack(node_of(<PyObject*>values[j * (nin + 1) + i]), p, i * width + j)
+            pack(node_of(<PyObject*>p.values[j * (nin + 1) + i]), p, i * width + j)
+    m.unpacked = False
     return p
+
+cdef bint may_be_packed(Node* n, bint is_bias) noexcept:
+    return (n.op == LEAF and n.flags == 0 and n.grad_kind != OBJECT and is_number(data_of_node(n))
+            and (is_bias or n.data_kind != INTEGER))
+
+cdef void pack(Node* n, Parameters p, int place) noexcept:
+    p.m.data[place], p.m.data_kind[place] = n.data.x, n.data_kind
+    p.m.grad[place], p.m.grad_kind[place] = n.grad.x, n.grad_kind
+    n.data_kind = n.grad_kind = PACKED
+    n.data.object = <PyObject*>p
+    n.index = place
+
+cdef void unpack_layer(Parameters p) noexcept:
+    """Give the parameters their own numbers back."""
+    cdef Matrix* m = &p.m
+    cdef Node* n
+    cdef int place
+    if m.unpacked:
+        return
+    m.unpacked = True
+    for value in p.values:
+        n = node_of(<PyObject*>value)
+        if n.data_kind == PACKED and n.data.object == <PyObject*>p:
+            place = n.index
+            n.data.x, n.data_kind = m.data[place], m.data_kind[place]
+            n.grad.x, n.grad_kind = m.grad[place], m.grad_kind[place]
+
+cdef void unpack_layer_of(Node* n) noexcept:
+    unpack_layer(<Parameters>n.data.object)
+
+cdef inline Matrix* matrix_of(Node* n) noexcept:
+    return &(<Parameters>n.data.object).m
 
 cdef int renew(Matrix* m) except -1:
     """Give the Matrix a Version of its own: of the numbers in the former one, where there is one."""
@@ -121,46 +151,38 @@ cdef inline void release(Version* v) noexcept:
         if v.users == 0:
             PyMem_Free(v)
 
-cdef bint is_plain_leaf(Node* n) noexcept:
-    return (n.op == LEAF and n.flags == 0 and n.data_kind != OBJECT and n.grad_kind != OBJECT
-            and is_plain(data_of_node(n)))
+cdef inline Number packed_data(Matrix* m, Py_ssize_t place) noexcept:
+    cdef Number n
+    n.x, n.kind = m.data[place], m.data_kind[place]
+    return n
 
-cdef void pack(Node* n, Parameters p, int place) noexcept:
-    p.m.data[place], p.m.data_kind[place] = n.data.x, n.data_kind
-    p.m.grad[place], p.m.grad_kind[place] = n.grad.x, n.grad_kind
-    n.data_kind = n.grad_kind = PACKED
-    n.data.object = <PyObject*>p
-    n.index = place
+cdef inline Number packed_grad(Matrix* m, Py_ssize_t place) noexcept:
+    cdef Number n
+    n.x, n.kind = m.grad[place], m.grad_kind[place]
+    return n
 
-cdef void dissolve(Matrix* m, tuple values) noexcept:
-    """Give the parameters their own numbers back."""
-    cdef Node* n
-    cdef int place
-    if m.dissolved:
-        return
-    m.dissolved = True
-    for value in values:
-        n = node_of(<PyObject*>value)
-        if n.data_kind == PACKED:
-            place = n.index
-            n.data.x, n.data_kind = m.data[place], m.data_kind[place]
-            n.grad.x, n.grad_kind = m.grad[place], m.grad_kind[place]
+cdef inline int set_packed_data(Matrix* m, Py_ssize_t place, Number new) except -1:
+    before_change(m)
+    m.kinds_known = m.kinds_known and m.data_kind[place] == new.kind
+    m.data[place], m.data_kind[place] = new.x, new.kind
+    return 0
 
-cdef void dissolve_of(Node* n) noexcept:
-    p = <Parameters>n.data.object
-    dissolve(&p.m, p.values)
-
-cdef inline Matrix* matrix_of(Node* n) noexcept:
-    return &(<Parameters>n.data.object).m
+cdef inline void set_packed_grad(Matrix* m, Py_ssize_t place, Number new) noexcept:
+    if new.kind != m.grad_kind[place]:
+        m.weight_grad_kind = m.bias_grad_kind = OBJECT
+        m.grad_rounds |= new.kind == FLOAT32
+    m.grad[place], m.grad_kind[place] = new.x, new.kind
 
 cdef void know_kinds(Matrix* m) noexcept:
     cdef Py_ssize_t i, j
     cdef Kind all = INTEGER, any = OBJECT, kind
     memset(m.sum_kind, INTEGER, m.width)
+    m.rounds = False
     for i in range(m.nin + 1):
         for j in range(m.nout):
             kind = m.data_kind[i * m.width + j]
             m.sum_kind[j] &= kind
+            m.rounds |= kind == FLOAT32
             if i < m.nin:
                 all &= kind
                 any |= kind
@@ -170,22 +192,26 @@ cdef void know_kinds(Matrix* m) noexcept:
 
 cdef void know_grad_kinds(Matrix* m) noexcept:
     cdef Py_ssize_t i, j
-    cdef bint same = True
+    cdef Kind* biases = m.grad_kind + <Py_ssize_t>m.nin * m.width
+    m.weight_grad_kind, m.bias_grad_kind = m.grad_kind[0], biases[0]
+    m.grad_rounds = False
     for i in range(m.nin + 1):
         for j in range(m.nout):
-            same &= m.grad_kind[i * m.width + j] == m.grad_kind[0]
-    m.grad_kinds = m.grad_kind[0] if same else OBJECT
+            m.grad_rounds |= m.grad_kind[i * m.width + j] == FLOAT32
+            if i < m.nin and m.grad_kind[i * m.width + j] != m.grad_kind[0]:
+                m.weight_grad_kind = OBJECT
+            if i == m.nin and biases[j] != biases[0]:
+                m.bias_grad_kind = OBJECT
 
-cdef inline void set_all_grad_kinds(Matrix* m, Kind kind) noexcept:
-    if kind != m.grad_kinds:
-        memset(m.grad_kind, kind, <Py_ssize_t>(m.nin + 1) * m.width)
-        m.grad_kinds = kind
+cdef inline void set_grad_kinds(Matrix* m, Kind weights, Kind biases) noexcept:
+    cdef Py_ssize_t count = <Py_ssize_t>m.nin * m.width
+    if weights != m.weight_grad_kind:
+        memset(m.grad_kind, weights, count)
+    if biases != m.bias_grad_kind:
+        memset(m.grad_kind + count, biases, m.width)
+    m.weight_grad_kind, m.bias_grad_kind = weights, biases
 
 cdef void zero_grads(Matrix* m) noexcept:
     memset(m.grad, 0, <Py_ssize_t>(m.nin + 1) * m.width * sizeof(double))
-    set_all_grad_kinds(m, INTEGER)
-
-cdef inline void set_packed_grad(Matrix* m, int place, Number grad) noexcept:
-    if grad.kind != m.grad_kinds:
-        m.grad_kinds = OBJECT
-    m.grad[place], m.grad_kind[place] = grad.x, grad.kind
+    set_grad_kinds(m, INTEGER, INTEGER)
+    m.grad_rounds = False

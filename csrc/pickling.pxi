@@ -43,7 +43,7 @@ cdef list nodes_under(object root):
     s.plain = True
     try:
         sort_undisturbed(&s, node_of(<PyObject*>root))
-        guard(&s)
+        pin(&s)
         for i in range(s.order.count - 1):
             s.order.items[i].flags |= PICKLING
             nodes.append(<object>value_of(s.order.items[i]))
@@ -70,6 +70,7 @@ cdef int restore_value(object value, dict state) except -1:
     cdef Node* n = node_of(<PyObject*>value)
     attributes = dict(state)
     graph = attributes.pop("_graph", None)
+    unpack(n)
     if graph is not None:
         restore_operands(value, graph)
     if "data" in attributes:
@@ -85,12 +86,22 @@ cdef int restore_value(object value, dict state) except -1:
 cdef int restore_operands(object value, graph) except -1:
     cdef Node* n = node_of(<PyObject*>value)
     _, name, operands = graph
-    cdef int op = operations.get(name, LEAF), count = len(operands)
-    if op == LEAF or n.op != LEAF or not (op != CUSTOM) <= count <= 2:
-        raise ValueError(f"a leaf cannot become the result of {name!r} on {count} operands")
+    operands = list(operands)
+    cdef int op = operations.get(name, LEAF)
+    if op == LEAF or n.op != LEAF:
+        raise ValueError(f"a leaf cannot become the result of {name!r}")
     for operand in operands:
         check_child(operand)
-    adopt(n, op, node_of(<PyObject*>operands[0]) if count > 0 else NULL,
-          node_of(<PyObject*>operands[1]) if count > 1 else NULL)
-    show(<PyObject*>value)
+    track(<PyObject*>value)
+    set_result(value, op, operands)
+    return 0
+
+cdef int set_result(object value, int op, list operands) except -1:
+    """Make value, a leaf, the result of op on a list of operands that nobody else has."""
+    cdef Py_ssize_t count = len(operands), wanted = operand_counts[op]
+    if count > wanted or (count < wanted and op != CUSTOM):
+        raise ValueError(f"a leaf cannot become the result of {names[op].decode()} on {count} operands")
+    replace_operands(node_of(<PyObject*>value), op,
+                     node_of(<PyObject*>operands[0]) if count > 0 else NULL,
+                     node_of(<PyObject*>operands[1]) if count > 1 else NULL)
     return 0

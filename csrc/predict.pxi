@@ -40,7 +40,7 @@ cdef bytearray predict_layers(list layers, double* x, Py_ssize_t count, int nin)
     cdef Parameters p
     for layer in layers:
         p = parameters_of(layer)
-        if p is None or not p.m.fusable or p.m.nin != nin:
+        if p is None or not p.m.fusable or p.m.rounds or p.m.nin != nin:
             return None
         nin = p.m.nout
         former, outputs = outputs, PyByteArray_FromStringAndSize(NULL, count * nin * sizeof(double))

@@ -6,9 +6,9 @@ from cpython.buffer cimport (Py_buffer, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_R
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Index, PyNumber_Multiply
+from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Multiply
 from cpython.number cimport PyNumber_Negative, PyNumber_Power, PyNumber_Subtract
-from libc.math cimport isfinite, pow, sqrt
+from libc.math cimport NAN, isfinite, pow, sqrt
 from libc.string cimport memcmp, memcpy, memset
 
 import gc
@@ -16,7 +16,6 @@ import sys
 
 cdef extern from "Python.h":
     ctypedef struct PyObject:
-        Py_ssize_t ob_refcnt
         PyTypeObject* ob_type
     ctypedef int (*visitproc)(PyObject*, void*) noexcept
     ctypedef struct PyNumberMethods:
@@ -24,10 +23,8 @@ cdef extern from "Python.h":
         void* nb_multiply
     ctypedef struct PyTypeObject:
         const char* tp_name
-        PyObject* tp_dict
         PyNumberMethods* tp_as_number
         void* tp_getattro
-        PyObject* (*tp_call)(PyObject*, PyObject*, PyObject*) noexcept
         Py_ssize_t tp_dictoffset, tp_weaklistoffset
         PyObject* (*tp_alloc)(PyTypeObject*, Py_ssize_t) noexcept
         void (*tp_free)(void*) noexcept
@@ -56,12 +53,6 @@ cdef extern from "Python.h":
     PyObject* PyErr_NoMemory() noexcept
     void PyErr_SetObject(PyObject*, PyObject*) noexcept
     PyObject* PyExc_AttributeError
-    ctypedef struct PyThreadState:
-        void* c_tracefunc
-        void* c_profilefunc
-    PyThreadState* PyThreadState_Get() noexcept
-    Py_ssize_t PyTuple_GET_SIZE(PyObject*) noexcept
-    PyObject* PyTuple_GET_ITEM(PyObject*, Py_ssize_t) noexcept
     bint PyOS_InterruptOccurred() noexcept
     void PyErr_SetInterrupt() noexcept
     void PyErr_SetNone(PyObject*) noexcept
@@ -72,26 +63,19 @@ cdef extern from "Python.h":
     bint PyFloat_Check(PyObject*) noexcept
     bint PyLong_CheckExact(PyObject*) noexcept
     double PyFloat_AS_DOUBLE(PyObject*) noexcept
-    long long PyLong_AsLongLongAndOverflow(PyObject*, int*) except? -1
-    ctypedef struct PyFloatObject:
-        double ob_fval
-    PyObject* Py_None
-    PyObject* Py_True
-    PyObject* Py_False
-    PyObject** _PyObject_GetDictPtr(PyObject*)
-    PyObject* PyDict_GetItemWithError(PyObject*, PyObject*) except? NULL
-    bint PyList_CheckExact(PyObject*) noexcept
-    ctypedef struct PyListObject:
-        PyObject** ob_item
+    long long PyLong_AsLongLongAndOverflow(PyObject*, int*) noexcept
+    double PyFloat_AsDouble(PyObject*) noexcept
+    bint PyObject_IsTrue(PyObject*) noexcept
+    PyObject* PyNumber_Index(PyObject*) noexcept
+    void PyErr_Clear() noexcept
+    bint PyType_IsSubtype(PyTypeObject*, PyTypeObject*) noexcept
+    bint PyDict_Next(PyObject*, Py_ssize_t*, PyObject**, PyObject**) noexcept
+    bint PyUnicode_CheckExact(PyObject*) noexcept
+    int PyUnicode_Compare(PyObject*, PyObject*) noexcept
+    Py_ssize_t Py_REFCNT(PyObject*) noexcept
     Py_ssize_t PyList_GET_SIZE(PyObject*) noexcept
     Py_ssize_t PySequence_Fast_GET_SIZE(PyObject*) noexcept
     PyObject** PySequence_Fast_ITEMS(PyObject*) noexcept
-
-cdef extern from "structmember.h":
-    ctypedef struct PyMemberDef:
-        Py_ssize_t offset
-    ctypedef struct PyMemberDescrObject:
-        PyMemberDef* d_member
 
 cdef extern from *:
     """
@@ -106,36 +90,26 @@ cdef extern from "internals.h":
     void init_head(PyObject*, PyTypeObject*) noexcept
     bint is_tracked(PyObject*) noexcept
     bint heads_are_as_described(PyObject*) noexcept
-
-cdef extern from "attributes.h":
-    ctypedef struct Stamp:
-        pass
-    void put_stamp(Stamp*, PyObject*) noexcept
-    void take_stamp(Stamp*) noexcept
-    bint is_unchanged(Stamp*, PyObject*) noexcept
-
-cdef extern from *:
-    """
-    /* A number that no other class has, and this one no more after any change; 0 while it has none. */
-    static inline unsigned int class_version(PyTypeObject *type) {
-    #if PY_VERSION_HEX < 0x030B0000
-        if (!(type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG)) return 0;
-    #endif
-        return type->tp_version_tag;
-    }
-    """
-    unsigned int class_version(PyTypeObject*) noexcept
+    void set_dict_offset(PyTypeObject*, Py_ssize_t) noexcept
+    int watch_class(PyTypeObject*) except -1
+    void see_classes() noexcept
+    void forget_classes() noexcept
+    bint classes_are_as_seen() noexcept
+    bint is_laid_out_as_float(PyTypeObject*) noexcept
+    void set_float(PyObject*, double) noexcept
+    bint is_static_type(PyTypeObject*) noexcept
 
 cdef extern from "ops.h" nogil:
-    enum: OBJECT, NUMPY, REAL, INTEGER, PACKED
+    enum: OBJECT, NUMPY, FLOAT32, REAL, INTEGER, PACKED
     enum: ADD, MUL, POW, RELU
     enum: EXP, LOG, TANH, SIGMOID, SIN, COS, SQRT, ABS, SOFTPLUS
     enum: LEAKY_RELU, MAXIMUM, MINIMUM, POWER
-    enum: LEAF, CUSTOM, FUSED, RUN, OPERATION_END
+    enum: LEAF, CUSTOM, OUTPUT, CALL, OPERATION_END
     bint is_operation(int op)
     double SLOPE
     const char* const* names
     const char* const* symbols
+    const char* operand_counts
     const char* gradients
     ctypedef struct Number:
         double x
@@ -145,6 +119,10 @@ cdef extern from "ops.h" nogil:
     Number apply(int op, double a, int A, double b, int B)
     Pair derivatives(int op, double a, int A, double b, int B, double y, int Y, double g, int G)
     bint is_plain(Number)
+    bint is_number(Number)
+    Number plus(Number, Number)
+    Number times(Number, Number)
+    Number step(Number, Number)
 
 cdef extern from "layer.h" nogil:
     ctypedef unsigned char Kind
@@ -158,7 +136,5 @@ cdef extern from "layer.h" nogil:
                                  double* sum_grad, Kind* sum_grad_kind) noexcept
         void (*sums_backward)(int nin, int width, const double* w, const double* x, const double* g,
                               double* dw, double* dx) noexcept
-        void (*kinds_backward)(int nin, int width, const Kind* w, const Kind* x, const Kind* g,
-                               const Kind* skip, Kind* dw, Kind* dx) noexcept
     const Arithmetic* arithmetics   # each one for wider vectors than the one before
     int arithmetic_count()          # how many of them this processor can run

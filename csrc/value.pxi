@@ -18,6 +18,9 @@ cdef inline bint operators_as_shipped() noexcept:
     return (value_type.tp_as_number.nb_add == value_add
             and value_type.tp_as_number.nb_multiply == value_mul)
 
+cdef inline bint value_as_shipped() noexcept:
+    return shipped() and operators_as_shipped()
+
 cdef inline bint is_value(object o):
     return Py_TYPE(<PyObject*>o) == value_type or isinstance(o, Value)
 
@@ -41,18 +44,10 @@ make_backward, make_nothing = python["make_backward"], python["make_nothing"]
 
 # Making nodes.
 
-cdef inline void adopt(Node* n, int op, Node* a, Node* b) noexcept:
-    """Make n, a node without operands, the result of op on a and b, of which either may be NULL."""
-    n.op, n.a, n.b = op, a, b
-    if a != NULL:
-        Py_INCREF(value_of(a))
-    if b != NULL:
-        Py_INCREF(value_of(b))
-
 cdef inline void fill(Node* n, int op, Node* a, Node* b) noexcept:
     """Everything but the data of a new node."""
     n.grad.x, n.grad_kind, n.flags = 0, INTEGER, 0
-    adopt(n, op, a, b)
+    set_operands(n, op, a, b)
 
 cdef inline object number_node(Number data, int op, Node* a, Node* b):
     cdef PyObject* value = new_value()
@@ -87,7 +82,21 @@ cdef inline object compute(int op, Node* a, Node* b):
     cdef Number y = apply(op, x.x, x.kind, z.x, z.kind)
     if is_plain(y) and shipped():
         return number_node(y, op, a, b)
+    if y.kind == FLOAT32 and shipped():
+        y = rounded(op, x, z, y)
+        if is_number(y):
+            return number_node(y, op, a, b)
     return compute_with_objects(op, a, b)
+
+cdef Number rounded(int op, Number a, Number b, Number y) noexcept:
+    """y = op(a, b) for numpy.float32, rounded where it has to be."""
+    if op == ADD:
+        return plus(a, b)
+    if op == MUL:
+        return times(a, b)
+    if op != RELU and op != ABS:
+        y.kind = OBJECT
+    return y
 
 cdef object compute_with_objects(int op, Node* a, Node* b):
     first, second = <object>value_of(a), None if b == NULL else <object>value_of(b)
@@ -98,8 +107,8 @@ cdef object compute_with_objects(int op, Node* a, Node* b):
     result = Value(y, children, operation_name(op, b))
     if is_value(result):
         unpack(node_of(<PyObject*>result))
-        forget_operands(node_of(<PyObject*>result))
-        adopt(node_of(<PyObject*>result), op, a, b)
+        replace_operands(node_of(<PyObject*>result), op, node_of(<PyObject*>first),
+                         NULL if b == NULL else node_of(<PyObject*>second))
     return result
 
 cdef str operation_name(int op, Node* b):
@@ -126,25 +135,25 @@ cdef object reflected(int op, object a, object b):
         return compute(op, node_of(<PyObject*>b), node_of(<PyObject*>a))
     return PyNumber_Add(b, a) if op == ADD else PyNumber_Multiply(b, a)
 
-cdef object numpy_generic = None
-cdef PyTypeObject* numpy_int = NULL
-
 cdef object python_number(object o):
     """A numpy scalar on the left of a Value acts as Python's own number: numpy turns itself into
     one when it meets an operand that it does not know."""
-    global numpy_generic, numpy_int
-    cdef PyTypeObject* type = Py_TYPE(<PyObject*>o)
-    if PyLong_CheckExact(<PyObject*>o) or PyFloat_CheckExact(<PyObject*>o):
+    cdef PyObject* p = <PyObject*>o
+    cdef PyObject* index
+    if PyLong_CheckExact(p) or PyFloat_CheckExact(p):
         return o
-    if type == numpy_int:
-        return PyNumber_Index(o)
-    if type == numpy_float64:
-        return PyFloat_AS_DOUBLE(<PyObject*>o)
+    if Py_TYPE(p) == numpy_float64:
+        return PyFloat_AS_DOUBLE(p)
     if numpy_generic is None and "numpy" in sys.modules:
-        numpy_generic = sys.modules["numpy"].generic
-        numpy_int = <PyTypeObject*>sys.modules["numpy"].int_
-        Py_INCREF(<PyObject*>numpy_int)
-    return o.item() if numpy_generic is not None and isinstance(o, numpy_generic) else o
+        learn_numpy_types()
+    if numpy_generic is None or not isinstance(o, numpy_generic):
+        return o
+    if is_static_type(Py_TYPE(p)) and PyType_IsSubtype(Py_TYPE(p), numpy_integer):
+        index = PyNumber_Index(p)
+        if index != NULL:
+            return steal(index)
+        PyErr_Clear()           # a timedelta
+    return o.item()
 
 cdef object divisor(object o):
     """numpy's integers have no negative powers; Python's have."""
@@ -164,19 +173,27 @@ cdef dict attrs_of(object value):
         Py_INCREF(body.attrs)
     return <dict>body.attrs
 
-cdef object own(object value, str name):
-    """What the program set as the attribute, or None."""
+cdef object attribute_of(object value, str name):
+    """What the program set as the attribute, or None. (Looked for in a way that runs no Python code: a key
+    may be of any class.)"""
     cdef Body* body = <Body*>value
-    return None if body.attrs == NULL else (<dict>body.attrs).get(name)
+    cdef Py_ssize_t at = 0
+    cdef PyObject* key
+    cdef PyObject* found
+    while body.attrs != NULL and PyDict_Next(body.attrs, &at, &key, &found):
+        if PyUnicode_CheckExact(key) and PyUnicode_Compare(key, <PyObject*>name) == 0:
+            return <object>found
+    return None
 
-cdef int set_own(object value, str name, object new, int flag) except -1:
-    unpack(node_of(<PyObject*>value))
-    unfuse(node_of(<PyObject*>value))
+cdef int set_attribute(object value, str name, object new, int flag) except -1:
+    cdef Node* n = node_of(<PyObject*>value)
+    unpack(n)
+    make_plain(n)
+    n.flags |= flag
+    if n.op == LEAF:
+        n.op = CUSTOM
+    track(<PyObject*>value)
     attrs_of(value)[name] = new
-    node_of(<PyObject*>value).flags |= flag
-    if node_of(<PyObject*>value).op == LEAF:
-        node_of(<PyObject*>value).op = CUSTOM
-    show(<PyObject*>value)
     return 0
 
 cdef int set_label(object value, object label) except -1:
@@ -195,27 +212,27 @@ cdef int check_child(object child) except -1:
                         f"not {type(child).__name__}: {child!r:.60}")
     return 0
 
-cdef int set_operands(object value, object children) except -1:
-    """Make the iterable children the operands of value, a node without operands."""
-    unique = set(children)
+cdef int set_children(object value, object children) except -1:
+    """Make the iterable children the operands of value."""
+    cdef list given = list(children)
+    cdef set unique = set(given)            # which may run __hash__ and __eq__ of subclasses
+    cdef dict places = {id(child): child for child in unique}
+    cdef list pair = [child for child in given if places.pop(id(child), None) is not None]
     for child in unique:
         check_child(child)
     if len(unique) > 2:
-        return set_own(value, "_prev", unique, OWN_PREV)
-    # in the order given, where there is one
-    pair = list(dict.fromkeys(children if type(children) in (tuple, list) else unique))
+        return set_attribute(value, "_prev", unique, OWN_PREV)
     if pair:
-        adopt(node_of(<PyObject*>value), CUSTOM, node_of(<PyObject*>pair[0]),
-              node_of(<PyObject*>pair[1]) if len(pair) == 2 else NULL)
-        show(<PyObject*>value)
+        track(<PyObject*>value)
+        replace_operands(node_of(<PyObject*>value), CUSTOM, node_of(<PyObject*>pair[0]),
+                         node_of(<PyObject*>pair[1]) if len(pair) == 2 else NULL)
     return 0
 
-def _run(value):
+def _run(Value value not None):
     """The operation's own backward, for one node; what `_backward` calls."""
-    cdef Node* n = node_of(<PyObject*>value)
-    unfuse(n)
-    if is_operation(n.op) and not add_numbers(n):
-        add_objects(n)
+    make_plain(&value.node)
+    if is_operation(value.node.op) and not add_numbers(&value.node):
+        add_objects(&value.node)
 
 
 cdef class Value:
@@ -232,14 +249,14 @@ cdef class Value:
             for name in ("_prev", "_op", "_backward"):
                 attrs_of(self).pop(name, None)
         if type(self) is not Value:
-            show(<PyObject*>self)
+            track(<PyObject*>self)
         n.flags = 0
         unpack(n)
-        forget_operands(n)
+        replace_operands(n, LEAF, NULL, NULL)
         put_data(n, data)
         put_grad(n, 0)
         if children != ():
-            set_operands(self, children)
+            set_children(self, children)
         if op != "":
             attrs_of(self)["_op"] = op
         if label is not None:
@@ -256,7 +273,7 @@ cdef class Value:
     @data.deleter
     def data(self):
         unpack(&self.node)
-        forget(&self.node.data, &self.node.data_kind)
+        clear_slot(&self.node.data, &self.node.data_kind)
 
     @property
     def grad(self):
@@ -269,13 +286,13 @@ cdef class Value:
     @grad.deleter
     def grad(self):
         unpack(&self.node)
-        forget(&self.node.grad, &self.node.grad_kind)
+        clear_slot(&self.node.grad, &self.node.grad_kind)
 
     @property
     def _prev(self):
-        prev = own(self, "_prev")
+        prev = attribute_of(self, "_prev")
         if prev is None:
-            unfuse(&self.node)
+            make_plain(&self.node)
             prev = set()
             if self.node.a != NULL:
                 prev.add(<object>value_of(self.node.a))
@@ -289,11 +306,11 @@ cdef class Value:
             children = set(children)
         for child in children:
             check_child(child)
-        set_own(self, "_prev", children, OWN_PREV)
+        set_attribute(self, "_prev", children, OWN_PREV)
 
     @property
     def _op(self):
-        name = own(self, "_op")
+        name = attribute_of(self, "_op")
         if name is None:
             name = operation_name(operation_of(&self.node), self.node.b)
         return name
@@ -304,14 +321,14 @@ cdef class Value:
 
     @property
     def _backward(self):
-        backward = own(self, "_backward")
+        backward = attribute_of(self, "_backward")
         if backward is not None:
             return backward
         return make_nothing() if self.node.op in (LEAF, CUSTOM) else make_backward(_run, self)
 
     @_backward.setter
     def _backward(self, function):
-        set_own(self, "_backward", function, CALLBACK)
+        set_attribute(self, "_backward", function, CALLBACK)
 
     @property
     def __dict__(self):
@@ -480,12 +497,16 @@ value_type.tp_name = "Value"            # as error messages call it
 Value.__module__ = "micrograd.engine"
 Value.__doc__ = python["Value"].__doc__
 Value.__array_priority__ = -1.0         # numpy's scalars leave the operation to us, its arrays do not
-run_type.tp_dealloc = value_dealloc
-run_type.tp_traverse = traverse_run
-run_type.tp_clear = NULL                # cycles are broken at their Values
-run_type.tp_new = NULL                  # nobody makes one but new_run
-del _Run.__new__
-PyType_Modified(run_type)
+call_type.tp_dealloc = value_dealloc
+call_type.tp_traverse = traverse_call
+call_type.tp_clear = NULL               # cycles are broken at their Values
+call_type.tp_new = NULL                 # nobody makes one but begin_call
+del _Call.__new__
+PyType_Modified(call_type)
+set_dict_offset(<PyTypeObject*>_Parts, <Py_ssize_t>&(<PartsBody*>NULL).attrs)
+for part in ("w", "b", "nonlin", "neurons"):
+    setattr(_Parts, part, _Part(part))
+shipped_attributes[Value] = {name: getattr_static(Value, name) for name in ("data", "grad", *activations)}
 gc.callbacks.append(_before_collection)
 cdef Value first = Value(0)
 if not heads_are_as_described(<PyObject*>first):

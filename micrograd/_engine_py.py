@@ -254,3 +254,16 @@ class Value:
 
 
 Value.__module__ = "micrograd.engine"
+
+
+# The compiled engine has short cuts for nn, arrays and optim; the reference has none.
+
+class _Parts:
+    """The base of nn.Module."""
+
+
+def _no_short_cut(*arguments):
+    pass
+
+
+_fused = _parameters_of = _zero_grad = _zeroed = _ships = _predict = _sgd = _adam = _no_short_cut

@@ -14,7 +14,7 @@ from numbers import Number
 from typing import Any
 
 from micrograd import nn
-from micrograd.engine import Value, __predict__
+from micrograd.engine import Value, __core__
 
 # As shipped: a program may patch them.
 CALLS: dict[type, Any] = {cls: cls.__call__ for cls in (nn.Layer, nn.MLP)}
@@ -141,7 +141,7 @@ def pack_rows(X: list[Any], nin: int) -> array[float] | None:
 
 def at_once(layers: list[nn.Layer], X: Any, nin: int) -> bytearray | None:
     """All outputs from the engine, or None where it has no short cut; the reference has none."""
-    return None if X is None or nin == 0 else __predict__(layers, X, nin)
+    return None if X is None or nin == 0 else __core__._predict(layers, X, nin)
 
 
 def described(x: object) -> str:

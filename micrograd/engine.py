@@ -10,9 +10,7 @@ if __wanted not in (None, "c", "python"):
 try:
     if __wanted == "python":
         raise ImportError("the pure-Python engine was asked for")
-    from micrograd._core import Value, _fused as __fused__, _parameters_of as __parameters__
-    from micrograd._core import _ships as __ships__, _zeroed as __zeroed__
-    from micrograd._core import _predict as __predict__, _sgd as __sgd__, _adam as __adam__
+    from micrograd import _core as __core__     # the short cuts of nn, arrays and optim
     __engine__ = "c"        # the name of the engine in use
 except ImportError as __error:
     if __wanted == "c":
@@ -20,26 +18,7 @@ except ImportError as __error:
             "MICROGRAD_ENGINE is 'c', but the compiled engine is missing; install a wheel, or build "
             "it with a C compiler, or unset MICROGRAD_ENGINE to run the pure-Python engine"
         ) from __error
-    from micrograd._engine_py import Value
+    from micrograd import _engine_py as __core__
     __engine__ = "python"
 
-    def __fused__(layers, x):
-        """The reference has no short cuts."""
-
-    def __parameters__(layers):
-        pass
-
-    def __zeroed__(parameters):
-        pass
-
-    def __ships__(Neuron, Layer, MLP):
-        pass
-
-    def __predict__(layers, X, nin):
-        pass
-
-    def __sgd__(parameters, velocity, lr, momentum, weight_decay, first):
-        pass
-
-    def __adam__(parameters, mean, square, lr, beta1, beta2, eps, weight_decay, decoupled, t):
-        pass
+Value = __core__.Value

@@ -1,14 +1,13 @@
 import random
-from micrograd.engine import Value, __fused__, __parameters__, __ships__, __zeroed__
+from micrograd.engine import Value, __core__
 
 
-class Module:
+class Module(__core__._Parts):
     """Anything with parameters."""
 
     def zero_grad(self):
-        parameters = self.parameters()
-        if not __zeroed__(parameters):
-            for p in parameters:
+        if not __core__._zero_grad(self):
+            for p in self.parameters():
                 p.grad = 0
 
     def parameters(self):
@@ -63,13 +62,11 @@ class Neuron(Module):
 class Layer(Module):
     """nout neurons over the same nin inputs. One neuron gives a Value, several give a list."""
 
-    __slots__ = ("_parameters",)    # where the compiled engine keeps the numbers of a fused layer
-
     def __init__(self, nin, nout, **kwargs):
         self.neurons = [Neuron(nin, **kwargs) for _ in range(nout)]
 
     def __call__(self, x):
-        out = __fused__([self], x)
+        out = __core__._fused([self], x)
         if out is not None:
             return out
         out = [n(x) for n in self.neurons]
@@ -92,7 +89,7 @@ class MLP(Module):
                        for i in range(len(nouts))]
 
     def __call__(self, x):
-        out = __fused__(self.layers, x)     # the same, without the nodes; None where one could tell
+        out = __core__._fused(self.layers, x)   # the same, as one node; None where one could tell
         if out is not None:
             return out
         for i, layer in enumerate(self.layers):
@@ -102,7 +99,7 @@ class MLP(Module):
         return x
 
     def parameters(self):
-        parameters = __parameters__(self.layers)
+        parameters = __core__._parameters_of(self.layers)
         if parameters is not None:
             return parameters
         return [p for layer in self.layers for p in layer.parameters()]
@@ -111,4 +108,4 @@ class MLP(Module):
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
 
 
-__ships__(Neuron, Layer, MLP)     # the compiled engine fuses layers while these are what they are here
+__core__._ships(Neuron, Layer, MLP)   # the compiled engine fuses layers while these are what they are here

@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Iterable
 from numbers import Real
 
-from micrograd.engine import Value, __adam__, __sgd__, __zeroed__
+from micrograd.engine import Value, __core__
 
 
 class Optimizer:
@@ -32,7 +32,7 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Set the gradients to 0."""
-        if not __zeroed__(self.parameters):
+        if not __core__._zeroed(self.parameters):
             for p in self.parameters:
                 p.grad = 0
 
@@ -66,8 +66,8 @@ class SGD(Optimizer):
     def step(self) -> None:
         """Move every parameter against its gradient. TypeError, and nothing changed, unless all
         gradients and data are real numbers."""
-        if not __sgd__(self.parameters, self.velocity, self.lr, self.momentum, self.weight_decay,
-                       self.first):
+        if not __core__._sgd(self.parameters, self.velocity, self.lr, self.momentum,
+                             self.weight_decay, self.first):
             self.step_in_python()
         self.first = self.first and not self.momentum
 
@@ -108,8 +108,8 @@ class Adam(Optimizer):
     def step(self) -> None:
         """Move every parameter against its gradient. TypeError, and nothing changed, unless all
         gradients and data are real numbers."""
-        if not __adam__(self.parameters, self.mean, self.square, self.lr, *self.betas, self.eps,
-                        self.weight_decay, self.decoupled, self.t + 1):
+        if not __core__._adam(self.parameters, self.mean, self.square, self.lr, *self.betas, self.eps,
+                              self.weight_decay, self.decoupled, self.t + 1):
             self.step_in_python()
         self.t += 1
 

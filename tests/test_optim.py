@@ -26,8 +26,8 @@ KINDS = [
 def hooks(request, monkeypatch):
     """With the engine's steps, which the reference does not have, and without."""
     if request.param == "python":
-        monkeypatch.setattr(optim, "__sgd__", lambda *_: None)
-        monkeypatch.setattr(optim, "__adam__", lambda *_: None)
+        monkeypatch.setattr(optim.__core__, "_sgd", lambda *_: None)
+        monkeypatch.setattr(optim.__core__, "_adam", lambda *_: None)
 
 
 def values(*data, grads=None):
@@ -59,9 +59,9 @@ def test_fifty_steps_are_those_of_torch(name, arguments):
 @pytest.mark.parametrize("name, arguments", KINDS)
 def test_the_engines_step_is_pythons(name, arguments, monkeypatch):
     results = []
-    for hook in (getattr(optim, "__sgd__"), getattr(optim, "__adam__")), (lambda *_: None,) * 2:
-        monkeypatch.setattr(optim, "__sgd__", hook[0])
-        monkeypatch.setattr(optim, "__adam__", hook[1])
+    for hook in (optim.__core__._sgd, optim.__core__._adam), (lambda *_: None,) * 2:
+        monkeypatch.setattr(optim.__core__, "_sgd", hook[0])
+        monkeypatch.setattr(optim.__core__, "_adam", hook[1])
         rng = random.Random(5)
         parameters = values(*[rng.uniform(-1, 1) for _ in range(9)])
         optimizer = getattr(optim, name)(parameters, **{"lr": 0.1, **arguments})

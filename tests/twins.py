@@ -10,7 +10,7 @@ def nn_over_the_reference():
     """A second copy of nn.py, over the reference."""
     engine = types.ModuleType("micrograd.engine")
     engine.Value = _engine_py.Value
-    engine.__fused__ = engine.__parameters__ = engine.__ships__ = engine.__zeroed__ = lambda *_: None
+    engine.__core__ = _engine_py
     path = micrograd.nn.__file__
     with open(path) as file:
         source = file.read().replace("from micrograd.engine import", "from __twin_engine__ import")

@@ -225,7 +225,7 @@ class Machine:
     def release_replaced(self):
         """A fused layer holds the weights that were replaced until it is used again."""
         for layer in [layer for model in self.models for layer in model.layers]:
-            self.nn.__parameters__([layer])
+            self.nn.__core__._parameters_of([layer])
         gc.collect()
 
     def describe_all(self):

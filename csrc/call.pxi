@@ -1,0 +1,115 @@
+# A call: a node of many operands
+# ===============================
+# A program that computes much at once, a fused layer say, need not make a node for each product. It
+# makes a call: one node between any number of operands and any number of outputs, which are Values.
+#
+#       x0 <--+               +-- out0
+#       x1 <--+---- Call <----+-- out1        an edge is a reference, as ever
+#       ...   |               |   ...
+#
+# What the sort and the sweep need to know of a call is its CallKind, five functions:
+#
+#   visit       puts its operands on the sort's stack
+#   sweep       adds to the gradients of its operands, from those of its outputs in call.grad
+#   is_current  says whether sweep would read what the original's nodes would: not after an operand
+#               was given other data, and not a second time
+#   make_plain  makes every output the result of plain nodes; then nobody refers to the call, and it is gone
+#   accepts     says whether an output's gradient is one that sweep can work with
+#
+# A call is made plain when somebody could see inside: reads `_prev` or `_backward` of an output, sweeps a
+# second time, or runs Python code while a sweep is under way.
+
+cdef struct CallKind:
+    int (*visit)(Call*, Sweep*) except -1
+    void (*sweep)(Call*) noexcept
+    bint (*is_current)(Call*) noexcept
+    int (*make_plain)(Call*) except -1
+    bint (*accepts)(Call*, int, Number) noexcept
+    int (*operation)(Call*, int) noexcept       # whose result an output is, once it is plain
+    Py_ssize_t (*work)(Call*) noexcept          # multiply-adds of a sweep
+    int (*traverse)(Call*, visitproc, void*) noexcept
+    void (*release)(Call*) noexcept             # its references, and its memory
+
+cdef enum:
+    NO_GRADIENT = 0xFF          # the kind of an output's gradient until a sweep comes by that output
+
+cdef struct Call:
+    Body body                   # op is CALL; a and b are not used
+    const CallKind* kind
+    Call* next                  # all calls, for the garbage collector
+    Call* previous
+    int nout
+    Node** outputs              # the Value of each output, NULL where it is dead; not owned references
+    double* grad                # what each output's gradient is in this sweep
+    Kind* grad_kind
+
+cdef Call* calls = NULL
+
+cdef class _Call:
+    """The Python type of a Call."""
+    cdef Node node
+    cdef object attrs
+    cdef object __weakref__
+
+cdef PyTypeObject* call_type = <PyTypeObject*>_Call
+
+cdef inline Call* call_of(Node* n) noexcept:
+    """The call of an OUTPUT, or the one whose own node n is."""
+    return <Call*>value_of(n.a if n.op == OUTPUT else n)
+
+cdef inline void begin_call(Call* call, const CallKind* kind) noexcept:
+    """Fill in a call whose arrays are in place; it counts one reference."""
+    global calls
+    memset(<char*>call - sizeof(GCHead), 0, sizeof(GCHead))
+    init_head(&call.body.head, call_type)
+    memset(&call.body.node, 0, sizeof(Node))
+    call.body.node.op = CALL
+    call.body.attrs = call.body.weakrefs = NULL
+    call.kind = kind
+    forget_gradients(call)
+    call.next, call.previous = calls, NULL
+    if calls != NULL:
+        calls.previous = call
+    calls = call
+
+cdef void free_call(Call* call) noexcept:
+    global calls
+    if call.next != NULL:
+        call.next.previous = call.previous
+    if call.previous != NULL:
+        call.previous.next = call.next
+    else:
+        calls = call.next
+    call.kind.release(call)
+
+cdef int traverse_call(PyObject* call, visitproc visit, void* arg) noexcept:
+    return (<Call*>call).kind.traverse(<Call*>call, visit, arg)
+
+cdef object new_output(Call* call, int j, Number y):
+    """The Value of output j."""
+    value = number_node(y, OUTPUT, &call.body.node, NULL)
+    node_of(<PyObject*>value).index = j
+    call.outputs[j] = node_of(<PyObject*>value)
+    return value
+
+cdef inline bint pass_gradient(Node* out) noexcept:
+    """Tell the call an output's gradient; False where the sweep takes Python."""
+    cdef Call* call = call_of(out)
+    cdef Number g = grad_of_node(out)
+    if not call.kind.accepts(call, out.index, g):
+        return False
+    call.grad[out.index], call.grad_kind[out.index] = g.x, g.kind
+    return True
+
+cdef inline void forget_gradients(Call* call) noexcept:
+    """No sweep has come by any output."""
+    memset(call.grad, 0, call.nout * sizeof(double))
+    memset(call.grad_kind, NO_GRADIENT, call.nout)
+
+cdef inline int make_plain(Node* n) except -1:
+    """Make n, if it is the output of a call, the result of plain nodes."""
+    return call_of(n).kind.make_plain(call_of(n)) if n.op == OUTPUT else 0
+
+cdef inline int operation_of(Node* n) noexcept:
+    """The operation that n is the result of, in the original's eyes."""
+    return call_of(n).kind.operation(call_of(n), n.index) if n.op == OUTPUT else n.op
