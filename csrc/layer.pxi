@@ -128,6 +128,7 @@ cdef inline void enter_stage(Stage* s, PyObject* parameters, int nin) noexcept:
         Py_INCREF(parameters)
         s.width, s.nout, s.version = matrix(s).width, matrix(s).nout, matrix(s).version
         s.version.users += 1
+        memset(row(s, SUM_GRAD) + s.nout, 0, (s.width - s.nout) * sizeof(double))   # the filling
 
 cdef void release_layers(Call* call) noexcept:
     cdef LayersCall* c = <LayersCall*>call

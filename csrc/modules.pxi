@@ -91,6 +91,9 @@ def _ships(Neuron, Layer, MLP):
     """Tell the engine what the classes of nn are as shipped. (Again when nn is reloaded: the models
     made before are then called layer by layer, as subclasses are.)"""
     global neuron_type, layer_type, mlp_type
+    for cls in (Neuron, Layer, MLP):
+        if not (isinstance(cls, type) and issubclass(cls, _Parts)):
+            raise TypeError(f"a subclass of _Parts was expected, not {cls!r:.60}")
     neuron_type, layer_type, mlp_type = kept_type(Neuron), kept_type(Layer), kept_type(MLP)
     for cls in [cls for cls in shipped_attributes if cls is not Value]:
         del shipped_attributes[cls]

@@ -62,6 +62,7 @@ cdef class _EndOfNodes:
 
     def __reduce__(self):
         for value in self.nodes:
+            check_child(value)
             node_of(<PyObject*>value).flags &= ~PICKLING
         return type(None), ()
 

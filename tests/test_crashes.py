@@ -68,3 +68,128 @@ def test_a_prev_that_makes_its_values():
         except TypeError:
             pass
     """)
+
+
+def test_an_optimiser_without_nn():
+    ends_well("""
+    import sys
+    from micrograd import optim
+    for Optimizer in (optim.SGD, optim.Adam, optim.AdamW):
+        p = Value(1.0)
+        p.grad = 1.0
+        optimizer = Optimizer([p], lr=0.1)
+        optimizer.step()
+        assert abs(p.data - 0.9) < 0.01, p
+        optimizer.zero_grad()
+        assert p.grad == 0
+    assert "micrograd.nn" not in sys.modules
+    """)
+
+
+def test_states_of_too_few_operands_or_of_changing_ones():
+    ends_well("""
+    for name, count in (("POW", 1), ("LEAKY_RELU", 1), ("ADD", 1), ("RELU", 2), ("EXP", 0), ("CALL", 1),
+                        ("OUTPUT", 1), ("LEAF", 0), (3, 1)):
+        v = Value.__new__(Value)
+        try:
+            v.__setstate__({"data": 4.0, "grad": 0, "_graph": ([], name, [Value(2.0)] * count)})
+        except ValueError:
+            continue
+        raise AssertionError(f"{name} of {count} was accepted")
+
+    class Changing(list):
+        def __len__(self): return 2
+        def __getitem__(self, i): return None
+
+    v = Value(1.0)
+    v.__setstate__({"_graph": ([], "ADD", Changing([Value(1.0), Value(2.0)]))})
+    assert {child.data for child in v._prev} == {1.0, 2.0}
+    """)
+
+
+@pytest.mark.parametrize("change", [
+    "model.layers[0].neurons.clear()", "del model.layers[0].neurons[0].w[1:]", "model.layers.clear()",
+    "model.layers[1].neurons[0].w[0] = Value(5.0)", "model.layers[0].neurons[0].b = 3"])
+def test_a_finalizer_that_changes_the_model_within_its_call(change):
+    ends_well(f"""
+    import gc
+    from micrograd.nn import MLP
+
+    class Garbage:
+        def __init__(self): self.me = self
+        def __del__(self):
+            try:
+                {change}
+            except IndexError:
+                pass
+
+    for threshold in (1, 2, 3, 5, 7, 11, 13):
+        gc.set_threshold(threshold, 1, 1)
+        model = MLP(2, [3, 2])
+        for _ in range(30):
+            Garbage()
+            try:
+                for out in model([1.0, 2.0]):
+                    getattr(out, "_prev", None)
+                model.parameters()
+                model.zero_grad()
+            except (IndexError, TypeError, AttributeError):
+                pass
+    """)
+
+
+def test_a_hash_that_changes_the_children_or_the_node():
+    ends_well("""
+    class Clearing(Value):
+        def __hash__(self):
+            if len(children) == 2:
+                children[:] = [1, 2, 3]
+            return 1
+
+    class Filling(Value):
+        def __hash__(self):
+            target.__init__(3.0, (Value(1.0), Value(2.0)))
+            return id(self)
+
+    children = [Clearing(1.0), Clearing(2.0)]
+    assert {child.data for child in Value(1.0, children)._prev} == {1.0, 2.0}
+    target = Value(0.0)
+    target.__init__(1.0, (Filling(1.0), Filling(2.0)))
+    assert len(target._prev) == 2
+    """)
+
+
+def test_a_key_whose_comparison_changes_the_graph():
+    ends_well("""
+    class Key(str):
+        def __hash__(self): return hash("_prev")
+        def __eq__(self, other):
+            b.__init__(5.0)
+            junk.clear()
+            return False
+
+    junk = [Value(1.0)]
+    a = Value(2.0)
+    b = a * 3
+    c = b * junk[0]
+    junk.append(c)
+    d = Value(1.0, (b, c, a), "three")
+    vars(d)[Key("_prev")] = vars(b)[Key("_backward")] = 1
+    d.backward()
+    """)
+
+
+def test_functions_of_the_engine_given_what_is_no_value():
+    ends_well("""
+    from micrograd import _core
+    some = [None], bytearray(8), 0.1, 0.0, 0.0, True
+    calls = [(None,) * n for n in range(4)] + [some, some[:1] + some, ([1], 2.0), ({}, {}), ([None], b"x" * 8, 1)]
+    functions = [f for name, f in vars(_core).items() if name[0] == "_" != name[1]]
+    functions += [lambda *_: _core._EndOfNodes([None]).__reduce__()]
+    for function in filter(callable, functions):
+        for arguments in calls:
+            try:
+                function(*arguments)
+            except (TypeError, ValueError, AttributeError, BufferError):
+                pass
+    """)
