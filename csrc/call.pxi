@@ -30,9 +30,6 @@ cdef struct CallKind:
     int (*traverse)(Call*, visitproc, void*) noexcept
     void (*release)(Call*) noexcept             # its references, and its memory
 
-cdef enum:
-    NO_GRADIENT = 0xFF          # the kind of an output's gradient until a sweep comes by that output
-
 cdef struct Call:
     Body body                   # op is CALL; a and b are not used
     const CallKind* kind

@@ -8,6 +8,7 @@
 #include "ops.h"
 
 typedef unsigned char Kind;
+enum { NO_GRADIENT = 0xFF };    /* the kind of an output's gradient until a sweep comes by that output */
 
 #if defined(_MSC_VER)
 #define RESTRICT __restrict
@@ -36,6 +37,33 @@ typedef unsigned char Kind;
 #define LANES 8
 #include "kernels.h"
 #endif
+
+/* The kinds of the gradients of parameters and inputs: a product's is the intersection of its factors',
+   and a sum's of its terms'. g are those of the neurons' sums. */
+static void kinds_backward(int nin, int nout, int width, const Kind *w, const Kind *x, const Kind *g,
+                           Kind *RESTRICT dw, Kind *RESTRICT dx) {
+    for (int i = 0; i < nin; i++, w += width, dw += width) {
+        Kind all = INTEGER;
+        for (int j = 0; j < nout; j++) {
+            Kind none = g[j] == NO_GRADIENT ? NO_GRADIENT : 0;
+            dw[j] &= (x[i] & g[j]) | none;
+            all &= (w[j] & g[j]) | none;
+        }
+        dx[i] = all;
+    }
+    for (int j = 0; j < nout; j++) dw[j] &= g[j];
+}
+
+/* The kind that all numbers of some rows have, or OBJECT where they differ. */
+static Kind common_kind(int rows, int nout, int width, const Kind *kinds) {
+    Kind all = 0xFF, any = 0;
+    for (int i = 0; i < rows; i++, kinds += width)
+        for (int j = 0; j < nout; j++) {
+            all &= kinds[j];
+            any |= kinds[j];
+        }
+    return all == any ? all : OBJECT;
+}
 
 /* One of them is chosen when the module is loaded, by what the processor has. */
 typedef struct {

@@ -392,8 +392,9 @@ cdef void sweep_layers(Call* call) noexcept:
     cdef Number grad
     cdef int i
     c.swept = True
-    memcpy(row(last, OUT_GRAD), call.grad, call.nout * sizeof(double))
-    memcpy(kinds_of_row(last, OUT_GRAD), call.grad_kind, call.nout)
+    for i in range(call.nout):
+        row(last, OUT_GRAD)[i], kinds_of_row(last, OUT_GRAD)[i] = call.grad[i], call.grad_kind[i]
+        c.rounds |= call.grad_kind[i] == FLOAT32
     for i in range(c.depth - 1, 0, -1):
         sweep_stage(c, &c.stages[i], &c.stages[i - 1])
     for i in range(c.stages[0].nout):
@@ -404,15 +405,25 @@ cdef void sweep_layers(Call* call) noexcept:
 cdef void sweep_stage(LayersCall* c, Stage* s, Stage* before) noexcept:
     cdef Matrix* m = matrix(s)
     cdef Kind g = sweep_activations(s)
+    if c.rounds or m.grad_rounds:
+        sweep_one_by_one(s, before)
+    else:
+        arithmetic.sums_backward(m.nin, m.width, m.data, row(before, OUT), row(s, SUM_GRAD), m.grad,
+                                 row(before, OUT_GRAD))
+        sweep_kinds(s, before, g)
+
+cdef void sweep_kinds(Stage* s, Stage* before, Kind g) noexcept:
+    """The kinds of those gradients. Nearly always there is one for all: g is that of the sums, or OBJECT."""
+    cdef Matrix* m = matrix(s)
     cdef Kind weights = m.weight_grad_kind & g, x = before.common
-    if (c.rounds or m.grad_rounds or g == FLOAT32 or m.weight_kind & m.bias_grad_kind & weights == OBJECT
+    if (m.weight_kind & m.bias_grad_kind & weights == OBJECT
             or (x & weights != weights and x != before.any)):
-        sweep_one_by_one(s, before)     # of more kinds than one
-        return
-    arithmetic.sums_backward(m.nin, m.width, m.data, row(before, OUT), row(s, SUM_GRAD), m.grad,
-                             row(before, OUT_GRAD))
-    set_grad_kinds(m, weights & x, m.bias_grad_kind & g)
-    memset(kinds_of_row(before, OUT_GRAD), m.weight_kind & g, before.nout)
+        kinds_backward(m.nin, m.nout, m.width, m.data_kind, kinds_of_row(before, OUT),
+                       kinds_of_row(s, SUM_GRAD), m.grad_kind, kinds_of_row(before, OUT_GRAD))
+        know_grad_kinds(m)
+    else:
+        set_grad_kinds(m, weights & x, m.bias_grad_kind & g)
+        memset(kinds_of_row(before, OUT_GRAD), m.weight_kind & g, before.nout)
 
 cdef Kind sweep_activations(Stage* s) noexcept:
     """From the gradients of the outputs to those of the sums, whose kind it gives; OBJECT where they differ."""
@@ -455,6 +466,7 @@ cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
                                                  times(packed_data(m, place), g)))
         add_packed_grad(m, <Py_ssize_t>m.nin * m.width + j, g)
     know_grad_kinds(m)
+    m.grad_rounds = True        # perhaps
 
 cdef inline void add_packed_grad(Matrix* m, Py_ssize_t place, Number more) noexcept:
     cdef Number sum = plus(packed_grad(m, place), more)

@@ -175,33 +175,21 @@ cdef inline void set_packed_grad(Matrix* m, Py_ssize_t place, Number new) noexce
 
 cdef void know_kinds(Matrix* m) noexcept:
     cdef Py_ssize_t i, j
-    cdef Kind all = INTEGER, any = OBJECT, kind
+    cdef Kind kind
     memset(m.sum_kind, INTEGER, m.width)
-    m.rounds = False
+    m.rounds, m.fusable = False, True
     for i in range(m.nin + 1):
         for j in range(m.nout):
             kind = m.data_kind[i * m.width + j]
             m.sum_kind[j] &= kind
             m.rounds |= kind == FLOAT32
-            if i < m.nin:
-                all &= kind
-                any |= kind
-    m.fusable = any != INTEGER      # which has every other kind's bits, and one more
-    m.weight_kind = all if all == any else OBJECT
+            m.fusable &= kind != INTEGER or i == m.nin
+    m.weight_kind = common_kind(m.nin, m.nout, m.width, m.data_kind)
     m.kinds_known = True
 
 cdef void know_grad_kinds(Matrix* m) noexcept:
-    cdef Py_ssize_t i, j
-    cdef Kind* biases = m.grad_kind + <Py_ssize_t>m.nin * m.width
-    m.weight_grad_kind, m.bias_grad_kind = m.grad_kind[0], biases[0]
-    m.grad_rounds = False
-    for i in range(m.nin + 1):
-        for j in range(m.nout):
-            m.grad_rounds |= m.grad_kind[i * m.width + j] == FLOAT32
-            if i < m.nin and m.grad_kind[i * m.width + j] != m.grad_kind[0]:
-                m.weight_grad_kind = OBJECT
-            if i == m.nin and biases[j] != biases[0]:
-                m.bias_grad_kind = OBJECT
+    m.weight_grad_kind = common_kind(m.nin, m.nout, m.width, m.grad_kind)
+    m.bias_grad_kind = common_kind(1, m.nout, m.width, m.grad_kind + <Py_ssize_t>m.nin * m.width)
 
 cdef inline void set_grad_kinds(Matrix* m, Kind weights, Kind biases) noexcept:
     cdef Py_ssize_t count = <Py_ssize_t>m.nin * m.width

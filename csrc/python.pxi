@@ -137,4 +137,8 @@ cdef extern from "layer.h" nogil:
         void (*sums_backward)(int nin, int width, const double* w, const double* x, const double* g,
                               double* dw, double* dx) noexcept
     const Arithmetic* arithmetics   # each one for wider vectors than the one before
+    enum: NO_GRADIENT
+    void kinds_backward(int nin, int nout, int width, const Kind* w, const Kind* x, const Kind* g,
+                        Kind* dw, Kind* dx)
+    Kind common_kind(int rows, int nout, int width, const Kind* kinds)
     int arithmetic_count()          # how many of them this processor can run
