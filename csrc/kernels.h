@@ -1,41 +1,16 @@
 /* The arithmetic of a layer, written once: layer.h includes this file for each kind of vector, with
        LANES       how many doubles one has,
        TARGET      the attribute that lets the compiler use it,
-       NAME(f)     what f is called there.
+       NAME(f)     what f is called there; FLOATS(f) where it computes in single precision.
    Each lane rounds as if it were alone, nothing is reordered and nothing contracted, so that all of
    them give the same bits. */
 
-#if LANES > 1
-typedef double NAME(Vector) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
-#else
-typedef double NAME(Vector);
-#endif
+#define SCALAR double
+#define WIDTH LANES
+#include "sums.h"
+#undef SCALAR
+#undef WIDTH
 #define VECTOR(p) (*(NAME(Vector) *)(p))
-
-/* y = b + w0 x0 + w1 x1 + ..., for `count` neurons in the order of the original's sum. Their sums,
-   side by side, hide each other's latency. */
-#define SUMS(count)                                                                                 \
-    for (; j + count <= width; j += count) {                                                        \
-        NAME(Vector) sum[count / LANES];                                                            \
-        for (int k = 0; k < count / LANES; k++)                                                     \
-            sum[k] = VECTOR(w + (long)nin * width + j + k * LANES);                                 \
-        for (int i = 0; i < nin; i++)                                                               \
-            for (int k = 0; k < count / LANES; k++)                                                 \
-                sum[k] += VECTOR(w + (long)i * width + j + k * LANES) * x[i];                       \
-        for (int k = 0; k < count / LANES; k++) VECTOR(y + j + k * LANES) = sum[k];                 \
-    }
-
-TARGET static void NAME(sums)(int nin, int width, const double *w, const double *x, double *y) {
-    int j = 0;
-    SUMS(32)
-    SUMS(8)
-    if (width == 1) {
-        double sum = w[nin];
-        for (int i = 0; i < nin; i++) sum += w[i] * x[i];
-        y[0] = sum;
-    }
-}
-#undef SUMS
 
 /* What neurons make of their sums: nothing, or where `relu` says so what the ReLU makes of them, with the
    int 0 for a negative one. The kind of a sum comes from those of its weights and of all inputs.
@@ -52,6 +27,16 @@ TARGET static Kind NAME(outputs)(int nout, int relu, const Kind *w_kind, Kind x_
         all &= y_kind[j];
     }
     return wrong ? OBJECT : all;
+}
+
+/* The same without kinds, for sums that are side by side; 0 where one is infinite or nan. */
+TARGET static int NAME(activations)(long count, int relu, const double *sum, double *RESTRICT y) {
+    long long wrong = 0;
+    for (long j = 0; j < count; j++) {
+        wrong |= -(long long)!(fabs(sum[j]) <= DBL_MAX);
+        y[j] = relu && sum[j] < 0 ? 0 : sum[j];
+    }
+    return !wrong;
 }
 
 /* The gradients of those sums from the gradients of y, and the kind of all of them; OBJECT where they
@@ -97,6 +82,15 @@ TARGET static void NAME(sums_backward)(int nin, int width, const double *w, cons
 }
 
 #undef VECTOR
+#undef NAME
+
+#define NAME FLOATS
+#define SCALAR float
+#define WIDTH (LANES > 1 ? 2 * LANES : 1)
+#include "sums.h"
+#undef SCALAR
+#undef WIDTH
 #undef LANES
 #undef TARGET
 #undef NAME
+#undef FLOATS

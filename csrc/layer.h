@@ -17,6 +17,7 @@ enum { NO_GRADIENT = 0xFF };    /* the kind of an output's gradient until a swee
 #endif
 
 #define NAME(f) f##_baseline
+#define FLOATS(f) f##_baseline_floats
 #define TARGET
 #if defined(__GNUC__)
 #define LANES 2
@@ -28,11 +29,13 @@ enum { NO_GRADIENT = 0xFF };    /* the kind of an output's gradient until a swee
 #if defined(__x86_64__) && defined(__GNUC__)
 #define WIDER_VECTORS
 #define NAME(f) f##_avx2
+#define FLOATS(f) f##_avx2_floats
 #define TARGET __attribute__((target("avx2")))
 #define LANES 4
 #include "kernels.h"
 
 #define NAME(f) f##_avx512f
+#define FLOATS(f) f##_avx512f_floats
 #define TARGET __attribute__((target("avx512f")))
 #define LANES 8
 #include "kernels.h"
@@ -68,14 +71,17 @@ static Kind common_kind(int rows, int nout, int width, const Kind *kinds) {
 /* One of them is chosen when the module is loaded, by what the processor has. */
 typedef struct {
     const char *name;
-    void (*sums)(int, int, const double *, const double *, double *);
+    void (*sums)(int, int, int, const double *, const double *, double *);
+    void (*sums_of_floats)(int, int, int, const float *, const float *, float *);
     Kind (*outputs)(int, int, const Kind *, Kind, const double *, double *, Kind *);
+    int (*activations)(long, int, const double *, double *);
     Kind (*outputs_backward)(int, int, const double *, const Kind *, const double *, const Kind *,
                              double *, Kind *);
     void (*sums_backward)(int, int, const double *, const double *, const double *, double *, double *);
 } Arithmetic;
 
-#define ROW(name) {#name, sums_##name, outputs_##name, outputs_backward_##name, sums_backward_##name}
+#define ROW(name) {#name, sums_##name, sums_##name##_floats, outputs_##name, activations_##name, \
+                   outputs_backward_##name, sums_backward_##name}
 #if defined(WIDER_VECTORS)
 static const Arithmetic arithmetics[] = {ROW(baseline), ROW(avx2), ROW(avx512f)};
 static int arithmetic_count(void) {

@@ -227,7 +227,7 @@ cdef bint forward_stage(Stage* s, Stage* before) noexcept:
     cdef Matrix* m = matrix(s)
     cdef Number y
     cdef int j
-    arithmetic.sums(m.nin, m.width, m.data, row(before, OUT), row(s, SUM))
+    arithmetic.sums(1, m.nin, m.width, m.data, row(before, OUT), row(s, SUM))
     if m.all_relu or m.all_linear:
         s.any = INTEGER
         s.common = arithmetic.outputs(m.nout, m.all_relu, m.sum_kind, before.common, row(s, SUM),
