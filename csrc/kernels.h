@@ -6,9 +6,11 @@
    them give the same bits. */
 
 #define SCALAR double
+#define MASK long long
 #define WIDTH LANES
 #include "sums.h"
 #undef SCALAR
+#undef MASK
 #undef WIDTH
 #define VECTOR(p) (*(NAME(Vector) *)(p))
 
@@ -27,16 +29,6 @@ TARGET static Kind NAME(outputs)(int nout, int relu, const Kind *w_kind, Kind x_
         all &= y_kind[j];
     }
     return wrong ? OBJECT : all;
-}
-
-/* The same without kinds, for sums that are side by side; 0 where one is infinite or nan. */
-TARGET static int NAME(activations)(long count, int relu, const double *sum, double *RESTRICT y) {
-    long long wrong = 0;
-    for (long j = 0; j < count; j++) {
-        wrong |= -(long long)!(fabs(sum[j]) <= DBL_MAX);
-        y[j] = relu && sum[j] < 0 ? 0 : sum[j];
-    }
-    return !wrong;
 }
 
 /* The gradients of those sums from the gradients of y, and the kind of all of them; OBJECT where they
@@ -86,9 +78,11 @@ TARGET static void NAME(sums_backward)(int nin, int width, const double *w, cons
 
 #define NAME FLOATS
 #define SCALAR float
+#define MASK int
 #define WIDTH (LANES > 1 ? 2 * LANES : 1)
 #include "sums.h"
 #undef SCALAR
+#undef MASK
 #undef WIDTH
 #undef LANES
 #undef TARGET

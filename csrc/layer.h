@@ -74,13 +74,15 @@ typedef struct {
     void (*sums)(int, int, int, const double *, const double *, double *);
     void (*sums_of_floats)(int, int, int, const float *, const float *, float *);
     Kind (*outputs)(int, int, const Kind *, Kind, const double *, double *, Kind *);
-    int (*activations)(long, int, const double *, double *);
+    int (*activations)(int, int, const double *, double *);
+    int (*activations_of_floats)(int, int, const float *, float *);
     Kind (*outputs_backward)(int, int, const double *, const Kind *, const double *, const Kind *,
                              double *, Kind *);
     void (*sums_backward)(int, int, const double *, const double *, const double *, double *, double *);
 } Arithmetic;
 
 #define ROW(name) {#name, sums_##name, sums_##name##_floats, outputs_##name, activations_##name, \
+                   activations_##name##_floats, \
                    outputs_backward_##name, sums_backward_##name}
 #if defined(WIDER_VECTORS)
 static const Arithmetic arithmetics[] = {ROW(baseline), ROW(avx2), ROW(avx512f)};

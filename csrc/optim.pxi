@@ -4,7 +4,7 @@
 cdef double* open_doubles(object array, Py_buffer* view, Py_ssize_t count) except NULL:
     """The memory of an array of so many doubles; the caller releases the view."""
     PyObject_GetBuffer(array, view, PyBUF_FORMAT | PyBUF_WRITABLE)
-    if view.len != count * <Py_ssize_t>sizeof(double) or not are_doubles(view):
+    if view.len != count * <Py_ssize_t>sizeof(double) or not has_format(view, c'd'):
         PyBuffer_Release(view)
         raise ValueError(f"an array of {count} doubles was expected")
     return <double*>view.buf

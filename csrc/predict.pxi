@@ -12,26 +12,33 @@ cdef struct Rows:               # numbers of a block, before and after a layer
     double* sums
 
 def _predict(layers, X, int nin):
-    """The outputs of the layers, one after the other, for rows of nin doubles each. X is a buffer of
-    doubles, row by row; so is the result, a bytearray. None where the layers must be called."""
+    """The outputs of the layers, one after the other, for rows of nin doubles, or of nin floats which stand
+    for numpy.float32. X is a buffer of them, row by row; the result is a bytearray of doubles. None where
+    the layers must be called."""
     global checks
     cdef Py_buffer view
-    cdef Py_ssize_t count
-    cdef bytearray outputs
+    cdef Py_ssize_t size
     if type(layers) is not list or not layers:
         return None
     PyObject_GetBuffer(X, &view, PyBUF_FORMAT)
     try:
-        if nin <= 0 or view.len % (nin * <Py_ssize_t>sizeof(double)) or not are_doubles(&view):
-            raise ValueError(f"rows of {nin} doubles were expected")
-        count = view.len // (nin * <Py_ssize_t>sizeof(double))
+        size = nin * <Py_ssize_t>(sizeof(double) if has_format(&view, c'd') else sizeof(float))
+        if size <= 0 or view.len % size or not (has_format(&view, c'd') or has_format(&view, c'f')):
+            raise ValueError(f"rows of {nin} doubles or floats were expected")
         checks += 1
         for layer in <list>layers:
             if parameters_of(layer) is None:
                 return None
         if not all_as_shipped() or first_width(<list>layers, nin) != nin:
             return None
-        return predict_rows(<list>layers, <double*>view.buf, count)
+        if has_format(&view, c'd'):
+            return predict_rows(<list>layers, <double*>view.buf, view.len // size)
+        if is_in_single_precision(<list>layers):
+            return predict_floats(<list>layers, <float*>view.buf, view.len // size)
+        if (<_Parts>layers[0]).packed.m.weight_kind == NUMPY:       # and so is every product
+            X = doubles(<float*>view.buf, view.len // sizeof(float))
+            return predict_rows(<list>layers, <double*>PyByteArray_AS_STRING(X), view.len // size)
+        return None
     finally:
         PyBuffer_Release(&view)
 
@@ -91,5 +98,97 @@ cdef bint activate_rows(Matrix* m, Rows* rows, int count) noexcept:
             rows.after[i * m.nout + j] = y.x
     return True
 
-cdef bint are_doubles(Py_buffer* view) noexcept:
-    return view.format != NULL and view.format[0] == c'd' and view.format[1] == 0
+
+
+# Rows of numpy.float32, with weights that are floats or numpy.float32.
+
+cdef bint is_in_single_precision(list layers) noexcept:
+    """Whether all products and sums of such rows are numpy.float32, but where all inputs of a layer are 0."""
+    cdef Matrix* m
+    cdef Py_ssize_t i
+    for layer in layers:
+        m = &(<_Parts>layer).packed.m
+        for i in range(<Py_ssize_t>(m.nin + 1) * m.width):
+            if m.data_kind[i] == NUMPY:
+                return False
+        if not (m.all_relu or m.all_linear):
+            return False
+    return True
+
+cdef bytearray doubles(const float* x, Py_ssize_t count):
+    cdef bytearray result = PyByteArray_FromStringAndSize(NULL, count * sizeof(double))
+    cdef double* to = <double*>PyByteArray_AS_STRING(result)
+    cdef Py_ssize_t i
+    for i in range(count):
+        to[i] = x[i]
+    return result
+
+cdef bytearray predict_floats(list layers, const float* x, Py_ssize_t count):
+    cdef list matrices = [matrix_of_floats(&(<_Parts>layer).packed.m) for layer in layers]
+    cdef int widest = max([max((<_Parts>layer).packed.m.width + 15, (<_Parts>layer).packed.m.nin)
+                           for layer in layers])
+    cdef int nin = (<_Parts>layers[0]).packed.m.nin, nout = (<_Parts>layers[len(layers) - 1]).packed.m.nout
+    cdef bytearray outputs = PyByteArray_FromStringAndSize(NULL, count * nout * sizeof(double))
+    cdef bytearray scratch = PyByteArray_FromStringAndSize(NULL, 2 * BLOCK * widest * sizeof(float))
+    cdef double* y = <double*>PyByteArray_AS_STRING(outputs)
+    cdef float* after = <float*>PyByteArray_AS_STRING(scratch)
+    cdef Py_ssize_t i
+    cdef int rows
+    for i in range(0, count, BLOCK):
+        rows = min(<Py_ssize_t>BLOCK, count - i)
+        if not predict_block_of_floats(layers, matrices, x + i * nin, rows, after, after + BLOCK * widest,
+                                       y + i * nout):
+            return None
+    return outputs
+
+cdef bytearray matrix_of_floats(Matrix* m):
+    """The parameters in single precision, in rows filled up to sixteens."""
+    cdef int width = 1 if m.width == 1 else (m.nout + 15) & ~15, i, j
+    cdef bytearray floats = bytearray((m.nin + 1) * width * sizeof(float))
+    cdef float* to = <float*>PyByteArray_AS_STRING(floats)
+    for i in range(m.nin + 1):
+        for j in range(m.nout):
+            to[i * width + j] = <float>m.data[i * m.width + j]
+    return floats
+
+cdef bint predict_block_of_floats(list layers, list matrices, const float* x, int count, float* after,
+                                  float* sums, double* y) except -1:
+    cdef const float* first = x
+    cdef bint odd[BLOCK]
+    cdef Matrix* m = NULL
+    cdef int i, j, k, width, found
+    memset(odd, 0, sizeof(odd))
+    for k in range(PyList_GET_SIZE(<PyObject*>layers)):
+        m = &(<_Parts>layers[k]).packed.m
+        width = 1 if m.width == 1 else (m.nout + 15) & ~15
+        arithmetic.sums_of_floats(count, m.nin, width, <float*>PyByteArray_AS_STRING(matrices[k]), x, sums)
+        for i in range(count):
+            found = arithmetic.activations_of_floats(m.nout, m.all_relu, sums + i * width, after + i * m.nout)
+            if found == 0:
+                return False
+            odd[i] |= found == 1
+        x = after
+    for i in range(count):
+        for j in range(m.nout):
+            y[i * m.nout + j] = after[i * m.nout + j]
+        if odd[i] and not predict_row(layers, first + i * (<_Parts>layers[0]).packed.m.nin, y + i * m.nout):
+            return False
+    return True
+
+cdef bint predict_row(list layers, const float* x, double* y) except -1:
+    """The outputs for one row of numpy.float32, computed one by one."""
+    cdef LayersCall* c = new_call(layers, (<_Parts>layers[0]).packed.m.nin)
+    cdef Stage* last = &c.stages[c.depth - 1]
+    cdef Number n
+    cdef int i
+    for i in range(c.stages[0].nout):
+        n.x, n.kind = x[i], FLOAT32
+        set_number(&c.stages[0], OUT, i, n)
+    c.rounds = True
+    cdef bint fine = forward(c)
+    memcpy(y, row(last, OUT), last.nout * sizeof(double))
+    Py_DECREF(&c.call.body.head)
+    return fine
+
+cdef bint has_format(Py_buffer* view, char format) noexcept:
+    return view.format != NULL and view.format[0] == format and view.format[1] == 0

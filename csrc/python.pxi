@@ -132,7 +132,8 @@ cdef extern from "layer.h" nogil:
         void (*sums_of_floats)(int rows, int nin, int width, const float* w, const float* x, float* y) noexcept
         Kind (*outputs)(int nout, bint relu, const Kind* w_kind, Kind x_kinds, const double* sum,
                         double* y, Kind* y_kind) noexcept
-        bint (*activations)(long count, bint relu, const double* sum, double* y) noexcept
+        int (*activations)(int nout, bint relu, const double* sum, double* y) noexcept
+        int (*activations_of_floats)(int nout, bint relu, const float* sum, float* y) noexcept
         Kind (*outputs_backward)(int nout, bint relu, const double* y, const Kind* y_kind,
                                  const double* g, const Kind* g_kind,
                                  double* sum_grad, Kind* sum_grad_kind) noexcept

@@ -1,6 +1,7 @@
 /* y = b + w0 x0 + w1 x1 + ..., for `width` neurons and `rows` inputs, in the order of the original's sum:
    layer.h includes this file for doubles and for floats, and for each kind of vector, with
        SCALAR      double or float,
+       MASK        an integer of their size,
        WIDTH       how many of them a vector has,
        TARGET, NAME(f)     as kernels.h has them.
    Sums of several neurons and inputs, side by side, hide each other's latency and share their weights. */
@@ -16,15 +17,15 @@ typedef SCALAR NAME(Vector);
 #define SUMS(ROWS, COUNT)                                                                           \
     for (; j + (COUNT) * WIDTH <= width; j += (COUNT) * WIDTH) {                                    \
         NAME(Vector) sum[ROWS][COUNT];                                                              \
-        for (int r = 0; r < ROWS; r++)                                                              \
-            for (int k = 0; k < COUNT; k++)                                                         \
+        for (int r = 0; r < (ROWS); r++)                                                              \
+            for (int k = 0; k < (COUNT); k++)                                                         \
                 sum[r][k] = VECTOR(w + (long)nin * width + j + k * WIDTH);                          \
         for (int i = 0; i < nin; i++)                                                               \
-            for (int r = 0; r < ROWS; r++)                                                          \
-                for (int k = 0; k < COUNT; k++)                                                     \
+            for (int r = 0; r < (ROWS); r++)                                                          \
+                for (int k = 0; k < (COUNT); k++)                                                     \
                     sum[r][k] += VECTOR(w + (long)i * width + j + k * WIDTH) * x[r * (long)nin + i]; \
-        for (int r = 0; r < ROWS; r++)                                                              \
-            for (int k = 0; k < COUNT; k++) VECTOR(y + r * (long)width + j + k * WIDTH) = sum[r][k]; \
+        for (int r = 0; r < (ROWS); r++)                                                              \
+            for (int k = 0; k < (COUNT); k++) VECTOR(y + r * (long)width + j + k * WIDTH) = sum[r][k]; \
     }
 
 TARGET static void NAME(sums)(int rows, int nin, int width, const SCALAR *w, const SCALAR *x, SCALAR *y) {
@@ -44,6 +45,18 @@ TARGET static void NAME(sums)(int rows, int nin, int width, const SCALAR *w, con
             y[0] = sum;
         }
     }
+}
+
+/* What neurons make of their sums: nothing, or where `relu` says so what the ReLU makes of them. Gives 0
+   where a sum is infinite or nan, 1 where all are below the ReLU's 0, else 2. */
+TARGET static int NAME(activations)(int nout, int relu, const SCALAR *sum, SCALAR *RESTRICT y) {
+    MASK wrong = 0, any = -!relu;
+    for (int j = 0; j < nout; j++) {
+        wrong |= -(MASK)!(sum[j] - sum[j] == 0);
+        any |= -(MASK)(sum[j] >= 0);
+        y[j] = relu && sum[j] < 0 ? 0 : sum[j];
+    }
+    return wrong ? 0 : 1 - (int)any;
 }
 
 #undef SUMS

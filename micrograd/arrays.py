@@ -90,13 +90,21 @@ def predict_array(module: Callable[[Any], Any], X: Any, numpy: Any) -> Any:
         raise ValueError(f"X must be an array of shape (n, nin), not {X.shape}")
     layers = plain_layers(module)
     nin, nout = widths(layers)
-    quick = type(X) is numpy.ndarray and X.dtype == float and X.shape[1] == nin
-    outputs = at_once(layers, numpy.ascontiguousarray(X) if quick else None, nin)
+    quick = type(X) is numpy.ndarray and X.shape[1] == nin
+    outputs = at_once(layers, numbers_of(X, numpy) if quick else None, nin)
     if outputs is None:
         outputs = numpy.array(by_row(module, X), dtype=float)
     else:
         outputs = numpy.frombuffer(outputs)
     return outputs.reshape(len(X), nout) if nout > 1 else outputs
+
+
+def numbers_of(X: Any, numpy: Any) -> Any:
+    """The array as the engine takes it: of doubles or floats. A weight, which is a float, times one of
+    numpy's ints or bools is a double. None for other types."""
+    if X.dtype.kind in "biu":
+        return X.astype(float)
+    return numpy.ascontiguousarray(X) if X.dtype in (float, numpy.float32) else None
 
 
 def by_row(module: Callable[[Any], Any], X: Any) -> list[Any]:

@@ -75,8 +75,8 @@ def test_the_short_cut_is_taken():
     for nin, text in ((3, "rows of 3 doubles"), (0, "rows of 0"), (-1, "rows of -1")):
         with pytest.raises(ValueError, match=text):
             SHORT_CUT(m.layers, rows, nin)
-    with pytest.raises(ValueError, match="rows of 2 doubles"):
-        SHORT_CUT(m.layers, array("f", [1.0, 2.0]), 2)
+    with pytest.raises(ValueError, match="rows of 2 doubles or floats"):
+        SHORT_CUT(m.layers, array("i", [1, 2]), 2)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 1), (3, 4, 2), (1, 1, 1, 1), (2, 16, 16, 1)])
@@ -185,3 +185,26 @@ def test_numpy_is_not_imported():
     code = ("import sys; from micrograd.nn import MLP; from micrograd.arrays import leaves, data;"
             "MLP(2, [1]).predict([[1.0, 2.0]]); data(leaves([1.0])); print('numpy' in sys.modules)")
     assert children.run("-c", code, MICROGRAD_ENGINE=engine.__engine__).stdout == "False\n"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int8", "uint8", "uint64", "bool"])
+@pytest.mark.parametrize("weight", [float, np.float32, np.float64, "trained"])
+@pytest.mark.parametrize("shape", [(2, 3, 2), (2, 1), (3, 20, 4, 1), (2, 2, 2, 2)])
+def test_arrays_of_any_numbers(dtype, weight, shape):
+    """To the last bit, in blocks and rows that are left over, also where all neurons of a layer give 0."""
+    m = model(*shape)
+    for i, p in enumerate(m.parameters()):
+        if weight == "trained":
+            p.data = [float, np.float32, np.float64][i % 3](p.data)
+        else:
+            p.data = weight(p.data)
+    X = np.random.RandomState(3).uniform(-3, 3, (70, shape[0]))
+    X = (abs(X) if "u" in dtype else X).astype(dtype)
+    assert m.predict(X).tolist() == np.array(by_hand(m, X)).tolist()
+
+
+def test_a_nonlin_for_each_neuron():
+    m = model(2, 3, 1)
+    m.layers[0].neurons[1].nonlin = False
+    X = np.array([[0.5, -1.5], [-2.0, 1.0]], "float32")
+    assert m.predict(X).tolist() == by_hand(m, X)
