@@ -22,9 +22,9 @@ class Build(build_ext):
         try:
             super().run()
         except (CCompilerError, ExecError, PlatformError) as error:
-            sys.exit(f"error: {error}\nmicrograd-native needs a C compiler and Python's headers: on Debian and "
-                     "Ubuntu `apt install build-essential python3-dev`, on macOS `xcode-select --install`, "
-                     "on Windows the Build Tools for Visual Studio with C++.")
+            sys.exit(f"error: {error}\nmicrograd-native needs a C compiler and Python's headers: on Debian "
+                     "and Ubuntu `apt install build-essential python3-dev`, on macOS "
+                     "`xcode-select --install`, on Windows the Build Tools for Visual Studio with C++.")
 
 
 def extensions():
