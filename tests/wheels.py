@@ -14,8 +14,6 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
-
-
 WHICH = """if 1:
     import platform, sys, sysconfig
     threads = ", free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
