@@ -1,4 +1,5 @@
 """What an installation shows: which micrograd it is, and how little it imports."""
+import os
 import pathlib
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import micrograd
 from micrograd import engine
 
 INSTALLED = pathlib.Path(engine.__file__).parent
+SOURCE = pathlib.Path(__file__).resolve().parent.parent
 
 
 def python(*arguments, **options):
@@ -42,9 +44,36 @@ def test_the_stub_names_what_the_class_has():
     assert [n for n in public if f" {n}:" not in stub and f"def {n}(" not in stub] == []
 
 
-def test_pypy_gets_the_reference_and_nothing_to_compile():
+def run_setup(change):
+    """What python says of setup.py after the change, with setup() replaced by a print of its extensions."""
     pytest.importorskip("setuptools")
-    code = ("import platform, setuptools; platform.python_implementation = lambda: 'PyPy'; "
-            "setuptools.setup = lambda **given: print(given); exec(open('setup.py').read())")
-    said = python("-c", code, cwd=pathlib.Path(__file__).parent.parent)
-    assert said.stdout == "{'ext_modules': []}\n", said.stderr
+    return python("-c", f"import platform, sysconfig, setuptools; {change}; "
+                  "setuptools.setup = lambda ext_modules, **_: print(ext_modules); "
+                  "exec(open('setup.py').read())", cwd=SOURCE)
+
+
+def test_pypy_gets_the_reference_and_nothing_to_compile():
+    said = run_setup("platform.python_implementation = lambda: 'PyPy'")
+    assert said.stdout == "[]\n", said.stderr
+
+
+def test_a_free_threaded_python_is_refused():
+    said = run_setup("sysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1")
+    assert said.returncode == 1 and said.stdout == ""
+    assert said.stderr == "micrograd-native has no free-threaded build: it needs a Python with the GIL.\n"
+
+
+@pytest.mark.skipif(not (SOURCE / "csrc").exists() or not shutil.which("gcc"), reason="no source, or no gcc")
+def test_fast_math_in_cflags_changes_no_result(tmp_path):
+    shutil.copytree(SOURCE, tmp_path / "source",
+                    ignore=shutil.ignore_patterns(".*", "build", "dist", "tests", "benchmarks"))
+    environ = {name: said for name, said in os.environ.items() if name not in ("LD_PRELOAD", "PYTHONPATH")}
+    environ |= {"CFLAGS": "-Ofast -ffast-math -funsafe-math-optimizations -ffinite-math-only", "CC": "gcc",
+                "LDFLAGS": "-ffast-math", "MICROGRAD_ENGINE": "c"}
+    built = python("-m", "pip", "install", "--no-deps", "--no-cache-dir", "--target", tmp_path / "built",
+                   tmp_path / "source", env=environ)
+    assert built.returncode == 0, built.stdout + built.stderr
+    code = ("from micrograd.engine import Value; tiny, nan = 1e-310, float('nan'); "
+            "print(tiny * 0.5, (Value(tiny) * 0.5).data, Value(nan).relu().data, Value(nan).maximum(1).data)")
+    said = python("-c", code, cwd=tmp_path / "built", env=environ)
+    assert said.stdout == "5e-311 5e-311 nan nan\n", said.stderr

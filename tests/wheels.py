@@ -5,6 +5,7 @@ compiler nor the source tree.
 """
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,22 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
+WHICH = """if 1:
+    import platform, sys, sysconfig
+    threads = ", free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+    print("%s %d.%d%s" % ((platform.python_implementation(),) + sys.version_info[:2] + (threads,)))
+"""
+
+
+def check(python):
+    """Nothing is built unless wheels can be built with every Python named."""
+    if not shutil.which(python):
+        sys.exit(f"{python}: no such program")
+    asked = subprocess.run([python, "-c", WHICH], capture_output=True, text=True)
+    said = re.fullmatch(r"CPython 3\.(\d+)\n", asked.stdout)
+    if not said or int(said[1]) < 10:
+        sys.exit(f"{python} is {asked.stdout.strip() or 'no Python'}: wheels are built with "
+                 "CPython 3.10 or newer that has the GIL")
 
 
 def run(*command, **options):
@@ -53,7 +70,8 @@ def refuse_without_compiler(python, sdist):
         failed = subprocess.run([python, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir",
                                  "--wheel-dir", raw, sdist], env={**os.environ, "CC": "/bin/false"},
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        assert failed.returncode != 0 and "/bin/false" in failed.stdout, failed.stdout
+        last = "\n".join(failed.stdout.splitlines()[-10:])
+        assert failed.returncode != 0 and "/bin/false" in last and "needs a C compiler" in last, failed.stdout
 
 
 def test_wheel(python, wheel, sdist):
@@ -74,6 +92,8 @@ def test_wheel(python, wheel, sdist):
 
 
 def main(pythons):
+    for python in pythons:
+        check(python)
     sdist = build_sdist()
     refuse_without_compiler(pythons[0] if pythons else sys.executable, sdist)
     wheels = []
