@@ -1,4 +1,5 @@
 """What an installation shows: which micrograd it is, and how little it imports."""
+import os
 import pathlib
 import shutil
 import subprocess
@@ -27,6 +28,24 @@ def test_it_says_that_the_original_was_installed_over_it(tmp_path, original):
     shutil.copytree(original / "micrograd", tmp_path / "micrograd", dirs_exist_ok=True)
     said = python("-m", "micrograd", cwd=tmp_path)
     assert said.returncode == 1 and "is the original micrograd" in said.stdout
+
+
+def test_it_says_that_both_are_installed(tmp_path, original):
+    """And which modules were taken away once the original was uninstalled."""
+    shutil.copytree(INSTALLED, tmp_path / "micrograd")
+    for info in original.glob("micrograd-*.dist-info"):
+        shutil.copytree(info, tmp_path / info.name)
+    said = python("-m", "micrograd", cwd=tmp_path)
+    assert said.returncode == 0 and said.stdout.startswith("micrograd-native ")
+    assert "uninstalling it takes modules of this one away" in said.stdout
+    for path in (original / "micrograd").glob("*.py"):
+        (tmp_path / "micrograd" / path.name).unlink()
+    shutil.rmtree(tmp_path / info.name)
+    alone = {name: x for name, x in os.environ.items() if name != "PYTHONPATH"}
+    said = python("-S", "-m", "micrograd", cwd=tmp_path, env=alone)
+    assert said.returncode == 1, said
+    assert "only a part of micrograd-native" in said.stdout
+    assert "pip install --force-reinstall micrograd-native" in said.stdout
 
 
 def test_import_takes_nothing_along():
