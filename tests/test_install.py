@@ -55,6 +55,29 @@ def test_import_takes_nothing_along():
     assert taken <= {"micrograd", "gc", "cython_runtime"}, taken
 
 
+def test_the_package_hands_names_on():
+    from micrograd import MLP, Layer, Module, Neuron, Value, engine, nn
+    assert (Value, MLP, Layer) == (engine.Value, nn.MLP, nn.Layer)
+    assert (Module, Neuron) == (nn.Module, nn.Neuron)
+    assert {"Value", "MLP", "Layer", "Module", "Neuron", "__version__", "nn"} <= set(dir(micrograd))
+
+
+def test_names_that_the_package_has_not():
+    with pytest.raises(AttributeError, match="^module 'micrograd' has no attribute 'Valeu'$"):
+        micrograd.Valeu
+    with pytest.raises(ImportError, match="^cannot import name 'Valeu' from 'micrograd'"):
+        from micrograd import Valeu  # noqa: F401
+    assert not hasattr(micrograd, "__all__")
+
+
+def test_names_are_found_when_they_are_asked_for():
+    code = ("import sys; before = set(sys.modules); import micrograd; after = set(sys.modules);"
+            "print(*after - before); ns = {}; exec('from micrograd import *', ns); print(*ns);"
+            "dir(micrograd); print(*set(sys.modules) - after)")
+    said = python("-c", code, cwd=INSTALLED.parent)
+    assert said.stdout == "micrograd\n__builtins__\n\n", said.stderr
+
+
 def test_the_stub_names_what_the_class_has():
     stub = (INSTALLED / "engine.pyi").read_text()
     public = [n for n in vars(engine.Value) if not n.startswith("_")]
