@@ -106,13 +106,22 @@ def save(model: Module | Mapping[str, float], path: str | os.PathLike[str]) -> N
     """Write the state of a model, or a {name: number}, to a file.
 
     ValueError, and nothing written, for what a file would not give back to the last bit: nan,
-    infinity, integers beyond the floats, and numbers that are no integer and equal to no float. A
+    infinity, integers beyond the floats, and numbers that are no integer and equal to no float;
+    and for a model whose class defines no parameters(). A
     file that was there is replaced in one step: a crash leaves the old one or the new one, and no
     half. It keeps its permissions. What is there and is no file stays: OSError.
     """
-    numbers = model if isinstance(model, Mapping) else model.state_dict()
+    numbers = model if isinstance(model, Mapping) else with_parameters(model).state_dict()
     parameters = {checked_name(name): plain(name, x) for name, x in numbers.items()}
     replace(path, json.dumps({"format": FORMAT, "version": VERSION, "parameters": parameters}))
+
+
+def with_parameters(model: Module) -> Module:
+    """The model; ValueError if it has only Module's own parameters(), which gives none."""
+    if getattr(model.parameters, "__func__", None) is Module.parameters:
+        raise ValueError(f"{type(model).__name__} defines no parameters(), so there is nothing to save; "
+                         "it must return the list of the model's Values")
+    return model
 
 
 def checked_name(name: object) -> str:

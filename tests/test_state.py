@@ -174,6 +174,18 @@ def test_what_is_not_saved_leaves_the_old_file(tmp_path, bad):
     assert os.listdir(tmp_path) == ["x"]
 
 
+def test_a_model_without_parameters_is_not_saved(tmp_path):
+    class Doubled(nn.Module):
+        def __init__(self):
+            self.inner = small()
+
+    with pytest.raises(ValueError, match=r"Doubled defines no parameters\(\), so there is nothing"):
+        save(Doubled(), tmp_path / "x")
+    assert os.listdir(tmp_path) == []
+    save(module_with([]), tmp_path / "x")       # has said that there are none
+    assert load(tmp_path / "x") == {}
+
+
 def test_names_are_strings(tmp_path):
     with pytest.raises(ValueError, match="must be a string, not int: 1"):
         save({1: 1.0}, tmp_path / "x")
