@@ -39,10 +39,11 @@ def cross_entropy(logits: Iterable[Any], targets: Any) -> Value:
     Takes a list of logits and its class, or a list of such lists and the list of their classes. A
     class is an int from 0; ValueError where there is no such logit.
     """
-    rows = list(logits)
-    if not rows or is_value(rows[0]):
+    rows = listed(logits, "logits")
+    if not rows or is_value(rows[0]) or not hasattr(rows[0], "__iter__"):
         return surprise(rows, number(targets))
-    return mean([surprise(list(row), target) for row, target in aligned(rows, targets)])
+    return mean([surprise(listed(row, "a row of logits"), target)
+                 for row, target in aligned(rows, targets)])
 
 
 def surprise(logits: list[Value], target: Any) -> Value:
@@ -70,18 +71,24 @@ def total(values: list[Value]) -> Value:
 
 
 def pairs(outputs: Iterable[Value], targets: Iterable[Any]) -> list[tuple[Value, Any]]:
-    outputs = list(outputs)
+    outputs = listed(outputs, "outputs")
     check_values(outputs)
     return aligned(outputs, targets)
 
 
 def aligned(outputs: list[Any], targets: Iterable[Any]) -> list[tuple[Any, Any]]:
     """(output, target) for each; there must be as many of the one as of the other."""
-    targets = [number(t) for t in targets]
+    targets = [number(t) for t in listed(targets, "targets", "one for each output")]
     if len(outputs) != len(targets):
         raise ValueError(f"there must be one target for each output, "
                          f"not {len(outputs)} outputs and {len(targets)} targets")
     return list(zip(outputs, targets))
+
+
+def listed(items: Any, kind: str, of: str = "of Values") -> list[Any]:
+    if not hasattr(items, "__iter__"):
+        raise TypeError(f"{kind} must be a list, {of}, not {type(items).__name__}: {items!r:.60}")
+    return list(items)
 
 
 def is_value(x: object) -> bool:

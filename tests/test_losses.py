@@ -143,6 +143,23 @@ def test_errors_of_cross_entropy(Value):
         losses.cross_entropy([z[0], 1.0], 0)
 
 
+def test_what_is_no_list_of_values(Value):
+    z = Value(1.0)
+    with pytest.raises(TypeError, match="output 0 must be a Value, not float: 1.0"):
+        losses.cross_entropy([1.0, 2.0, 3.0], 1)
+    with pytest.raises(TypeError, match="a row of logits must be a list, of Values, not float: 1.0"):
+        losses.cross_entropy([[z], 1.0], [0, 0])
+    with pytest.raises(TypeError, match="targets must be a list, one for each output, not int: 0"):
+        losses.cross_entropy([[z]], 0)
+    with pytest.raises(TypeError, match="logits must be a list, of Values, not Value"):
+        losses.cross_entropy(z, 0)
+    for loss in (losses.mse, losses.binary_cross_entropy, losses.max_margin):
+        with pytest.raises(TypeError, match="outputs must be a list, of Values, not Value"):
+            loss(z, [1])
+        with pytest.raises(TypeError, match="targets must be a list, one for each output, not int: 1"):
+            loss([z], 1)
+
+
 def test_labels_of_the_other_kind(Value):
     for t in (-1, 2, math.nan, Value(-1)):
         with pytest.raises(ValueError, match=r"a target must be in 0\.\.1, not"):
