@@ -75,7 +75,8 @@ class SGD(Optimizer):
         lr, momentum, decay = float(self.lr), float(self.momentum), float(self.weight_decay)
         data, velocity = [], array("d")
         for (x, g), v in zip(self.read(), self.velocity):
-            g += decay * x
+            if decay:       # an infinite x times 0 is nan
+                g += decay * x
             v = g if self.first or not momentum else momentum * v + g
             data.append(x - lr * v)
             velocity.append(v)
@@ -122,7 +123,7 @@ class Adam(Optimizer):
         for (x, g), m, s in zip(self.read(), self.mean, self.square):
             if self.decoupled:
                 x *= 1 - lr * decay
-            else:
+            elif decay:
                 g += decay * x
             m += (1 - beta1) * (g - m)
             s = beta2 * s + (1 - beta2) * g * g

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from micrograd import optim
+from micrograd import engine, optim
 from micrograd.engine import Value
 from micrograd.nn import MLP
 
@@ -28,6 +28,7 @@ def hooks(request, monkeypatch):
     if request.param == "python":
         monkeypatch.setattr(optim, "__sgd__", lambda *_: None)
         monkeypatch.setattr(optim, "__adam__", lambda *_: None)
+    return request.param
 
 
 def values(*data, grads=None):
@@ -54,6 +55,26 @@ def test_fifty_steps_are_those_of_torch(name, arguments):
         ours.step()
         theirs.step()
         assert [p.data for p in parameters] == pytest.approx([t.item() for t in tensors], rel=1e-12)
+
+
+@pytest.mark.parametrize("name, arguments", KINDS)
+def test_infinite_numbers_are_those_of_torch(name, arguments, hooks, request):
+    torch = pytest.importorskip("torch")
+    if hooks == "engine" and engine.__engine__ == "c":
+        request.applymarker(pytest.mark.xfail(strict=False, reason="0 * inf in csrc/optim.pxi"))
+    numbers = [math.inf, -math.inf, math.nan, 1e300, 0.5]
+    cases = [(x, g) for x in numbers for g in [*numbers, 0.0]]
+    parameters = values(*[x for x, g in cases])
+    tensors = [torch.tensor(x, dtype=torch.double, requires_grad=True) for x, g in cases]
+    ours = getattr(optim, name)(parameters, **arguments)
+    theirs = getattr(torch.optim, name)(tensors, **arguments)
+    for _ in range(3):
+        for (_, g), p, t in zip(cases, parameters, tensors):
+            p.grad, t.grad = g, torch.tensor(g, dtype=torch.double)
+        ours.step()
+        theirs.step()
+        assert [p.data for p in parameters] == pytest.approx([t.item() for t in tensors], rel=1e-12,
+                                                             nan_ok=True)
 
 
 @pytest.mark.parametrize("name, arguments", KINDS)
