@@ -122,7 +122,7 @@ def check_width(what: str, width: int, expected: int | None) -> None:
         raise ValueError(f"{what} {width} numbers, where the model takes {expected}")
 
 
-def known_width(module: object) -> int | None:
+def known_width(module: Any) -> int | None:
     """The number of inputs of a Neuron, Layer or MLP that is called as nn wrote it; else None."""
     layers = plain_layers(module)
     neurons = getattr(layers[0], "neurons", ()) if layers else [module]
