@@ -1,4 +1,4 @@
-"""Draw the graph of an expression, as trace_graph.ipynb of micrograd does.
+"""Draw the graph of an expression, as trace_graph.ipynb of micrograd does, or animate it.
 
 The pictures are Graphviz's: its language DOT is written here; the program `dot` makes an image of
 it.
@@ -6,6 +6,7 @@ it.
 from __future__ import annotations
 
 import html
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -62,15 +63,52 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", limit: int =
     """
     if rankdir not in DIRECTIONS:
         raise ValueError(f"rankdir must be one of {', '.join(DIRECTIONS)}, not {rankdir!r}")
-    if len(list(islice(walk(root), limit + 1))) > limit:
-        raise ValueError(f"the graph has more than {limit} nodes: draw a smaller part of it, "
-                         "or pass a greater limit")
+    check_size(root, limit)
     text = Dot("\n".join(["digraph {", f"  rankdir={rankdir}", *statements(root), "}", ""]))
     try:
         import graphviz     # type: ignore[import-untyped]
     except ImportError:
         return text
     return graphviz.Source(text, format=format)
+
+
+class Animation:
+    """A page of HTML that notebooks show, in a frame of its own."""
+
+    def __init__(self, page: str) -> None:
+        self.page = page
+
+    def _repr_html_(self) -> str:
+        return (f'<iframe srcdoc="{html.escape(self.page)}" sandbox="allow-scripts" '
+                'style="width: 100%; height: 560px; border: 0"></iframe>')
+
+
+def animate(root: Value, path: str | os.PathLike[str] | None = None, limit: int = 1000) -> Animation:
+    """A page that goes through the forward pass and the sweep from root, node by node.
+
+    Its buttons and the arrow keys go on and back; each step shows the chain rule with its numbers. It
+    is one file of HTML, which loads nothing, written to `path` if one is given; a notebook shows what
+    is returned. The sweep starts with gradients of 0, each `_backward` is called once, and the
+    gradients are then as before. ValueError where there are more than `limit` nodes; TypeError where
+    root is no Value.
+    """
+    from micrograd import draw_layout, draw_page, draw_steps
+    check_size(root, limit)
+    graph = draw_steps.Graph(topological_order(root))
+    picture = draw_layout.picture(graph.operands)
+    for node, more in zip(picture["nodes"], draw_steps.boxes(graph)):
+        node.update(more)
+    animation = Animation(draw_page.page({**picture, "steps": list(draw_steps.steps(graph))}))
+    if path is not None:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(animation.page)
+    return animation
+
+
+def check_size(root: Value, limit: int) -> None:
+    if len(list(islice(walk(root), limit + 1))) > limit:
+        raise ValueError(f"the graph has more than {limit} nodes: draw a smaller part of it, "
+                         "or pass a greater limit")
 
 
 def trace(root: Value) -> tuple[set[Value], set[tuple[Value, Value]]]:
