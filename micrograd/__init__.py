@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-TYPE_CHECKING = False       # true for a type checker; typing, which says so too, takes long to import
+TYPE_CHECKING = False       # true for a type checker; typing's own is slow to import
 if TYPE_CHECKING:
     from micrograd.engine import Value as Value
     from micrograd.nn import MLP as MLP, Layer as Layer, Module as Module, Neuron as Neuron

@@ -1,7 +1,8 @@
 """python -m micrograd: say which micrograd this is, and how to mend an environment that has two.
 
-The original's distribution, `micrograd`, installs modules of the same names. Whichever was installed
-last wins, and uninstalling either takes the modules away. This module is only ours, and can tell.
+The original's distribution, `micrograd`, installs modules of the same names. Whichever was
+installed last wins, and uninstalling either takes the modules away. This module is only ours, and
+can tell.
 """
 import sys
 from importlib import import_module, metadata
@@ -18,17 +19,20 @@ def main():
     try:
         engine = import_module("micrograd.engine")
     except ModuleNotFoundError as error:
-        print(f"{error}: {' '.join(micrograd.__path__)} is only a part of micrograd-native, as where "
-              f"the original micrograd was installed beside it and uninstalled; to repair it: {REINSTALL}")
+        print(f"{error}: {' '.join(micrograd.__path__)} is only a part of micrograd-native, as "
+              "where the original micrograd was installed beside it and uninstalled; to repair it: "
+              f"{REINSTALL}")
         return 1
     if not hasattr(engine, "__engine__"):
         print(f"{engine.__file__} is the original micrograd, installed over micrograd-native; "
               f"to have the compiled one: pip uninstall {ORIGINAL}, then {REINSTALL}")
         return 1
-    print(f"micrograd-native {micrograd.__version__}, engine {engine.__engine__!r}, {engine.__file__}")
+    print(f"micrograd-native {micrograd.__version__}, engine {engine.__engine__!r}, "
+          f"{engine.__file__}")
     if original_installed():
-        print("the original micrograd is installed in the same place, and uninstalling it takes modules "
-              f"of this one away; to have this one alone: pip uninstall {ORIGINAL}, then {REINSTALL}")
+        print("the original micrograd is installed in the same place, and uninstalling it takes "
+              "modules of this one away; to have this one alone: "
+              f"pip uninstall {ORIGINAL}, then {REINSTALL}")
     return 0
 
 

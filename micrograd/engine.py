@@ -20,8 +20,8 @@ def __warn(error):
                 "./micrograd comes first on the path. ")
     else:
         mend = "Run `pip install --force-reinstall micrograd-native`, with a C compiler. "
-    warnings.warn("micrograd runs as its reference in plain Python, which is slow, because the compiled "
-                  f"engine cannot be imported: {str(error).rstrip('.')}. {mend}"
+    warnings.warn("micrograd runs as its reference in plain Python, which is slow, because the "
+                  f"compiled engine cannot be imported: {str(error).rstrip('.')}. {mend}"
                   "MICROGRAD_ENGINE=python chooses the reference without a warning.",
                   RuntimeWarning, stacklevel=3)     # the line that imports micrograd.engine
 
