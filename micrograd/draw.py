@@ -21,8 +21,8 @@ ESCAPES = str.maketrans({**{c: "\\" + c for c in '\\{}|<>"'}, "&": "&amp;", "\n"
 NOT_IN_XML = re.compile("[\0-\x1f\ud800-\udfff\ufffe\uffff]")   # and so not in SVG
 DIRECTIONS = ("LR", "TB", "RL", "BT")
 SMALL, LARGE = 5e-5, 1e15       # numbers beyond these are shown by their power of ten
-INSTALL = ("To see the picture, install Graphviz, whose program dot draws it: apt install graphviz, "
-           "brew install graphviz, or see https://graphviz.org/download")
+INSTALL = ("To see the picture, install Graphviz, whose program dot draws it: apt install "
+           "graphviz, brew install graphviz, or see https://graphviz.org/download")
 WIDTH = 40      # of what is no number, in characters
 
 
@@ -44,8 +44,8 @@ class Dot(str):
         return f"<p>{INSTALL}</p><pre>{html.escape(self)}</pre>"
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}; render and view "
-                             "are those of a graphviz.Source: pip install graphviz to be given one")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}; render "
+                             "and view are those of a graphviz.Source: pip install graphviz")
 
 
 def which_dot() -> str | None:
@@ -83,14 +83,15 @@ class Animation:
                 'style="width: 100%; height: 560px; border: 0"></iframe>')
 
 
-def animate(root: Value, path: str | os.PathLike[str] | None = None, limit: int = 1000) -> Animation:
+def animate(root: Value, path: str | os.PathLike[str] | None = None,
+            limit: int = 1000) -> Animation:
     """A page that goes through the forward pass and the sweep from root, node by node.
 
-    Its buttons and the arrow keys go on and back; each step shows the chain rule with its numbers. It
-    is one file of HTML, which loads nothing, written to `path` if one is given; a notebook shows what
-    is returned. The sweep starts with gradients of 0, each `_backward` is called once, and the
-    gradients are then as before. ValueError where there are more than `limit` nodes; TypeError where
-    root is no Value.
+    Its buttons and the arrow keys go on and back; each step shows the chain rule with its numbers.
+    It is one file of HTML, which loads nothing, written to `path` if one is given; a notebook shows
+    what is returned. The sweep starts with gradients of 0, each `_backward` is called once, and the
+    gradients are then as before. ValueError where there are more than `limit` nodes; TypeError
+    where root is no Value.
     """
     from micrograd import draw_layout, draw_page, draw_steps
     check_size(root, limit)
@@ -183,8 +184,8 @@ def escaped(text: object) -> str:
 
 
 def shown(x: object) -> str:
-    """A real number with four decimals, by its power of ten if large or if they were all 0; anything
-    else as it prints, if that is short."""
+    """A real number with four decimals, by its power of ten if large or if they were all 0;
+    anything else as it prints, if that is short."""
     if isinstance(x, Real):
         try:
             number = float(x)

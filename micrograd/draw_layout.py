@@ -9,18 +9,22 @@ from collections.abc import Callable
 from typing import Any
 
 WIDTH, HEIGHT = 176, 66         # of a node, in pixels
-ACROSS, NODE, EDGE = 222, 84, 18    # from layer to layer; what a node, and an edge, takes in a layer
+ACROSS = 222                    # from layer to layer
+NODE, EDGE = 84, 18             # what a node takes in its layer, and an edge that passes
 MARGIN = 12
 ROUNDS = 6
 
 Place = tuple[int, int]         # (node, layer): the node, or its edges that pass by
+Edge = tuple[int, int]          # (operand, result)
+Point = tuple[int, int]
 
 
 def layers_of(operands: list[list[int]]) -> list[int]:
     """The layer of each node: after its operands; of a leaf, just before its first result."""
     layers: list[int] = []
     for i, under in enumerate(operands):
-        layers.append(1 + max((layers[k] for k in under if k < i), default=-1))     # k > i in a cycle
+        before = [layers[k] for k in under if k < i]        # all, but in a cycle
+        layers.append(1 + max(before, default=-1))
     for i, under in enumerate(operands):
         if not under:
             results = [layers[j] for j, those in enumerate(operands) if i in those]
@@ -42,15 +46,16 @@ def links_of(operands: list[list[int]], layers: list[int]) -> dict[Place, list[P
     return links
 
 
-def layout(operands: list[list[int]]) -> tuple[list[tuple[int, int]], dict[tuple[int, int], list[Place]]]:
-    """The centre of each node, and for each edge (operand, result) the points it passes."""
+def layout(operands: list[list[int]]) -> tuple[list[Point], dict[Edge, list[Point]]]:
+    """The centre of each node, and the points that each edge passes."""
     layers = layers_of(operands)
     links = links_of(operands, layers)
     heights = heights_of(links, layers)
     points = {place: (place[1] * ACROSS + WIDTH // 2, round(y)) for place, y in heights.items()}
-    edges = {(k, i): [points[k, layer] for layer in range(layers[k], layers[i])] + [points[i, layers[i]]]
+    centres = [points[i, layer] for i, layer in enumerate(layers)]
+    edges = {(k, i): [points[k, layer] for layer in range(layers[k], layers[i])] + [centres[i]]
              for i, under in enumerate(operands) for k in under}
-    return [points[i, layer] for i, layer in enumerate(layers)], edges
+    return centres, edges
 
 
 def picture(operands: list[list[int]]) -> dict[str, Any]:
@@ -76,7 +81,8 @@ def heights_of(links: dict[Place, list[Place]], layers: list[int]) -> dict[Place
         columns.setdefault(place[1], []).append(place)
         for following in nexts:
             back[following].append(place)
-    heights = {place: float(NODE * i) for column in columns.values() for i, place in enumerate(column)}
+    heights = {place: float(NODE * i) for column in columns.values()
+               for i, place in enumerate(column)}
     size: Callable[[Place], int] = lambda place: NODE if layers[place[0]] == place[1] else EDGE
     for turn in range(2 * ROUNDS):
         for x in sorted(columns, reverse=turn % 2 == 1):

@@ -24,7 +24,8 @@ nav { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; padding: 8p
 button { font: inherit; padding: 2px 10px; }
 #at { flex: 1; min-width: 80px; }
 #count { min-width: 150px; color: var(--faint); }
-#stage { flex: 1; min-height: 0; display: flex; overflow: auto; border-block: 1px solid var(--line); }
+#stage { flex: 1; min-height: 0; display: flex; overflow: auto;
+  border-block: 1px solid var(--line); }
 #stage svg { flex: none; margin: auto; }
 #said { height: 9.5em; overflow: auto; padding: 8px 12px; }
 #said h1 { font-size: 15px; margin: 0 0 4px; }

@@ -1,4 +1,4 @@
-"""The forward pass and the reverse sweep over a graph, a step for each node: what draw.animate shows.
+"""What draw.animate shows: the forward pass and the sweep over a graph, a step for each node.
 
 A graph is here the list of its nodes, operands before results; a node is its place in that list.
 """
@@ -21,7 +21,7 @@ SLOPES = {
 
 
 class Graph:
-    """The nodes in their order, their names, which are labels or v and a place, and their operands."""
+    """The nodes in their order, their names (labels, or v and a place), numbers and operands."""
 
     def __init__(self, order: list[Value]) -> None:
         places = {node: i for i, node in enumerate(order)}
@@ -52,8 +52,8 @@ def plain(x: object) -> str:
 def boxes(graph: Graph) -> Iterator[dict[str, str]]:
     """What the box of each node says: its name, in short and whole, its operation, its number."""
     for i, operands in enumerate(graph.operands):
-        yield {"name": graph.names[i], "short": cut(graph.names[i], SHORT), "number": graph.numbers[i],
-               "op": cut(graph.op(i), SHORT) if operands else ""}
+        yield {"name": graph.names[i], "short": cut(graph.names[i], SHORT),
+               "number": graph.numbers[i], "op": cut(graph.op(i), SHORT) if operands else ""}
 
 
 def cut(text: str, length: int) -> str:
@@ -61,7 +61,7 @@ def cut(text: str, length: int) -> str:
 
 
 def steps(graph: Graph) -> Iterator[dict[str, Any]]:
-    """All steps: {phase, node, title, lines, grads}, where grads are the (node, text) that change."""
+    """All steps: {phase, node, title, lines, grads}; grads are the (node, text) that change."""
     inner = [i for i, operands in enumerate(graph.operands) if operands]
     yield step("start", None, "The leaves have their numbers")
     for i in inner:
@@ -72,7 +72,8 @@ def steps(graph: Graph) -> Iterator[dict[str, Any]]:
 
 def step(phase: str, node: int | None, title: str, lines: list[str] | None = None,
          grads: list[tuple[int, str]] | None = None) -> dict[str, Any]:
-    return {"phase": phase, "node": node, "title": title, "lines": lines or [], "grads": grads or []}
+    return {"phase": phase, "node": node, "title": title, "lines": lines or [],
+            "grads": grads or []}
 
 
 def expression(graph: Graph, i: int, texts: list[str]) -> str:
@@ -90,8 +91,9 @@ def expression(graph: Graph, i: int, texts: list[str]) -> str:
 
 def is_power(graph: Graph, operands: list[int], i: int) -> bool:
     """Whether the first operand is the base; a set does not tell."""
+    a, b, y = [graph.order[k].data for k in (operands[0], operands[-1], i)]
     try:
-        return bool(graph.order[operands[0]].data ** graph.order[operands[-1]].data == graph.order[i].data)
+        return bool(a ** b == y)
     except (ArithmeticError, TypeError, ValueError):
         return False
 
@@ -110,9 +112,10 @@ def sweep(graph: Graph, inner: list[int]) -> Iterator[dict[str, Any]]:
     yield step("backward", root, f"{graph.names[root]}.grad = 1", grads=[(root, shown(1))])
     so_far: dict[int, Any] = {}
     for i, grad, added in taken:
-        lines = [line for k, share in added for line in chain_rule(graph, i, k, grad, share, so_far)]
-        yield step("backward", i, f"backward through {graph.names[i]} = "
-                   f"{expression(graph, i, graph.names)}", lines, [(k, shown(so_far[k])) for k, _ in added])
+        title = f"backward through {graph.names[i]} = {expression(graph, i, graph.names)}"
+        lines = [line for k, share in added
+                 for line in chain_rule(graph, i, k, grad, share, so_far)]
+        yield step("backward", i, title, lines, [(k, shown(so_far[k])) for k, _ in added])
 
 
 def shares(graph: Graph, i: int, grads: list[Any]) -> list[tuple[int, Any]]:
@@ -133,7 +136,8 @@ def chain_rule(graph: Graph, i: int, k: int, grad: Any, share: Any,
     """a.grad += y.grad * dy/da, first in names, then in numbers; dy/da is the share over y.grad."""
     y, a = graph.names[i], graph.names[k]
     formula = slope_in_words(graph, i, k)
-    yield f"{a}.grad += {y}.grad · ∂{y}/∂{a}" + (f"    where ∂{y}/∂{a} = {formula}" if formula else "")
+    slope_is = f"    where ∂{y}/∂{a} = {formula}" if formula else ""
+    yield f"{a}.grad += {y}.grad · ∂{y}/∂{a}{slope_is}"
     first = k not in so_far
     so_far[k] = share if first else so_far[k] + share
     total = "" if first else f"    in all {shown(so_far[k])}"

@@ -57,8 +57,8 @@ def cross_entropy(logits: Iterable[Any], targets: Any, label_smoothing: float = 
     """-log(softmax(logits)[target]), as torch.nn.functional.cross_entropy.
 
     Takes a list of logits and its class, or a list of such lists and the list of their classes. A
-    class is an int from 0; ValueError where there is no such logit. label_smoothing, in 0..1, is the
-    share of the target that is spread evenly over all classes (Szegedy et al., 2015, section 7).
+    class is an int from 0; ValueError where there is no such logit. label_smoothing, in 0..1, is
+    the share of the target that is spread evenly over all classes (Szegedy et al., 2015).
     """
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be in 0..1, not {label_smoothing!r}")
@@ -114,7 +114,7 @@ def pairs(outputs: Iterable[Value], targets: Iterable[Any]) -> list[tuple[Value,
 
 def aligned(outputs: list[Any], targets: Iterable[Any]) -> list[tuple[Any, Any]]:
     """(output, target) for each; there must be as many of the one as of the other."""
-    targets = [number(t) for t in listed(targets, "targets", "one for each output")]
+    targets = [number(t) for t in listed(targets, "targets", "with one for each output")]
     if len(outputs) != len(targets):
         raise ValueError(f"there must be one target for each output, "
                          f"not {len(outputs)} outputs and {len(targets)} targets")
@@ -123,7 +123,7 @@ def aligned(outputs: list[Any], targets: Iterable[Any]) -> list[tuple[Any, Any]]
 
 def listed(items: Any, kind: str, of: str = "of Values") -> list[Any]:
     if not hasattr(items, "__iter__"):
-        raise TypeError(f"{kind} must be a list, {of}, not {type(items).__name__}: {items!r:.60}")
+        raise TypeError(f"{kind} must be a list {of}, not {type(items).__name__}: {items!r:.60}")
     return list(items)
 
 

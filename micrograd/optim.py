@@ -46,7 +46,7 @@ class Optimizer:
                 p.grad = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """{name: number or list of numbers}: what the next step depends on, but data and gradients."""
+        """{name: number or list of numbers}: what a step depends on, but data and gradients."""
         state = {name: getattr(self, name) for name in self.arguments + self.memory}
         lists = {name: list(x) for name, x in state.items() if isinstance(x, (array, tuple))}
         return {"optimizer": type(self).__name__, **state, **lists}
@@ -86,15 +86,17 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent: p -= lr * v, where v = momentum * v + (grad + weight_decay * p).
 
-    The first v is the gradient itself, as in torch.optim.SGD. With `nesterov` (Sutskever et al., 2013)
-    the step is lr * (grad + weight_decay * p + momentum * v); ValueError where there is no momentum.
+    The first v is the gradient itself, as in torch.optim.SGD. With `nesterov` (Sutskever et al.,
+    2013) the step is lr * (grad + weight_decay * p + momentum * v); ValueError where there is no
+    momentum.
     """
 
     arguments = (*Optimizer.arguments, "momentum", "nesterov")
     memory = ("velocity", "first")
 
     def __init__(self, parameters: Iterable[Value], lr: float, momentum: float = 0,
-                 weight_decay: float = 0, *, nesterov: bool = False, maximize: bool = False) -> None:
+                 weight_decay: float = 0, *, nesterov: bool = False,
+                 maximize: bool = False) -> None:
         super().__init__(parameters, lr, weight_decay, maximize)
         check("momentum", momentum)
         if nesterov and not momentum:
@@ -108,7 +110,8 @@ class SGD(Optimizer):
         """Move every parameter against its gradient. TypeError, and nothing changed, unless all
         gradients and data are real numbers."""
         if self.nesterov or self.maximize or not __sgd__(       # which knows neither
-                self.parameters, self.velocity, self.lr, self.momentum, self.weight_decay, self.first):
+                self.parameters, self.velocity, self.lr, self.momentum, self.weight_decay,
+                self.first):
             self.step_in_python()
         self.first = self.first and not self.momentum
 
@@ -167,8 +170,9 @@ class Adam(Optimizer):
         beta1, beta2 = map(float, self.betas)
         rate = lr / (1 - beta1 ** (self.t + 1))
         scale = math.sqrt(1 - beta2 ** (self.t + 1))
+        tops = self.greatest or self.zeros()
         data, mean, square, greatest = [], array("d"), array("d"), array("d")
-        for (x, g), m, s, top in zip(self.read(), self.mean, self.square, self.greatest or self.zeros()):
+        for (x, g), m, s, top in zip(self.read(), self.mean, self.square, tops):
             if self.decoupled:
                 x *= 1 - lr * decay
             elif decay:
@@ -194,8 +198,10 @@ class AdamW(Adam):
 
     def __init__(self, parameters: Iterable[Value], lr: float = 1e-3,
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 1e-2, *, amsgrad: bool = False, maximize: bool = False) -> None:
-        super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad=amsgrad, maximize=maximize)
+                 weight_decay: float = 1e-2, *, amsgrad: bool = False,
+                 maximize: bool = False) -> None:
+        super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad=amsgrad,
+                         maximize=maximize)
 
 
 def check(name: str, x: float, below: float = math.inf) -> None:
@@ -211,8 +217,8 @@ def check(name: str, x: float, below: float = math.inf) -> None:
 def check_names(state: object, names: set[str]) -> None:
     """TypeError unless a state is a mapping, ValueError unless it has these names."""
     if not isinstance(state, Mapping):
-        raise TypeError(f"a state is a mapping, as state_dict() gives it, not {type(state).__name__}: "
-                        f"{state!r:.60}")
+        raise TypeError("a state is a mapping, as state_dict() gives it, "
+                        f"not {type(state).__name__}: {state!r:.60}")
     problems = [f"{kind} {', '.join(sorted(map(repr, there)))}" for kind, there in [
         ("missing", names - set(state)), ("unexpected", set(state) - names)] if there]
     if problems:
@@ -229,8 +235,8 @@ def remembered(name: str, x: Any, like: Any) -> Any:
     if not isinstance(x, (list, tuple)) or not all(isinstance(number, Real) for number in x):
         raise ValueError(f"{name} must be a list of numbers, not {type(x).__name__}: {x!r:.60}")
     if len(x) != len(like):
-        raise ValueError(f"{name} must have {len(like)} numbers, not {len(x)}: the state is that of "
-                         "another number of parameters")
+        raise ValueError(f"{name} must have {len(like)} numbers, not {len(x)}: the state is that "
+                         "of another number of parameters")
     return array("d", x)
 
 

@@ -5,8 +5,8 @@
     optimizer.load_state_dict(load_optimizer("moons.json"))
 
 The file is JSON: {"format": "micrograd state", "version": 1, "parameters": {name: number}}, or of
-version 2 and with an "optimizer", {name: word, number or list of numbers}. It holds nothing that could
-run, so `load` is safe on a stranger's file.
+version 2 and with an "optimizer", {name: word, number or list of numbers}. It holds nothing that
+could run, so `load` is safe on a stranger's file.
 """
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def described(x: object) -> str:
 
 def save(model: Module | Mapping[str, float], path: str | os.PathLike[str], *,
          optimizer: Optimizer | Mapping[str, Any] | None = None) -> None:
-    """Write the state of a model, or a {name: number}, to a file; that of an optimizer too, if given.
+    """Write the state of a model, or a {name: number}, to a file, and an optimizer's, if given.
 
     ValueError, and nothing written, for what a file would not give back to the last bit: nan,
     infinity, integers beyond the floats, and numbers that are no integer and equal to no float;
@@ -122,7 +122,8 @@ def save(model: Module | Mapping[str, float], path: str | os.PathLike[str], *,
                 "parameters": {checked_name(name): plain(name, x) for name, x in numbers.items()}}
     if optimizer is not None:
         state = optimizer if isinstance(optimizer, Mapping) else optimizer.state_dict()
-        document["optimizer"] = {checked_name(name): plain_entry(name, x) for name, x in state.items()}
+        document["optimizer"] = {checked_name(name): plain_entry(name, x)
+                                 for name, x in state.items()}
         document["version"] = WITH_OPTIMIZER
     replace(path, json.dumps(document))
 
@@ -130,8 +131,8 @@ def save(model: Module | Mapping[str, float], path: str | os.PathLike[str], *,
 def with_parameters(model: Module) -> Module:
     """The model; ValueError if it has only Module's own parameters(), which gives none."""
     if getattr(model.parameters, "__func__", None) is Module.parameters:
-        raise ValueError(f"{type(model).__name__} defines no parameters(), so there is nothing to save; "
-                         "it must return the list of the model's Values")
+        raise ValueError(f"{type(model).__name__} defines no parameters(), so there is nothing to "
+                         "save; it must return the list of the model's Values")
     return model
 
 
@@ -199,8 +200,8 @@ def load_optimizer(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The state of the optimizer in a file that `save` wrote; ValueError where there is none."""
     document = read(path)
     if "optimizer" not in document:
-        raise ValueError(f"{os.fspath(path)}: saved without an optimizer; save(..., optimizer=optimizer) "
-                         "saves one")
+        raise ValueError(f"{os.fspath(path)}: saved without an optimizer; "
+                         "save(..., optimizer=optimizer) saves one")
     optimizer: dict[str, Any] = document["optimizer"]
     return optimizer
 
@@ -248,8 +249,8 @@ def checked(document: Any) -> dict[str, Any]:
     objects = ["parameters", "optimizer"][:version]
     if (set(document) != {"format", "version", *objects}
             or not all(isinstance(document[name], dict) for name in objects)):
-        raise ValueError(f"it must have format, version and an object of {' and one of '.join(objects)}, "
-                         "nothing else")
+        raise ValueError("it must have format, version and an object of "
+                         f"{' and one of '.join(objects)}, nothing else")
     for name, x in document["parameters"].items():
         check_number(name, x)
     for name, x in document.get("optimizer", {}).items():

@@ -13,9 +13,10 @@ from micrograd import draw, draw_layout, nn
 from micrograd.draw_page import TEMPLATE
 from micrograd.engine import Value as AnyValue
 
-CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
-NASTY = ["</script><script>window.hacked = 1</script>", "<!--<script>", "\"&quot;'`${1}", "\u2028\ud800\0",
-         "@GRAPH@", "</title><img src=x onerror='window.hacked = 1'>"]
+CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])),
+                None)
+NASTY = ["</script><script>window.hacked = 1</script>", "<!--<script>", "\"&quot;'`${1}",
+         "\u2028\ud800\0", "@GRAPH@", "</title><img src=x onerror='window.hacked = 1'>"]
 
 STEPS = [
     ("start", "The leaves have their numbers", []),
@@ -53,7 +54,7 @@ def expression(Value):
 
 
 def data(animation):
-    text = re.search(r'<script id="graph" type="application/json">(.*?)</script>', animation.page, re.S)
+    text = re.search(r'<script id="graph" .*?>(.*?)</script>', animation.page, re.S)
     return json.loads(text[1])
 
 
@@ -107,7 +108,8 @@ def test_formulas(Value):
             "3 · a ** (3 - 1)"), (a.relu(), "y = ReLU(a)", "(1 if y > 0 else 0)"),
             (a.tanh(), "y = tanh(a)", "1 - y²"), (a.log(), "y = log(a)", "1/a")]:
         y.label = "y"
-        assert titles(y)[1] == title and f"a.grad += y.grad · ∂y/∂a    where ∂y/∂a = {formula}" in lines(y)
+        assert titles(y)[1] == title
+        assert f"a.grad += y.grad · ∂y/∂a    where ∂y/∂a = {formula}" in lines(y)
     for y, title in ((a ** b, "y = a ** b"), (b ** a, "y = b ** a")):
         y.label = "y"
         assert titles(y)[1] == title
@@ -124,8 +126,8 @@ def test_what_hides_a_slope(Value):
 @pytest.mark.parametrize("x", [1j, math.inf, math.nan, 10**400, 1e-200], ids=range(5))
 def test_numbers_of_every_kind(Value, x):
     y = (labelled(Value(x), "x") * 2) ** 2
-    said = lines(y)
-    assert said[:3] == [f"= {draw.shown(x)} * 2.0000", f"= {draw.shown(2 * x)}", f"= {draw.shown(2 * x)} ** 2"]
+    one, two = draw.shown(x), draw.shown(2 * x)
+    assert lines(y)[:3] == [f"= {one} * 2.0000", f"= {two}", f"= {two} ** 2"]
 
 
 def test_cycles(Value):
@@ -138,8 +140,8 @@ def test_cycles(Value):
 
 
 def test_a_leaf(Value):
-    page = data(draw.animate(Value(2.0)))
-    assert titles(Value(2.0)) == ["The leaves have their numbers", "v0.grad = 1"] and page["edges"] == []
+    assert titles(Value(2.0)) == ["The leaves have their numbers", "v0.grad = 1"]
+    assert data(draw.animate(Value(2.0)))["edges"] == []
 
 
 def test_a_sweep_that_fails(Value):
@@ -192,7 +194,8 @@ def test_a_notebook(Value):
 @pytest.mark.parametrize("seed", range(20))
 def test_no_node_lies_on_another(seed):
     rng = random.Random(seed)
-    operands = [sorted(rng.sample(range(i), min(i, rng.choice([0, 1, 2, 2, 3])))) for i in range(60)]
+    operands = [sorted(rng.sample(range(i), min(i, rng.choice([0, 1, 2, 2, 3]))))
+                for i in range(60)]
     centres, edges = draw_layout.layout(operands)
     assert len(edges) == sum(map(len, operands))
     for i, (x, y) in enumerate(centres):
@@ -201,7 +204,8 @@ def test_no_node_lies_on_another(seed):
             assert abs(x - u) > draw_layout.WIDTH or abs(y - v) > draw_layout.HEIGHT
     for (k, i), points in edges.items():
         assert (points[0], points[-1]) == (centres[k], centres[i])
-        assert [x for x, y in points] == list(range(centres[k][0], centres[i][0] + 1, draw_layout.ACROSS))
+        left, right = centres[k][0], centres[i][0]
+        assert [x for x, y in points] == list(range(left, right + 1, draw_layout.ACROSS))
         for x, y in points[1:-1]:
             assert all(x != u or abs(y - v) > draw_layout.HEIGHT / 2 for u, v in centres)
 
@@ -221,7 +225,8 @@ for (const way of @DRIVE@) {
   seen.push(look());
 }
 document.title = JSON.stringify({ seen, hacked: window.hacked ?? null,
-  loaded: performance.getEntriesByType("resource").length, scheme: getComputedStyle(document.body).color,
+  loaded: performance.getEntriesByType("resource").length,
+  scheme: getComputedStyle(document.body).color,
   names: [...document.querySelectorAll("g title")].map(t => t.textContent) });
 </script>"""
 
@@ -232,9 +237,10 @@ def browse(animation, drive, folder, *options):
     driver = DRIVER.replace("@DRIVE@", json.dumps(drive))
     page.write_text(animation.page.replace("</html>", driver + "</html>"))
     ran = subprocess.run([
-        CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-        f"--user-data-dir={folder / 'profile'}", "--window-size=1200,800", "--virtual-time-budget=2000",
-        *options, "--dump-dom", page.as_uri()], capture_output=True, timeout=120)
+        CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu",
+        "--disable-background-networking", f"--user-data-dir={folder / 'profile'}",
+        "--window-size=1200,800", "--virtual-time-budget=2000", *options, "--dump-dom",
+        page.as_uri()], capture_output=True, timeout=120)
     title = re.search(r"<title>(.*?)</title>", ran.stdout.decode(), re.S)
     return json.loads(html.unescape(title[1]))
 
@@ -244,17 +250,20 @@ in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 @in_a_browser
 def test_the_steps_in_a_browser(tmp_path):
-    drive = ["ArrowRight"] * 8 + ["ArrowLeft", "#back", "#next", "Home", "ArrowLeft", "#last", "#first",
-                                  "End", "ArrowUp", "ArrowDown", "#next", "#larger", "#fit", "a"]
+    drive = ["ArrowRight"] * 8 + [
+        "ArrowLeft", "#back", "#next", "Home", "ArrowLeft", "#last", "#first", "End", "ArrowUp",
+        "ArrowDown", "#next", "#larger", "#fit", "a"]
     shown = browse(draw.animate(expression(AnyValue)), drive, tmp_path)
     at = [0, 1, 2, 3, 4, 5, 6, 7, 7, 6, 5, 6, 0, 0, 7, 0, 7, 6, 7, 7, 7, 7, 7]
     assert [(count, title, text) for count, title, text, *_ in shown["seen"]] == [
         (f"step {k} of 7, {STEPS[k][0]}", STEPS[k][1], "\n".join(STEPS[k][2])) for k in at]
     assert shown["loaded"] == 0
     boxes = [boxes for _, _, _, boxes, *_ in shown["seen"]]
-    assert boxes[0] == ["data 10.0000|grad 0", "data -3.0000|grad 0", "data 2.0000|grad 0", "|", "|", "|"]
-    assert boxes[7] == ["data 10.0000|grad 2.0000", "data -3.0000|grad 4.0000", "data 2.0000|grad -2.0000",
-                        "data -6.0000|grad 2.0000", "data 4.0000|grad 2.0000", "data 8.0000|grad 1.0000"]
+    assert boxes[0] == ["data 10.0000|grad 0", "data -3.0000|grad 0", "data 2.0000|grad 0",
+                        "|", "|", "|"]
+    assert boxes[7] == [
+        "data 10.0000|grad 2.0000", "data -3.0000|grad 4.0000", "data 2.0000|grad -2.0000",
+        "data -6.0000|grad 2.0000", "data 4.0000|grad 2.0000", "data 8.0000|grad 1.0000"]
     assert boxes[12] == boxes[0] and boxes[9] == boxes[6]       # backwards too
     assert [seen[4:] for seen in shown["seen"]][4:7] == [
         [["y"], [], 0], [["y"], ["a", "s"], 2], [["s"], ["c", "p"], 2]]
@@ -270,6 +279,6 @@ def test_any_text_is_safe_in_a_browser(tmp_path):
 
 @in_a_browser
 def test_light_and_dark_in_a_browser(tmp_path):
-    inks = [browse(draw.animate(expression(AnyValue)), [], tmp_path,
-                   f"--blink-settings=preferredColorScheme={scheme}")["scheme"] for scheme in (0, 1)]
+    page, option = draw.animate(expression(AnyValue)), "--blink-settings=preferredColorScheme="
+    inks = [browse(page, [], tmp_path, option + dark_or_light)["scheme"] for dark_or_light in "01"]
     assert inks == ["rgb(236, 236, 241)", "rgb(27, 27, 31)"]

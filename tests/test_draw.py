@@ -130,8 +130,8 @@ def test_operations_are_escaped(Value):
 @pytest.mark.parametrize("x, shown", [
     (2, "2.0000"), (True, "1.0000"), (1j, "1j"), (float("nan"), "nan"), (-float("inf"), "-inf"),
     (1e300, "1.0000e+300"), (10**400, "beyond the floats"), (None, "None"), ("a|b", r"a\|b"),
-    ([1] * 50, "[" + "1, " * 12 + "..."), (3, "3.0000"), (0.0001, "0.0001"), (1e-7, "1e-07"), (-0.00001234, "-1.234e-05"), (-0.0, "-0.0000"),
-    (5e-324, "4.941e-324")])
+    ([1] * 50, "[" + "1, " * 12 + "..."), (3, "3.0000"), (0.0001, "0.0001"), (1e-7, "1e-07"),
+    (-0.00001234, "-1.234e-05"), (-0.0, "-0.0000"), (5e-324, "4.941e-324")])
 def test_data_of_every_kind(Value, x, shown):
     v = Value(x)
     assert f'"{{ data {shown} | grad 0.0000 }}"' in draw.draw_dot(v)

@@ -298,7 +298,7 @@ FOREIGN = {
     GOOD.replace('{"a": 1.5}', "[1]"): "an object of parameters",
     GOOD.replace('"version"', '"more": 1, "version"'): "nothing else",
     GOOD.replace('"version"', '"optimizer": {}, "version"'): "nothing else",
-    GOOD.replace('"version": 1', '"version": 2'): "object of parameters and one of optimizer, nothing",
+    GOOD.replace('"version": 1', '"version": 2'): "parameters and one of optimizer, nothing else",
     GOOD.replace('"version": 1', '"optimizer": [], "version": 2'): "one of optimizer, nothing else",
     GOOD.replace('"version": 1', '"optimizer": {"t": null}, "version": 2'): "'t' must be a finite",
     GOOD.replace('"version": 1', '"optimizer": {"t": [{}]}, "version": 2'): "'t' must be a finite",
