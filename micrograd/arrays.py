@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from numbers import Number
 from typing import Any
@@ -75,12 +75,13 @@ def predict(module: Callable[[Any], Any], X: Any) -> Any:
     numpy = sys.modules.get("numpy")    # whoever has an array has imported it
     if numpy is not None and isinstance(X, numpy.ndarray):
         return predict_array(module, X, numpy)
-    X = checked_rows(X, known_width(module))
+    if not isinstance(X, (list, tuple)):
+        raise TypeError(f"X must be a list of rows or an array, not {described(X)}")
     layers = plain_layers(module)
     nin, nout = widths(layers)
     outputs = at_once(layers, pack_rows(X, nin), nin)
     if outputs is None:
-        return by_row(module, X)
+        return by_row(module, checked_rows(X, known_width(module)))
     numbers = memoryview(outputs).cast("d").tolist()
     return [numbers[i:i + nout] for i in range(0, len(numbers), nout)] if nout > 1 else numbers
 
@@ -104,10 +105,8 @@ def by_row(module: Callable[[Any], Any], X: Any) -> list[Any]:
     return [mapped(lambda v: float(v.data), module(row)) for row in X]
 
 
-def checked_rows(X: Any, width: int | None) -> list[Any]:
-    """X as a list of rows, of that width where there is one."""
-    if not isinstance(X, (list, tuple)):
-        raise TypeError(f"X must be a list of rows or an array, not {described(X)}")
+def checked_rows(X: Sequence[Any], width: int | None) -> list[Any]:
+    """The rows in a list, of that width where there is one."""
     rows = []
     for i, row in enumerate(X):
         if not hasattr(row, "__iter__") or isinstance(row, str):
@@ -154,7 +153,7 @@ def widths(layers: list[nn.Layer]) -> tuple[int, int]:
         return 0, 0
 
 
-def pack_rows(X: list[Any], nin: int) -> array[float] | None:
+def pack_rows(X: Sequence[Any], nin: int) -> array[float] | None:
     """The numbers of all rows; None unless they are Python's, nin in each row."""
     if not all(type(row) in (list, tuple) and len(row) == nin for row in X):
         return None

@@ -7,6 +7,7 @@ none, or not as many targets as outputs.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 from micrograd.engine import Value
@@ -60,8 +61,8 @@ def cross_entropy(logits: Iterable[Any], targets: Any, label_smoothing: float = 
     class is an int from 0; ValueError where there is no such logit. label_smoothing, in 0..1, is
     the share of the target that is spread evenly over all classes (Szegedy et al., 2015).
     """
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be in 0..1, not {label_smoothing!r}")
+    if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be a number in 0..1, not {label_smoothing!r:.60}")
     rows = listed(logits, "logits")
     if not rows or is_value(rows[0]) or not hasattr(rows[0], "__iter__"):
         return surprise(rows, number(targets), label_smoothing)

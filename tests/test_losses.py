@@ -106,9 +106,9 @@ def test_label_smoothing(Value, torch, smoothing):
          lambda z: F.cross_entropy(z, torch.tensor(1), label_smoothing=smoothing))
 
 
-@pytest.mark.parametrize("smoothing", [-0.1, 1.5, math.nan])
+@pytest.mark.parametrize("smoothing", [-0.1, 1.5, math.nan, "0.1", None])
 def test_label_smoothing_is_a_share(Value, smoothing):
-    with pytest.raises(ValueError, match=r"label_smoothing must be in 0\.\.1, not"):
+    with pytest.raises(ValueError, match=r"label_smoothing must be a number in 0\.\.1, not"):
         losses.cross_entropy([Value(1.0)], 0, smoothing)
 
 
