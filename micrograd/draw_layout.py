@@ -6,6 +6,7 @@ none runs through a node.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 WIDTH, HEIGHT = 176, 66         # of a node, in pixels
@@ -20,16 +21,14 @@ Point = tuple[int, int]
 
 
 def layers_of(operands: list[list[int]]) -> list[int]:
-    """The layer of each node: after its operands; of a leaf, just before its first result."""
-    layers: list[int] = []
-    for i, under in enumerate(operands):
-        before = [layers[k] for k in under if k < i]        # all, but in a cycle
-        layers.append(1 + max(before, default=-1))
-    for i, under in enumerate(operands):
-        if not under:
-            results = [layers[j] for j, those in enumerate(operands) if i in those]
-            layers[i] = max(0, min(results, default=0) - 1)
-    return layers
+    """The layer of each node: as far right as its results let it be."""
+    to_root = [0] * len(operands)
+    for i in reversed(range(len(operands))):
+        for k in operands[i]:
+            if k < i:               # all are, but in a cycle
+                to_root[k] = max(to_root[k], to_root[i] + 1)
+    farthest = max(to_root)
+    return [farthest - steps for steps in to_root]
 
 
 def links_of(operands: list[list[int]], layers: list[int]) -> dict[Place, list[Place]]:
@@ -53,22 +52,25 @@ def layout(operands: list[list[int]]) -> tuple[list[Point], dict[Edge, list[Poin
     heights = heights_of(links, layers)
     points = {place: (place[1] * ACROSS + WIDTH // 2, round(y)) for place, y in heights.items()}
     centres = [points[i, layer] for i, layer in enumerate(layers)]
-    edges = {(k, i): [points[k, layer] for layer in range(layers[k], layers[i])] + [centres[i]]
-             for i, under in enumerate(operands) for k in under}
+    edges = {}
+    for i, under in enumerate(operands):
+        for k in under:
+            passed = [points[k, layer] for layer in range(layers[k] + 1, layers[i])]
+            edges[k, i] = [centres[k], *passed, centres[i]]
     return centres, edges
 
 
 def picture(operands: list[list[int]]) -> dict[str, Any]:
     """The layout as the page wants it."""
     centres, edges = layout(operands)
+    right, bottom = [max(place) for place in zip(*centres, *chain(*edges.values()))]
     return {
         "nodes": [{"x": x + MARGIN, "y": y + MARGIN, "operands": under}
                   for (x, y), under in zip(centres, operands)],
         "edges": [{"from": k, "to": i, "points": [(x + MARGIN, y + MARGIN) for x, y in points]}
                   for (k, i), points in edges.items()],
-        "width": max(x for x, y in centres) + WIDTH // 2 + 2 * MARGIN,
-        "height": max(y for points in edges.values() for x, y in points) + HEIGHT // 2 + 2 * MARGIN
-        if edges else HEIGHT + 2 * MARGIN,
+        "width": right + WIDTH // 2 + 2 * MARGIN,
+        "height": bottom + HEIGHT // 2 + 2 * MARGIN,
         "box": {"width": WIDTH, "height": HEIGHT},
     }
 

@@ -69,14 +69,15 @@ function element(tag, attributes, parent, text) {
   return parent.appendChild(made);
 }
 
-function curve(points) {        // leaves and meets every point horizontally
-  let [x, y] = points[0], path = `M${x + box.width / 2},${y}`;
-  points.slice(1).forEach(([u, v], i) => {
-    const from = i ? x : x + box.width / 2, to = i < points.length - 2 ? u : u - box.width / 2;
-    const middle = (from + to) / 2;
-    path += `C${middle},${y} ${middle},${v} ${to},${v}`;
-    [x, y] = [u, v];
-  });
+function curve(points) {        // bends between the layers, and is level in them
+  const [[x, y], ...rest] = points, half = box.width / 2;
+  let path = `M${x + half},${y}`, before = [x, y];
+  for (const [u, v] of rest) {
+    const from = before[0] + half, to = u - half, middle = (from + to) / 2;
+    path += `C${middle},${before[1]} ${middle},${v} ${to},${v}`;
+    if (u !== points.at(-1)[0]) path += `H${u + half}`;
+    before = [u, v];
+  }
   return path;
 }
 
