@@ -118,7 +118,8 @@ def checked_rows(X: Sequence[Any], width: int | None) -> list[Any]:
 
 def check_width(what: str, width: int, expected: int | None) -> None:
     if expected is not None and width != expected:
-        raise ValueError(f"{what} {width} numbers, where the model takes {expected}")
+        numbers = "number" if width == 1 else "numbers"
+        raise ValueError(f"{what} {width} {numbers}, where the model takes {expected}")
 
 
 def known_width(module: Any) -> int | None:

@@ -128,11 +128,11 @@ def test_rows_of_another_width(width):
     for module in (m, m.layers[0], m.layers[0].neurons[0]):
         for X in ([[1.0, 2.0], long], [(1.0, 2.0), tuple(long)], [[1, 2], np.ones(width)],
                   [iter([1.0, 2.0]), iter(long)], [[1.0, Value(2.0)], long]):
-            message = f"^row 1 has {width} numbers, where the model takes 2$"
+            message = f"^row 1 has {width} numbers?, where the model takes 2$"
             with pytest.raises(ValueError, match=message):
                 predict(module, X)
         for kind in (float, int, object):
-            message = f"^the rows of X have {width} numbers, where the model takes 2$"
+            message = f"^the rows of X have {width} numbers?, where the model takes 2$"
             with pytest.raises(ValueError, match=message):
                 predict(module, np.ones((4, width), dtype=kind))
 
