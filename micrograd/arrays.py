@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from numbers import Number
 from typing import Any
@@ -17,7 +17,7 @@ from micrograd import nn
 from micrograd.engine import Value, __core__
 
 # As shipped: a program may patch them.
-CALLS: dict[type, Any] = {cls: cls.__call__ for cls in (nn.Layer, nn.MLP)}
+CALLS: dict[type, Any] = {cls: cls.__call__ for cls in (nn.Neuron, nn.Layer, nn.MLP)}
 
 
 def leaves(x: Any) -> Any:
@@ -70,17 +70,18 @@ def predict(module: Callable[[Any], Any], X: Any) -> Any:
     X is a list of rows or an array of shape (n, nin). A list gives a list, of floats where the
     module returns a bare Value, else of lists; an array gives a float64 array of shape (n,) or (n,
     nout). The numbers are those of module(row), to the last bit. TypeError or ValueError if X has
-    no rows.
+    no rows; ValueError if a row is shorter or longer than a Neuron, Layer or MLP takes.
     """
     numpy = sys.modules.get("numpy")    # whoever has an array has imported it
     if numpy is not None and isinstance(X, numpy.ndarray):
         return predict_array(module, X, numpy)
-    check_rows(X)
+    if not isinstance(X, (list, tuple)):
+        raise TypeError(f"X must be a list of rows or an array, not {described(X)}")
     layers = plain_layers(module)
     nin, nout = widths(layers)
     outputs = at_once(layers, pack_rows(X, nin), nin)
     if outputs is None:
-        return by_row(module, X)
+        return by_row(module, checked_rows(X, known_width(module)))
     numbers = memoryview(outputs).cast("d").tolist()
     return [numbers[i:i + nout] for i in range(0, len(numbers), nout)] if nout > 1 else numbers
 
@@ -88,6 +89,7 @@ def predict(module: Callable[[Any], Any], X: Any) -> Any:
 def predict_array(module: Callable[[Any], Any], X: Any, numpy: Any) -> Any:
     if X.ndim != 2:
         raise ValueError(f"X must be an array of shape (n, nin), not {X.shape}")
+    check_width("the rows of X have", X.shape[1], known_width(module))
     layers = plain_layers(module)
     nin, nout = widths(layers)
     quick = type(X) is numpy.ndarray and X.shape[1] == nin
@@ -111,20 +113,45 @@ def by_row(module: Callable[[Any], Any], X: Any) -> list[Any]:
     return [mapped(lambda v: float(v.data), module(row)) for row in X]
 
 
-def check_rows(X: Any) -> None:
-    if not isinstance(X, (list, tuple)):
-        raise TypeError(f"X must be a list of rows or an array, not {described(X)}")
+def checked_rows(X: Sequence[Any], width: int | None) -> list[Any]:
+    """The rows in a list, of that width where there is one."""
+    rows = []
     for i, row in enumerate(X):
         if not hasattr(row, "__iter__") or isinstance(row, str):
             raise TypeError(f"X must be a list of rows, but row {i} is {described(row)}")
+        rows.append(row if hasattr(row, "__len__") else list(row))
+        check_width(f"row {i} has", len(rows[-1]), width)
+    return rows
+
+
+def check_width(what: str, width: int, expected: int | None) -> None:
+    if expected is not None and width != expected:
+        numbers = "number" if width == 1 else "numbers"
+        raise ValueError(f"{what} {width} {numbers}, where the model takes {expected}")
+
+
+def known_width(module: Any) -> int | None:
+    """The number of inputs of a Neuron, Layer or MLP that is called as nn wrote it; else None."""
+    layers = plain_layers(module)
+    neurons = getattr(layers[0], "neurons", ()) if layers else [module]
+    if not all(as_shipped(n) and isinstance(n, nn.Neuron) for n in neurons):
+        return None
+    counts = {len(n.w) for n in neurons if hasattr(n.w, "__len__")}
+    return counts.pop() if len(counts) == 1 else None
+
+
+def as_shipped(module: object) -> bool:
+    """Whether a Neuron, Layer or MLP is called as nn wrote it."""
+    return CALLS.get(type(module)) is type(module).__call__
 
 
 def plain_layers(module: object) -> list[nn.Layer]:
     """The layers of an MLP or a Layer that is called as nn wrote it; of any other module, none."""
-    as_shipped = CALLS.get(type(module)) is type(module).__call__
-    if as_shipped and isinstance(module, nn.MLP):
+    if not as_shipped(module):
+        return []
+    if isinstance(module, nn.MLP):
         return module.layers
-    return [module] if as_shipped and isinstance(module, nn.Layer) else []
+    return [module] if isinstance(module, nn.Layer) else []
 
 
 def widths(layers: list[nn.Layer]) -> tuple[int, int]:
@@ -135,7 +162,7 @@ def widths(layers: list[nn.Layer]) -> tuple[int, int]:
         return 0, 0
 
 
-def pack_rows(X: list[Any], nin: int) -> array[float] | None:
+def pack_rows(X: Sequence[Any], nin: int) -> array[float] | None:
     """The numbers of all rows; None unless they are Python's, nin in each row."""
     if not all(type(row) in (list, tuple) and len(row) == nin for row in X):
         return None

@@ -7,6 +7,7 @@ none, or not as many targets as outputs.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 from micrograd.engine import Value
@@ -33,25 +34,62 @@ def binary_cross_entropy(logits: Iterable[Value], targets: Iterable[Any]) -> Val
                  for z, t in pairs(logits, targets)])
 
 
-def cross_entropy(logits: Iterable[Any], targets: Any) -> Value:
+def softmax(logits: Iterable[Value]) -> list[Value]:
+    """The probabilities exp(z) / sum(exp(z)), as torch.softmax; they sum to 1.
+
+    Computed with the greatest z taken off them all, which changes nothing: no exp overflows.
+    """
+    exps = [z.exp() for z in shifted(logits)]
+    factor = total(exps) ** -1
+    return [e * factor for e in exps]
+
+
+def log_softmax(logits: Iterable[Value]) -> list[Value]:
+    """The logarithms of softmax, z - log(sum(exp(z))), as torch.log_softmax.
+
+    Finite where a probability is too small for a float and its logarithm an error.
+    """
+    zs = shifted(logits)
+    normalizer = log_of_sum(zs)
+    return [z - normalizer for z in zs]
+
+
+def cross_entropy(logits: Iterable[Any], targets: Any, label_smoothing: float = 0.0) -> Value:
     """-log(softmax(logits)[target]), as torch.nn.functional.cross_entropy.
 
     Takes a list of logits and its class, or a list of such lists and the list of their classes. A
-    class is an int from 0; ValueError where there is no such logit.
+    class is an int from 0; ValueError where there is no such logit. label_smoothing, in 0..1, is
+    the share of the target that is spread evenly over all classes (Szegedy et al., 2015).
     """
-    rows = list(logits)
-    if not rows or is_value(rows[0]):
-        return surprise(rows, number(targets))
-    return mean([surprise(list(row), target) for row, target in aligned(rows, targets)])
+    if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be a number in 0..1, not {label_smoothing!r:.60}")
+    rows = listed(logits, "logits")
+    if not rows or is_value(rows[0]) or not hasattr(rows[0], "__iter__"):
+        return surprise(rows, number(targets), label_smoothing)
+    return mean([surprise(listed(row, "a row of logits"), target, label_smoothing)
+                 for row, target in aligned(rows, targets)])
 
 
-def surprise(logits: list[Value], target: Any) -> Value:
-    """log(sum(exp(z))) - z[target], with the greatest z taken off them all: no exp overflows."""
+def surprise(logits: list[Value], target: Any, smoothing: float) -> Value:
+    """log(sum(exp(z))) - z[target], where a share of z[target] is the mean of all z."""
+    zs = shifted(logits)
+    expected = zs[checked_class(target, len(zs))]
+    if smoothing:
+        expected = expected * (1 - smoothing) + total(zs) * (smoothing / len(zs))
+    return log_of_sum(zs) - expected
+
+
+def shifted(logits: Iterable[Value]) -> list[Value]:
+    """The logits with the greatest taken off them all."""
+    logits = listed(logits, "logits")
     check_values(logits)
-    k = checked_class(target, len(logits))
     greatest = max(z.data for z in logits)
-    shifted: list[Value] = [z - greatest for z in logits]
-    return total([z.exp() for z in shifted]).log() - shifted[k]
+    return [z - greatest for z in logits]
+
+
+def log_of_sum(zs: list[Value]) -> Value:
+    """log(sum(exp(z)))"""
+    return total([z.exp() for z in zs]).log()
 
 
 def l2(parameters: Iterable[Value], alpha: float) -> Value:
@@ -70,18 +108,24 @@ def total(values: list[Value]) -> Value:
 
 
 def pairs(outputs: Iterable[Value], targets: Iterable[Any]) -> list[tuple[Value, Any]]:
-    outputs = list(outputs)
+    outputs = listed(outputs, "outputs")
     check_values(outputs)
     return aligned(outputs, targets)
 
 
 def aligned(outputs: list[Any], targets: Iterable[Any]) -> list[tuple[Any, Any]]:
     """(output, target) for each; there must be as many of the one as of the other."""
-    targets = [number(t) for t in targets]
+    targets = [number(t) for t in listed(targets, "targets", "with one for each output")]
     if len(outputs) != len(targets):
         raise ValueError(f"there must be one target for each output, "
                          f"not {len(outputs)} outputs and {len(targets)} targets")
     return list(zip(outputs, targets))
+
+
+def listed(items: Any, kind: str, of: str = "of Values") -> list[Any]:
+    if not hasattr(items, "__iter__"):
+        raise TypeError(f"{kind} must be a list {of}, not {type(items).__name__}: {items!r:.60}")
+    return list(items)
 
 
 def is_value(x: object) -> bool:

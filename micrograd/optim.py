@@ -7,6 +7,8 @@
         loss(model).backward()
         optimizer.step()
 
+    numbers = optimizer.state_dict()    # what it remembers; load_state_dict takes it back
+
 The formulas are those of torch.optim. A step sets all data, as Python floats, or on an error other than
 MemoryError nothing.
 """
@@ -14,21 +16,28 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Real
+from typing import Any
 
 from micrograd.engine import Value, __core__
 
 
 class Optimizer:
-    """What they share: the parameters, `lr`, which may be set between steps, and `weight_decay`."""
+    """What they share: the parameters, `lr`, which may be set between steps, `weight_decay`, and
+    `maximize`, with which steps go along the gradient and not against it."""
 
-    def __init__(self, parameters: Iterable[Value], lr: float, weight_decay: float) -> None:
+    arguments: tuple[str, ...] = ("lr", "weight_decay", "maximize")
+    memory: tuple[str, ...] = ()        # what the steps so far leave to the next
+
+    def __init__(self, parameters: Iterable[Value], lr: float, weight_decay: float,
+                 maximize: bool) -> None:
         check("lr", lr)
         check("weight_decay", weight_decay)
         self.parameters = distinct(parameters)
         self.lr = lr
         self.weight_decay = weight_decay
+        self.maximize = maximize
 
     def zero_grad(self) -> None:
         """Set the gradients to 0."""
@@ -36,13 +45,38 @@ class Optimizer:
             for p in self.parameters:
                 p.grad = 0
 
+    def state_dict(self) -> dict[str, Any]:
+        """{name: number or list of numbers}: what a step depends on, but data and gradients."""
+        state = {name: getattr(self, name) for name in self.arguments + self.memory}
+        lists = {name: list(x) for name, x in state.items() if isinstance(x, (array, tuple))}
+        return {"optimizer": type(self).__name__, **state, **lists}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on as the optimizer that gave this state would, to the last bit.
+
+        ValueError or TypeError, and nothing set, for the state of another kind of optimizer, of
+        another number of parameters, or no state at all.
+        """
+        check_names(state, {"optimizer", *self.arguments, *self.memory})
+        if state["optimizer"] != type(self).__name__:
+            raise ValueError(f"the state is that of {state['optimizer']!r:.60}, "
+                             f"not of {type(self).__name__!r}")
+        new = type(self)(self.parameters, **{name: state[name] for name in self.arguments})
+        for name in self.memory:
+            setattr(new, name, remembered(name, state[name], getattr(new, name)))
+        vars(self).update(vars(new))
+
     def zeros(self) -> array[float]:
         """A 0.0 for each parameter."""
         return array("d", bytes(8 * len(self.parameters)))
 
     def read(self) -> Iterable[tuple[float, float]]:
-        """(datum, gradient) of each parameter; TypeError unless all are real numbers."""
-        return zip(numbers(self.parameters, "data"), numbers(self.parameters, "grad"))
+        """(datum, gradient) of each parameter, the gradient of what is to be made small; TypeError
+        unless all are real numbers."""
+        gradients = numbers(self.parameters, "grad")
+        if self.maximize:
+            gradients = [-g for g in gradients]
+        return zip(numbers(self.parameters, "data"), gradients)
 
     def write(self, data: Iterable[float]) -> None:
         for p, x in zip(self.parameters, data):
@@ -52,22 +86,32 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent: p -= lr * v, where v = momentum * v + (grad + weight_decay * p).
 
-    The first v is the gradient itself, as in torch.optim.SGD.
+    The first v is the gradient itself, as in torch.optim.SGD. With `nesterov` (Sutskever et al.,
+    2013) the step is lr * (grad + weight_decay * p + momentum * v); ValueError where there is no
+    momentum.
     """
 
+    arguments = (*Optimizer.arguments, "momentum", "nesterov")
+    memory = ("velocity", "first")
+
     def __init__(self, parameters: Iterable[Value], lr: float, momentum: float = 0,
-                 weight_decay: float = 0) -> None:
-        super().__init__(parameters, lr, weight_decay)
+                 weight_decay: float = 0, *, nesterov: bool = False,
+                 maximize: bool = False) -> None:
+        super().__init__(parameters, lr, weight_decay, maximize)
         check("momentum", momentum)
+        if nesterov and not momentum:
+            raise ValueError("nesterov needs a momentum above 0")
         self.momentum = momentum
+        self.nesterov = nesterov
         self.velocity = self.zeros()
         self.first = True       # the velocity is unset
 
     def step(self) -> None:
         """Move every parameter against its gradient. TypeError, and nothing changed, unless all
         gradients and data are real numbers."""
-        if not __core__._sgd(self.parameters, self.velocity, self.lr, self.momentum,
-                             self.weight_decay, self.first):
+        if self.nesterov or self.maximize or not __core__._sgd(       # which knows neither
+                self.parameters, self.velocity, self.lr, self.momentum, self.weight_decay,
+                self.first):
             self.step_in_python()
         self.first = self.first and not self.momentum
 
@@ -75,9 +119,10 @@ class SGD(Optimizer):
         lr, momentum, decay = float(self.lr), float(self.momentum), float(self.weight_decay)
         data, velocity = [], array("d")
         for (x, g), v in zip(self.read(), self.velocity):
-            g += decay * x
+            if decay:       # an infinite x times 0 is nan
+                g += decay * x
             v = g if self.first or not momentum else momentum * v + g
-            data.append(x - lr * v)
+            data.append(x - lr * (g + momentum * v if self.nesterov else v))
             velocity.append(v)
         if momentum:
             self.velocity[:] = velocity
@@ -87,29 +132,36 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma and Ba, 2014, algorithm 1), as torch.optim.Adam: with running means m of the
     gradient and s of its square, p -= lr * m' / (sqrt(s') + eps), where m' = m / (1 - beta1**t) and
-    s' = s / (1 - beta2**t) at step t. weight_decay * p is added to the gradient.
+    s' = s / (1 - beta2**t) at step t. weight_decay * p is added to the gradient. With `amsgrad`
+    (Reddi et al., 2018) the greatest s so far takes the place of s.
     """
 
+    arguments = (*Optimizer.arguments, "betas", "eps", "amsgrad")
+    memory = ("mean", "square", "greatest", "t")
     decoupled = False
 
     def __init__(self, parameters: Iterable[Value], lr: float = 1e-3,
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0) -> None:
-        super().__init__(parameters, lr, weight_decay)
+                 weight_decay: float = 0, *, amsgrad: bool = False, maximize: bool = False) -> None:
+        super().__init__(parameters, lr, weight_decay, maximize)
         check("eps", eps)
-        beta1, beta2 = self.betas = betas
+        beta1, beta2 = betas
         check("betas[0]", beta1, below=1)
         check("betas[1]", beta2, below=1)
+        self.betas = beta1, beta2
         self.eps = eps
         self.mean = self.zeros()
         self.square = self.zeros()
+        self.amsgrad = amsgrad
+        self.greatest = self.zeros() if amsgrad else array("d")
         self.t = 0              # steps taken
 
     def step(self) -> None:
         """Move every parameter against its gradient. TypeError, and nothing changed, unless all
         gradients and data are real numbers."""
-        if not __core__._adam(self.parameters, self.mean, self.square, self.lr, *self.betas, self.eps,
-                              self.weight_decay, self.decoupled, self.t + 1):
+        if self.amsgrad or self.maximize or not __core__._adam(       # which knows neither
+                self.parameters, self.mean, self.square, self.lr, *self.betas, self.eps,
+                self.weight_decay, self.decoupled, self.t + 1):
             self.step_in_python()
         self.t += 1
 
@@ -118,18 +170,22 @@ class Adam(Optimizer):
         beta1, beta2 = map(float, self.betas)
         rate = lr / (1 - beta1 ** (self.t + 1))
         scale = math.sqrt(1 - beta2 ** (self.t + 1))
-        data, mean, square = [], array("d"), array("d")
-        for (x, g), m, s in zip(self.read(), self.mean, self.square):
+        tops = self.greatest or self.zeros()
+        data, mean, square, greatest = [], array("d"), array("d"), array("d")
+        for (x, g), m, s, top in zip(self.read(), self.mean, self.square, tops):
             if self.decoupled:
                 x *= 1 - lr * decay
-            else:
+            elif decay:
                 g += decay * x
             m += (1 - beta1) * (g - m)
             s = beta2 * s + (1 - beta2) * g * g
-            data.append(x - rate * quotient(m, math.sqrt(s) / scale + eps))
             mean.append(m)
             square.append(s)
-        self.mean[:], self.square[:] = mean, square
+            if self.amsgrad:
+                s = top if top > s else s       # nan stays
+                greatest.append(s)
+            data.append(x - rate * quotient(m, math.sqrt(s) / scale + eps))
+        self.mean, self.square, self.greatest = mean, square, greatest
         self.write(data)
 
 
@@ -142,8 +198,10 @@ class AdamW(Adam):
 
     def __init__(self, parameters: Iterable[Value], lr: float = 1e-3,
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 1e-2) -> None:
-        super().__init__(parameters, lr, betas, eps, weight_decay)
+                 weight_decay: float = 1e-2, *, amsgrad: bool = False,
+                 maximize: bool = False) -> None:
+        super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad=amsgrad,
+                         maximize=maximize)
 
 
 def check(name: str, x: float, below: float = math.inf) -> None:
@@ -154,6 +212,32 @@ def check(name: str, x: float, below: float = math.inf) -> None:
     if not 0 <= x <= below or x == below != math.inf:
         bound = "" if below == math.inf else f" and below {below}"
         raise ValueError(f"{name} must be at least 0{bound}, not {x!r}")
+
+
+def check_names(state: object, names: set[str]) -> None:
+    """TypeError unless a state is a mapping, ValueError unless it has these names."""
+    if not isinstance(state, Mapping):
+        raise TypeError("a state is a mapping, as state_dict() gives it, "
+                        f"not {type(state).__name__}: {state!r:.60}")
+    problems = [f"{kind} {', '.join(sorted(map(repr, there)))}" for kind, there in [
+        ("missing", names - set(state)), ("unexpected", set(state) - names)] if there]
+    if problems:
+        raise ValueError(f"the names do not fit the optimizer: {'; '.join(problems)}")
+
+
+def remembered(name: str, x: Any, like: Any) -> Any:
+    """What is remembered, of the kind of `like`: an array of as many numbers, a bool or a count."""
+    if not isinstance(like, array):
+        if type(x) is not type(like) or x < 0:
+            kind = "a bool" if isinstance(like, bool) else "an int from 0"
+            raise ValueError(f"{name} must be {kind}, not {type(x).__name__}: {x!r:.60}")
+        return x
+    if not isinstance(x, (list, tuple)) or not all(isinstance(number, Real) for number in x):
+        raise ValueError(f"{name} must be a list of numbers, not {type(x).__name__}: {x!r:.60}")
+    if len(x) != len(like):
+        raise ValueError(f"{name} must have {len(like)} numbers, not {len(x)}: the state is that "
+                         "of another number of parameters")
+    return array("d", x)
 
 
 def distinct(parameters: Iterable[Value]) -> list[Value]:

@@ -1,10 +1,12 @@
-"""A model's numbers by name, and in a file.
+"""A model's numbers by name, and in a file, with those of its optimizer where training shall go on.
 
-    save(model, "moons.json")
+    save(model, "moons.json", optimizer=optimizer)
     model.load_state_dict(load("moons.json"))
+    optimizer.load_state_dict(load_optimizer("moons.json"))
 
-The file is JSON: {"format": "micrograd state", "version": 1, "parameters": {name: number}}. It
-holds numbers and nothing that could run, so `load` is safe on a stranger's file.
+The file is JSON: {"format": "micrograd state", "version": 1, "parameters": {name: number}}, or of
+version 2 and with an "optimizer", {name: word, number or list of numbers}. It holds nothing that
+could run, so `load` is safe on a stranger's file.
 """
 from __future__ import annotations
 
@@ -15,11 +17,14 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral, Real
+from typing import Any
 
 from micrograd.engine import Value
 from micrograd.nn import Module
+from micrograd.optim import Optimizer
 
 FORMAT, VERSION = "micrograd state", 1
+WITH_OPTIMIZER = 2      # the version of a file that has one; what it lacks, older releases can read
 DIGITS = 309            # of the greatest float; a file has no longer integers
 
 
@@ -102,23 +107,46 @@ def described(x: object) -> str:
     return f"{type(x).__name__}: {x!r:.60}"
 
 
-def save(model: Module | Mapping[str, float], path: str | os.PathLike[str]) -> None:
-    """Write the state of a model, or a {name: number}, to a file.
+def save(model: Module | Mapping[str, float], path: str | os.PathLike[str], *,
+         optimizer: Optimizer | Mapping[str, Any] | None = None) -> None:
+    """Write the state of a model, or a {name: number}, to a file, and an optimizer's, if given.
 
     ValueError, and nothing written, for what a file would not give back to the last bit: nan,
-    infinity, integers beyond the floats, and numbers that are no integer and equal to no float. A
+    infinity, integers beyond the floats, and numbers that are no integer and equal to no float;
+    and for a model whose class defines no parameters(). A
     file that was there is replaced in one step: a crash leaves the old one or the new one, and no
     half. It keeps its permissions. What is there and is no file stays: OSError.
     """
-    numbers = model if isinstance(model, Mapping) else model.state_dict()
-    parameters = {checked_name(name): plain(name, x) for name, x in numbers.items()}
-    replace(path, json.dumps({"format": FORMAT, "version": VERSION, "parameters": parameters}))
+    numbers = model if isinstance(model, Mapping) else with_parameters(model).state_dict()
+    document = {"format": FORMAT, "version": VERSION,
+                "parameters": {checked_name(name): plain(name, x) for name, x in numbers.items()}}
+    if optimizer is not None:
+        state = optimizer if isinstance(optimizer, Mapping) else optimizer.state_dict()
+        document["optimizer"] = {checked_name(name): plain_entry(name, x)
+                                 for name, x in state.items()}
+        document["version"] = WITH_OPTIMIZER
+    replace(path, json.dumps(document))
+
+
+def with_parameters(model: Module) -> Module:
+    """The model; ValueError if it has only Module's own parameters(), which gives none."""
+    if getattr(model.parameters, "__func__", None) is Module.parameters:
+        raise ValueError(f"{type(model).__name__} defines no parameters(), so there is nothing to "
+                         "save; it must return the list of the model's Values")
+    return model
 
 
 def checked_name(name: object) -> str:
     if not isinstance(name, str):
         raise ValueError(f"the name of a parameter must be a string, not {described(name)}")
     return name
+
+
+def plain_entry(name: str, x: Any) -> Any:
+    """An entry of an optimizer's state, as JSON has it."""
+    if isinstance(x, (bool, str)):
+        return x
+    return [plain(name, number) for number in x] if isinstance(x, (list, tuple)) else plain(name, x)
 
 
 def plain(name: str, x: float) -> float:
@@ -164,6 +192,22 @@ def replace(path: str | os.PathLike[str], text: str) -> None:
 
 def load(path: str | os.PathLike[str]) -> dict[str, float]:
     """{name: number} from a file that `save` wrote; ValueError, with the reason, for any other."""
+    parameters: dict[str, float] = read(path)["parameters"]
+    return parameters
+
+
+def load_optimizer(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The state of the optimizer in a file that `save` wrote; ValueError where there is none."""
+    document = read(path)
+    if "optimizer" not in document:
+        raise ValueError(f"{os.fspath(path)}: saved without an optimizer; "
+                         "save(..., optimizer=optimizer) saves one")
+    optimizer: dict[str, Any] = document["optimizer"]
+    return optimizer
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The document in a file, of the form that `save` gives it; ValueError for any other."""
     try:
         with open(path, encoding="utf-8") as file:
             document = json.load(file, object_pairs_hook=unique, parse_int=short_int,
@@ -195,17 +239,26 @@ def no_constant(word: str) -> None:
     raise ValueError(f"{word} is no number of JSON")
 
 
-def checked(document: object) -> dict[str, float]:
-    """The parameters of a document that has the form of ours."""
+def checked(document: Any) -> dict[str, Any]:
+    """A document, which must have the form of ours."""
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f"its \"format\" must be {FORMAT!r}")
     version = document.get("version")
-    if type(version) is not int or version != VERSION:
-        raise ValueError(f"its version must be {VERSION}, not {version!r:.60}")
-    parameters = document.get("parameters")
-    if len(document) != 3 or not isinstance(parameters, dict):
-        raise ValueError("it must have format, version and an object of parameters, nothing else")
-    for name, number in parameters.items():
-        if type(number) not in (int, float) or not in_range(number):
-            raise ValueError(f"{name!r:.60} must be a finite number, not {described(number)}")
-    return parameters
+    if type(version) is not int or version not in (VERSION, WITH_OPTIMIZER):
+        raise ValueError(f"its version must be {VERSION} or {WITH_OPTIMIZER}, not {version!r:.60}")
+    objects = ["parameters", "optimizer"][:version]
+    if (set(document) != {"format", "version", *objects}
+            or not all(isinstance(document[name], dict) for name in objects)):
+        raise ValueError("it must have format, version and an object of "
+                         f"{' and one of '.join(objects)}, nothing else")
+    for name, x in document["parameters"].items():
+        check_number(name, x)
+    for name, x in document.get("optimizer", {}).items():
+        for number in x if isinstance(x, list) else () if isinstance(x, (bool, str)) else (x,):
+            check_number(name, number)
+    return document
+
+
+def check_number(name: str, x: Any) -> None:
+    if type(x) not in (int, float) or not in_range(x):
+        raise ValueError(f"{name!r:.60} must be a finite number, not {described(x)}")

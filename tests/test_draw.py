@@ -1,4 +1,5 @@
 """Pictures of graphs: DOT text, and what a notebook is shown."""
+import copy
 import os
 import random
 import re
@@ -68,6 +69,18 @@ def test_deep_graphs(Value):
     assert draw.draw_dot(y, limit=50_000).count("_op ->") == 20_000
 
 
+def test_cycles(Value):
+    """Made by hand."""
+    a, b = Value(1.0), Value(2.0)
+    c = a + b
+    a._prev, a._op = {c, a}, "again"
+    for root in (a, c):
+        text = draw.draw_dot(root)
+        assert text.count("record") == 3 and text.count("again") == 1
+        assert len(re.findall(r"n\d -> n\d_op", text)) == 4
+    a._prev = set()
+
+
 def test_too_many_nodes(Value):
     y = sum((Value(i) for i in range(6)), Value(0))
     with pytest.raises(ValueError, match="more than 12 nodes: draw a smaller part of it, or"):
@@ -117,7 +130,8 @@ def test_operations_are_escaped(Value):
 @pytest.mark.parametrize("x, shown", [
     (2, "2.0000"), (True, "1.0000"), (1j, "1j"), (float("nan"), "nan"), (-float("inf"), "-inf"),
     (1e300, "1.0000e+300"), (10**400, "beyond the floats"), (None, "None"), ("a|b", r"a\|b"),
-    ([1] * 50, "[" + "1, " * 12 + "..."), (-0.00001, "-0.0000")])
+    ([1] * 50, "[" + "1, " * 12 + "..."), (3, "3.0000"), (0.0001, "0.0001"), (1e-7, "1e-07"),
+    (-0.00001234, "-1.234e-05"), (-0.0, "-0.0000"), (5e-324, "4.941e-324")])
 def test_data_of_every_kind(Value, x, shown):
     v = Value(x)
     assert f'"{{ data {shown} | grad 0.0000 }}"' in draw.draw_dot(v)
@@ -162,7 +176,18 @@ def test_names_are_in_topological_order(Value):
 
 def test_a_notebook_without_dot(Value, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert draw.draw_dot(Value(1.0))._repr_svg_() is None
+    picture = draw.draw_dot(Value(1.0, (Value(2.0),), "<"))
+    assert picture._repr_svg_() is None
+    shown = picture._repr_html_()
+    assert "install Graphviz" in shown and "apt install graphviz" in shown
+    assert "<pre>digraph {" in shown and r"\&lt;" in shown and r"\<" not in shown
+
+
+def test_a_picture_without_the_package(Value):
+    picture = draw.draw_dot(Value(1.0))
+    with pytest.raises(AttributeError, match="no attribute 'render'; .* pip install graphviz"):
+        picture.render("x.png")
+    assert not hasattr(picture, "_repr_png_") and copy.copy(picture) == picture
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a script for a program")
@@ -174,6 +199,7 @@ def test_a_notebook_with_dot(Value, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     text = draw.draw_dot(expression(Value))
     assert text._repr_svg_() == "['-Tsvg'] " + text
+    assert text._repr_html_() is None
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz")

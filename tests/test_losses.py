@@ -68,6 +68,50 @@ def test_cross_entropy(Value, torch):
          lambda z: F.cross_entropy(z.reshape(3, 3), torch.tensor(classes)))
 
 
+def test_softmax(Value, torch):
+    """A combination of the outputs, so that every gradient is told from the others."""
+    for ours, theirs in ((losses.softmax, torch.softmax), (losses.log_softmax, torch.log_softmax)):
+        numbers = LOGITS[:7] if ours is losses.softmax else LOGITS
+        weights = [random.Random(4).uniform(-1, 1) for _ in numbers]
+        both(Value, torch, numbers, lambda z: sum(w * p for w, p in zip(weights, ours(iter(z)))),
+             lambda z: (theirs(z, 0) * torch.tensor(weights, dtype=torch.double)).sum())
+
+
+def test_softmax_of_large_numbers(Value):
+    p = losses.softmax([Value(1000.0), Value(1000.0), Value(-1000.0)])
+    assert [x.data for x in p] == [0.5, 0.5, 0.0]
+    assert [x.data for x in losses.log_softmax([Value(1000.0), Value(0.0)])] == [0.0, -1000.0]
+    assert [x.data for x in losses.softmax([Value(3)])] == [1.0]
+
+
+def test_errors_of_softmax(Value):
+    for f in (losses.softmax, losses.log_softmax):
+        with pytest.raises(ValueError, match="there are no outputs"):
+            f([])
+        with pytest.raises(TypeError, match="output 1 must be a Value, not float: 1.0"):
+            f([Value(1.0), 1.0])
+        with pytest.raises(TypeError, match="logits must be a list of Values, not Value"):
+            f(Value(1.0))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5, 1, 1.0])
+def test_label_smoothing(Value, torch, smoothing):
+    F = torch.nn.functional
+    classes = [2, 0, 1]
+    expected, share = torch.tensor(classes), dict(label_smoothing=smoothing)
+    both(Value, torch, LOGITS,
+         lambda z: losses.cross_entropy([z[:3], z[3:6], z[6:]], classes, **share),
+         lambda z: F.cross_entropy(z.reshape(3, 3), expected, **share))
+    both(Value, torch, LOGITS[:3], lambda z: losses.cross_entropy(z, 1, smoothing),
+         lambda z: F.cross_entropy(z, torch.tensor(1), label_smoothing=smoothing))
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.5, math.nan, "0.1", None])
+def test_label_smoothing_is_a_share(Value, smoothing):
+    with pytest.raises(ValueError, match=r"label_smoothing must be a number in 0\.\.1, not"):
+        losses.cross_entropy([Value(1.0)], 0, smoothing)
+
+
 def test_max_margin_is_the_notebooks(Value):
     rng = random.Random(2)
     data = [rng.uniform(-3, 3) for _ in range(50)]
@@ -141,6 +185,23 @@ def test_errors_of_cross_entropy(Value):
             losses.cross_entropy(nothing, [0])
     with pytest.raises(TypeError, match="output 1 must be a Value, not float"):
         losses.cross_entropy([z[0], 1.0], 0)
+
+
+def test_what_is_no_list_of_values(Value):
+    z = Value(1.0)
+    with pytest.raises(TypeError, match="output 0 must be a Value, not float: 1.0"):
+        losses.cross_entropy([1.0, 2.0, 3.0], 1)
+    with pytest.raises(TypeError, match="a row of logits must be a list of Values, not float"):
+        losses.cross_entropy([[z], 1.0], [0, 0])
+    with pytest.raises(TypeError, match="targets must be a list with one for each .* int: 0"):
+        losses.cross_entropy([[z]], 0)
+    with pytest.raises(TypeError, match="logits must be a list of Values, not Value"):
+        losses.cross_entropy(z, 0)
+    for loss in (losses.mse, losses.binary_cross_entropy, losses.max_margin):
+        with pytest.raises(TypeError, match="outputs must be a list of Values, not Value"):
+            loss(z, [1])
+        with pytest.raises(TypeError, match="targets must be a list with one for each .* int: 1"):
+            loss([z], 1)
 
 
 def test_labels_of_the_other_kind(Value):

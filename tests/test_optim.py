@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from micrograd import optim
+from micrograd import engine, optim
 from micrograd.engine import Value
 from micrograd.nn import MLP
 
@@ -19,6 +19,12 @@ KINDS = [
     ("Adam", dict(lr=0.05, betas=(0.0, 0.0))),
     ("AdamW", dict()),
     ("AdamW", dict(lr=0.05, betas=(0.7, 0.9), weight_decay=0.3)),
+    ("SGD", dict(lr=0.1, maximize=True, weight_decay=0.01)),
+    ("SGD", dict(lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.1)),
+    ("SGD", dict(lr=0.05, momentum=0.9, nesterov=True, maximize=True)),
+    ("Adam", dict(lr=0.05, amsgrad=True, betas=(0.5, 0.5))),
+    ("Adam", dict(lr=0.05, maximize=True, weight_decay=0.1)),
+    ("AdamW", dict(lr=0.05, amsgrad=True, maximize=True, betas=(0.5, 0.5))),
 ]
 
 
@@ -28,6 +34,7 @@ def hooks(request, monkeypatch):
     if request.param == "python":
         monkeypatch.setattr(optim.__core__, "_sgd", lambda *_: None)
         monkeypatch.setattr(optim.__core__, "_adam", lambda *_: None)
+    return request.param
 
 
 def values(*data, grads=None):
@@ -54,6 +61,24 @@ def test_fifty_steps_are_those_of_torch(name, arguments):
         ours.step()
         theirs.step()
         assert [p.data for p in parameters] == pytest.approx([t.item() for t in tensors], rel=1e-12)
+
+
+@pytest.mark.parametrize("name, arguments", KINDS)
+def test_infinite_numbers_are_those_of_torch(name, arguments):
+    torch = pytest.importorskip("torch")
+    numbers = [math.inf, -math.inf, math.nan, 1e300, 0.5]
+    cases = [(x, g) for x in numbers for g in [*numbers, 0.0]]
+    parameters = values(*[x for x, g in cases])
+    tensors = [torch.tensor(x, dtype=torch.double, requires_grad=True) for x, g in cases]
+    ours = getattr(optim, name)(parameters, **arguments)
+    theirs = getattr(torch.optim, name)(tensors, **arguments)
+    for _ in range(3):
+        for (_, g), p, t in zip(cases, parameters, tensors):
+            p.grad, t.grad = g, torch.tensor(g, dtype=torch.double)
+        ours.step()
+        theirs.step()
+        assert [p.data for p in parameters] == pytest.approx([t.item() for t in tensors], rel=1e-12,
+                                                             nan_ok=True)
 
 
 @pytest.mark.parametrize("name, arguments", KINDS)
@@ -145,6 +170,64 @@ def test_parameters():
     with pytest.raises(TypeError, match="parameter 1 must be a Value, not float: 1.0"):
         optim.AdamW([a, 1.0])
     assert optim.SGD((p for p in (a, b)), 0.1).parameters == [a, b]
+
+
+@pytest.mark.parametrize("name, arguments", KINDS)
+def test_the_state_of_an_optimizer(name, arguments):
+    """Given to another one, which then takes the same steps."""
+    rng = random.Random(7)
+    twins = [values(0.5, -0.5), values(0.5, -0.5)]
+    ours, other = [getattr(optim, name)(ps, **{"lr": 0.1, **arguments}) for ps in twins]
+    for k in range(6):
+        for pair in zip(*twins):
+            pair[0].grad = pair[1].grad = rng.uniform(-1, 1)
+        if k == 3:      # after other steps than ours
+            state = ours.state_dict()
+            other.load_state_dict(state)
+            assert other.state_dict() == state == ours.state_dict()
+            for p, q in zip(*twins):
+                q.data = p.data
+        if k >= 3:
+            other.step()
+        ours.step()
+        if k == 1:
+            other.lr = 3.0
+            other.step()
+    assert [repr(p.data) for p in twins[0]] == [repr(q.data) for q in twins[1]]
+    assert all(x is not y for x, y in zip(ours.state_dict().values(), state.values())
+               if isinstance(x, list))
+
+
+@pytest.mark.parametrize("change, error, message", [
+    (None, TypeError, "a state is a mapping, as state_dict"),
+    ({"t": 1}, ValueError, "the names do not fit the optimizer: unexpected 't'"),
+    ({"first": ...}, ValueError, "fit the optimizer: missing 'first'$"),
+    ({"optimizer": "Adam"}, ValueError, "the state is that of 'Adam', not of 'SGD'"),
+    ({"lr": -1}, ValueError, "lr must be at least 0, not -1"),
+    ({"lr": "1"}, TypeError, "lr must be a real number, not str"),
+    ({"velocity": [1.0]}, ValueError, "velocity must have 2 numbers, not 1"),
+    ({"velocity": [1.0, "2"]}, ValueError, "velocity must be a list of numbers, not list"),
+    ({"velocity": 1.0}, ValueError, "velocity must be a list of numbers, not float: 1.0"),
+    ({"first": 0}, ValueError, "first must be a bool, not int: 0")], ids=range(10))
+def test_states_that_do_not_fit(change, error, message):
+    optimizer = optim.SGD(values(1.0, 2.0), 0.1, momentum=0.5)
+    optimizer.step()
+    before = optimizer.state_dict()
+    state = change and {name: x for name, x in {**before, **change}.items() if x is not ...}
+    with pytest.raises(error, match=message):
+        optimizer.load_state_dict(state)
+    assert optimizer.state_dict() == before
+
+
+def test_a_negative_count_of_steps():
+    optimizer = optim.Adam(values(1.0))
+    with pytest.raises(ValueError, match="t must be an int from 0, not int: -1"):
+        optimizer.load_state_dict({**optimizer.state_dict(), "t": -1})
+
+
+def test_nesterov_needs_momentum():
+    with pytest.raises(ValueError, match="nesterov needs a momentum above 0"):
+        optim.SGD(values(1.0), 0.1, nesterov=True)
 
 
 def test_momentum_that_comes_later():

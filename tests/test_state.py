@@ -10,7 +10,7 @@ import pytest
 
 import children
 import twins
-from micrograd import nn, state
+from micrograd import nn, optim, state
 from micrograd.engine import Value
 from micrograd.state import load, save
 
@@ -174,6 +174,65 @@ def test_what_is_not_saved_leaves_the_old_file(tmp_path, bad):
     assert os.listdir(tmp_path) == ["x"]
 
 
+def test_a_model_without_parameters_is_not_saved(tmp_path):
+    class Doubled(nn.Module):
+        def __init__(self):
+            self.inner = small()
+
+    with pytest.raises(ValueError, match=r"Doubled defines no parameters\(\), so there is nothing"):
+        save(Doubled(), tmp_path / "x")
+    assert os.listdir(tmp_path) == []
+    save(module_with([]), tmp_path / "x")       # has said that there are none
+    assert load(tmp_path / "x") == {}
+
+
+def trained(optimizer, model, steps):
+    for k in range(steps):
+        optimizer.zero_grad()
+        ((model([0.5, k / 7]) - 1) ** 2).backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("name, arguments", [
+    ("SGD", {"lr": 0.1, "momentum": 0.9}), ("SGD", {"lr": 0.1}), ("Adam", {"lr": 0.1}),
+    ("AdamW", {"lr": 0.1, "amsgrad": True})])
+@pytest.mark.parametrize("steps", [0, 5])
+def test_training_goes_on_where_it_stopped(tmp_path, name, arguments, steps):
+    model, other = small(), small()
+    optimizer = getattr(optim, name)(model.parameters(), **arguments)
+    trained(optimizer, model, steps)
+    save(model, tmp_path / "x", optimizer=optimizer)
+    again = getattr(optim, name)(other.parameters(), lr=7.0)
+    other.load_state_dict(load(tmp_path / "x"))
+    again.load_state_dict(state.load_optimizer(tmp_path / "x"))
+    for training in ((optimizer, model), (again, other)):
+        trained(*training, 5)
+    assert repr(again.state_dict()) == repr(optimizer.state_dict())
+    assert repr(other.state_dict()) == repr(model.state_dict())
+
+
+def test_files_with_and_without_an_optimizer(tmp_path):
+    model = small()
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    save(model, tmp_path / "x")
+    assert json.loads((tmp_path / "x").read_text())["version"] == 1     # as ever
+    with pytest.raises(ValueError, match="x: saved without an optimizer; save"):
+        state.load_optimizer(tmp_path / "x")
+    save(model.state_dict(), tmp_path / "y", optimizer=optimizer.state_dict())
+    assert load(tmp_path / "y") == load(tmp_path / "x") == model.state_dict()
+    assert json.loads((tmp_path / "y").read_text())["version"] == 2
+
+
+def test_an_optimizer_that_is_not_saved_leaves_the_old_file(tmp_path):
+    model = small()
+    optimizer = optim.Adam(model.parameters())
+    save(model, tmp_path / "x")
+    optimizer.mean[2] = float("nan")
+    with pytest.raises(ValueError, match="mean must be finite"):
+        save(model, tmp_path / "x", optimizer=optimizer)
+    assert load(tmp_path / "x") == model.state_dict() and os.listdir(tmp_path) == ["x"]
+
+
 def test_names_are_strings(tmp_path):
     with pytest.raises(ValueError, match="must be a string, not int: 1"):
         save({1: 1.0}, tmp_path / "x")
@@ -232,12 +291,17 @@ FOREIGN = {
     GOOD + "x": "Extra data",
     "[1]": "format",
     GOOD.replace("micrograd state", "pickle"): "format",
-    GOOD.replace('"version": 1', '"version": 2'): "version must be 1, not 2",
-    GOOD.replace('"version": 1', '"version": true'): "version must be 1, not True",
-    GOOD.replace('"version": 1', '"version": 1.0'): "version must be 1, not 1.0",
-    GOOD.replace('"version": 1, ', ""): "version must be 1, not None",
+    GOOD.replace('"version": 1', '"version": 3'): "version must be 1 or 2, not 3",
+    GOOD.replace('"version": 1', '"version": true'): "version must be 1 or 2, not True",
+    GOOD.replace('"version": 1', '"version": 1.0'): "version must be 1 or 2, not 1.0",
+    GOOD.replace('"version": 1, ', ""): "version must be 1 or 2, not None",
     GOOD.replace('{"a": 1.5}', "[1]"): "an object of parameters",
     GOOD.replace('"version"', '"more": 1, "version"'): "nothing else",
+    GOOD.replace('"version"', '"optimizer": {}, "version"'): "nothing else",
+    GOOD.replace('"version": 1', '"version": 2'): "parameters and one of optimizer, nothing else",
+    GOOD.replace('"version": 1', '"optimizer": [], "version": 2'): "one of optimizer, nothing else",
+    GOOD.replace('"version": 1', '"optimizer": {"t": null}, "version": 2'): "'t' must be a finite",
+    GOOD.replace('"version": 1', '"optimizer": {"t": [{}]}, "version": 2'): "'t' must be a finite",
     GOOD.replace('"a": 1.5', '"a": 1.5, "a": 2'): "name 'a' is there twice",
     GOOD.replace('"version": 1', '"version": 1, "version": 1'): "name 'version' is there twice",
     GOOD.replace("1.5", "NaN"): "NaN is no number",

@@ -9,11 +9,11 @@ import micrograd
 from micrograd import engine
 
 pytest.importorskip("mypy")
-MODULES = ["arrays", "draw", "losses", "optim", "pytorch", "state"]
+MODULES = ["arrays", "draw", "draw_layout", "draw_page", "draw_steps", "losses", "optim", "pytorch",
+           "state"]
 
 PROGRAM = """
-from micrograd import arrays, draw, losses, nn, optim, state
-from micrograd.engine import Value
+from micrograd import Value, arrays, draw, losses, nn, optim, state
 
 model = nn.MLP(2, [3, 1], nonlin="tanh")
 optimizer = optim.AdamW(model.parameters(), lr=0.1)
@@ -36,6 +36,7 @@ reveal_type(loss)
 """
 
 MISTAKES = """
+import micrograd
 from micrograd import losses, nn, optim
 from micrograd.engine import Value
 
@@ -45,6 +46,7 @@ optim.SGD([1.0], lr=0.1)
 Value(1.0).tanh(2)
 losses.mse([1.0], [2.0])
 Value(1.0, label="a", lable="b")
+micrograd.Valeu
 """
 
 
@@ -68,7 +70,7 @@ def test_mistakes_are_found(tmp_path):
     (tmp_path / "program.py").write_text(MISTAKES)
     run = mypy(tmp_path / "program.py", folder=tmp_path)
     lines = [int(n) for n in re.findall(r"program.py:(\d+): error", run.stdout)]
-    assert lines == [n for n, line in enumerate(MISTAKES.splitlines(), 1) if n > 4], run.stdout
+    assert lines == [n for n, line in enumerate(MISTAKES.splitlines(), 1) if n > 5], run.stdout
 
 
 # A Value takes any attribute, which only these two can say. The rest of the stub describes the

@@ -1,0 +1,73 @@
+"""The notebooks of examples/: their code runs and comes to what they say; none holds outputs."""
+import json
+import pathlib
+
+import pytest
+
+from micrograd import engine
+
+FOLDER = pathlib.Path(__file__).parent.parent / "examples"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+pytestmark = pytest.mark.skipif(not NOTEBOOKS, reason="not in a checkout")
+
+
+def run(name):
+    """What the code of a notebook has defined in the end."""
+    defined = {"__name__": "__main__"}
+    for cell in json.loads((FOLDER / name).read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), name, "exec"), defined)
+    return defined
+
+
+@pytest.fixture
+def pyplot():
+    pytest.importorskip("sklearn")
+    matplotlib = pytest.importorskip("matplotlib")
+    if engine.__engine__ != "c":
+        pytest.skip("takes minutes on the reference")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    yield pyplot
+    pyplot.close("all")
+
+
+def test_moons(pyplot):
+    defined = run("moons.ipynb")
+    assert defined["acc"] == 1.0 and f"{defined['total_loss'].data:.6f}" == "0.010978"
+    assert {bool(z) for z in defined["Z"].flat} == {False, True}
+    assert len(pyplot.get_fignums()) == 2
+
+
+def test_digits(pyplot):
+    defined = run("digits.ipynb")
+    assert defined["checks"][0][1] < defined["checks"][-1][1] > 0.93
+    assert len(pyplot.get_fignums()) == 3
+
+
+def test_tracing():
+    defined = run("tracing.ipynb")
+    assert defined["page"]._repr_html_().startswith("<iframe")
+    assert len(defined["nodes"]) == 39 and [defined[v].grad for v in "abc"] == [-3.0, 2.0, 1.0]
+
+
+def test_lecture():
+    defined = run("lecture.ipynb")
+    assert defined["trained"] < 0.001
+    assert defined["twice"] == pytest.approx(2 * defined["once"])
+    assert defined["with_zero"][-1] < 0.01 < defined["without"][-1]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_are_clean_and_small(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == [] and cell["execution_count"] is None
+    assert path.stat().st_size < 12_000
+    try:
+        import nbformat
+    except ImportError:
+        return
+    nbformat.validate(notebook)
