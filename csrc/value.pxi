@@ -82,21 +82,23 @@ cdef inline object compute(int op, Node* a, Node* b):
     cdef Number y = apply(op, x.x, x.kind, z.x, z.kind)
     if is_plain(y) and shipped():
         return number_node(y, op, a, b)
-    if y.kind == FLOAT32 and shipped():
-        y = rounded(op, x, z, y)
-        if is_number(y):
-            return number_node(y, op, a, b)
+    return compute_otherwise(op, a, b)
+
+cdef object compute_otherwise(int op, Node* a, Node* b):
+    cdef Number x = data_of_node(a)
+    cdef Number z = x if b == NULL else data_of_node(b)
+    cdef Number y = rounded(op, x, z)
+    if y.kind == FLOAT32 and is_number(y) and shipped():
+        return number_node(y, op, a, b)
     return compute_with_objects(op, a, b)
 
-cdef Number rounded(int op, Number a, Number b, Number y) noexcept:
-    """y = op(a, b) for numpy.float32, rounded where it has to be."""
+cdef Number rounded(int op, Number a, Number b) noexcept:
+    """op(a, b) where that is a numpy.float32 of which we know how it is rounded."""
     if op == ADD:
         return plus(a, b)
     if op == MUL:
         return times(a, b)
-    if op != RELU and op != ABS:
-        y.kind = OBJECT
-    return y
+    return apply(op if op == RELU or op == ABS else OPERATION_END, a.x, a.kind, b.x, b.kind)
 
 cdef object compute_with_objects(int op, Node* a, Node* b):
     first, second = <object>value_of(a), None if b == NULL else <object>value_of(b)
