@@ -43,8 +43,17 @@ static inline void set_dict_offset(PyTypeObject *type, Py_ssize_t offset) {
     PyType_Modified(type);
 }
 
-/* Whether classes are as they were when last seen. 3.12 and later tell of changes (a public way). Before,
-   a class has a number that no other class has, and a new one after any change; 0 while it has none. */
+/* 3.10 to 3.15: a class has a number that no other class has, and a new one after any change; 0 while it
+   has none. */
+static inline unsigned int class_version(PyTypeObject *type) {
+#if PY_VERSION_HEX < 0x030B0000
+    if (!(type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG)) return 0;
+#endif
+    return type->tp_version_tag;
+}
+
+/* Whether classes are as they were when last seen. 3.12 and later tell of changes (a public way); before,
+   we compare versions. The first class watched is Value. */
 #if PY_VERSION_HEX >= 0x030C0000
 static int classes_changed = 1;
 
@@ -63,16 +72,13 @@ static int watch_class(PyTypeObject *type) {
 static void see_classes(void) {}
 static void forget_classes(void) { classes_changed = 1; }
 static inline int classes_are_as_seen(void) { return !classes_changed; }
+static inline int value_is_as_seen(void) { return !classes_changed; }
 
 #else
 enum { WATCHED = 8 };
 static PyTypeObject *watched_classes[WATCHED];
 static unsigned int seen_versions[WATCHED];
 static int watched_count = 0, classes_seen = 0;
-
-static inline unsigned int class_version(PyTypeObject *type) {
-    return type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG ? type->tp_version_tag : 0;
-}
 
 static int watch_class(PyTypeObject *type) {
     PyObject *found = PyObject_GetAttrString((PyObject *)type, "__init__");     /* it gets its number now */
@@ -90,6 +96,10 @@ static void see_classes(void) {
 }
 
 static void forget_classes(void) { classes_seen = watched_count = 0; }
+
+static inline int value_is_as_seen(void) {
+    return classes_seen && class_version(watched_classes[0]) == seen_versions[0];
+}
 
 static inline int classes_are_as_seen(void) {
     if (!classes_seen) return 0;

@@ -85,8 +85,6 @@ cdef inline void touch() noexcept:
 cdef PyTypeObject* neuron_type = NULL
 cdef PyTypeObject* layer_type = NULL
 cdef PyTypeObject* mlp_type = NULL
-cdef dict shipped_attributes = {}       # {class: {name: attribute, or None for no such attribute}}
-
 def _ships(Neuron, Layer, MLP):
     """Tell the engine what the classes of nn are as shipped. (Again when nn is reloaded: the models
     made before are then called layer by layer, as subclasses are.)"""
@@ -100,34 +98,8 @@ def _ships(Neuron, Layer, MLP):
     for cls, names in ((Neuron, ("__call__", "parameters", "w", "b", "nonlin", "__dict__", "__getattr__")),
                        (Layer, ("__call__", "parameters", "neurons", "__dict__", "__getattr__")),
                        (MLP, ("parameters", "__dict__", "__getattr__"))):
-        shipped_attributes[cls] = {name: getattr_static(cls, name) for name in names}
+        shipped_attributes[cls] = {name: find_in_class(<PyTypeObject*>cls, name) for name in names}
     forget_classes()
-
-cdef object getattr_static(cls, name):
-    """The attribute as it stands in a class, or None."""
-    for base in cls.__mro__:
-        if name in base.__dict__:
-            return base.__dict__[name]
-    return None
-
-cdef bint all_as_shipped() except -1:
-    """Whether Value, and the classes of nn once it is imported, are what they were."""
-    return value_as_shipped() and (classes_are_as_seen() or look_at_classes())
-
-cdef bint look_at_classes() except -1:
-    for cls in shipped_attributes:
-        watch_class(<PyTypeObject*>cls)
-    for cls, attributes in shipped_attributes.items():
-        for name, attribute in attributes.items():
-            if getattr_static(cls, name) is not attribute:
-                forget_classes()
-                return False
-        if cls is not Value and (<PyTypeObject*>cls).tp_getattro != object_getattro:
-            forget_classes()
-            return False
-    see_classes()
-    return True
-
 
 # Tools that trace see the calls that they see in the original: then nothing is fused.
 cdef object trace_of = sys.gettrace, profile_of = sys.getprofile
