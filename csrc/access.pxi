@@ -9,12 +9,11 @@ cdef void* object_getattro = (<PyTypeObject*>object).tp_getattro
 cdef void* object_setattro = (<PyTypeObject*>object).tp_setattro
 cdef void* object_hash = (<PyTypeObject*>object).tp_hash
 cdef void* value_init = NULL    # Value.__init__, as shipped
-cdef void* value_add = NULL     # Value.__add__ and __radd__, as shipped
-cdef void* value_mul = NULL
 cdef void* value_compare = NULL
 
 # What was seen when the classes changed last.
 cdef bint constructor_shipped = False   # Value(data) makes a node, and no more
+cdef bint operators_shipped = False     # + and *
 cdef bint access_shipped = False        # nobody overrides the access to Value's attributes
 cdef bint networks_shipped = False      # the classes of nn and the activations are what they were
 
@@ -22,11 +21,7 @@ cdef inline bint shipped() noexcept:
     return (value_is_as_seen() or look_at_classes()) and constructor_shipped
 
 cdef inline bint operators_as_shipped() noexcept:
-    return (value_type.tp_as_number.nb_add == value_add
-            and value_type.tp_as_number.nb_multiply == value_mul)
-
-cdef inline bint hash_as_shipped() noexcept:
-    return value_type.tp_hash == object_hash and value_type.tp_richcompare == value_compare
+    return (value_is_as_seen() or look_at_classes()) and operators_shipped
 
 cdef inline bint all_as_shipped() noexcept:
     """Whether Value, and the classes of nn once it is imported, are what they were."""
@@ -36,14 +31,18 @@ cdef inline bint all_as_shipped() noexcept:
 # {class: {name: attribute, or None for no such attribute}} for Value and the classes of nn
 cdef dict shipped_attributes = {}
 cdef tuple ACCESS = ("data", "grad", "_prev", "_op", "_backward")
+cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
 
 cdef bint look_at_classes() noexcept:
     """See what the classes are now. Always true, so that `or` goes on to what it has seen."""
-    global constructor_shipped, access_shipped, networks_shipped
-    forget_classes()
+    global constructor_shipped, operators_shipped, access_shipped, networks_shipped
+    begin_to_watch()
     for cls in shipped_attributes:
         watch_class(<PyTypeObject*>cls)
     access_shipped, networks_shipped = not overrides_access(value_type), True
+    operators_shipped = True
+    for name in OPERATORS:
+        operators_shipped &= find_in_class(value_type, name) is value_attributes[name]
     constructor_shipped = (access_shipped and value_type.tp_init == value_init
                            and value_type.tp_new == object_new)
     for cls, attributes in shipped_attributes.items():
@@ -71,7 +70,7 @@ cdef bint overrides_access(PyTypeObject* cls) except -1:
             return True
     return False
 
-cdef dict value_attributes = {}         # the descriptors of ACCESS, as shipped
+cdef dict value_attributes = {}         # those of ACCESS and OPERATORS, as shipped
 
 cdef enum:
     SUBCLASSES = 32

@@ -14,6 +14,7 @@ cdef struct Nodes:              # a growing array
 cdef struct Sweep:
     Nodes order                 # operands before results
     Nodes stack                 # of the sort
+    Nodes plain_calls           # calls made plain, kept while nodes are borrowed: their end may run Python
     bint pinned
     bint plain                  # all calls are to be made plain, for copies of the graph
     bint foreign                # the sort has met a node that only Python's attributes can tell of
@@ -122,7 +123,7 @@ cdef int visit(Sweep* s, Node* n) except -1:
     """Put any node back on the stack, below its operands."""
     if n.op == OUTPUT and not call_of(n).body.node.flags & VISITED:
         if s.plain or not call_of(n).kind.is_current(call_of(n)):
-            make_plain(n)
+            make_plain_and_keep(s, call_of(n))
     n.flags |= VISITED
     reserve(&s.stack, 3)
     push(&s.stack, tagged(n))
@@ -142,6 +143,12 @@ cdef int visit(Sweep* s, Node* n) except -1:
         if n.a != NULL:
             visit_later(s, n.a)
     return 0
+
+cdef int make_plain_and_keep(Sweep* s, Call* call) except -1:
+    reserve(&s.plain_calls, 1)
+    push(&s.plain_calls, &call.body.node)
+    Py_INCREF(&call.body.head)
+    return call.kind.make_plain(call)
 
 cdef int sort_undisturbed(Sweep* s, Node* root) except -1:
     try:
@@ -203,36 +210,33 @@ cdef int pin(Sweep* s) except -1:
 
 cdef int make_calls_plain(Sweep* s) except -1:
     """Make the calls still to come plain, and sort what is still to come anew."""
-    cdef Nodes pending, calls
-    cdef Py_ssize_t i
-    memset(&calls, 0, sizeof(Nodes))
+    cdef Nodes pending
+    cdef Py_ssize_t i, before = s.plain_calls.count
+    cdef Node* n
     memset(&pending, 0, sizeof(Nodes))
     try:
         for i in range(s.order.count):
-            reserve(&calls, 1)
+            n = s.order.items[i]
             reserve(&pending, 1)
-            if s.order.items[i].op == CALL:
-                push(&calls, s.order.items[i])
-                Py_INCREF(value_of(s.order.items[i]))
+            if n.op == CALL:
+                reserve(&s.plain_calls, 1)
+                push(&s.plain_calls, n)
+                Py_INCREF(value_of(n))
+                add_swept_outputs(&pending, call_of(n))
             else:
-                push(&pending, s.order.items[i])
-        if calls.count == 0:
+                push(&pending, n)
+        if s.plain_calls.count == before:
             return 0
-        for i in range(calls.count):
-            add_swept_outputs(&pending, call_of(calls.items[i]))
         unmark(s)
         s.order.count = 0
-        for i in range(calls.count):
-            call_of(calls.items[i]).kind.make_plain(call_of(calls.items[i]))
+        for i in range(before, s.plain_calls.count):
+            call_of(s.plain_calls.items[i]).kind.make_plain(call_of(s.plain_calls.items[i]))
         s.stack, pending = pending, s.stack
         return sort(s)
     except:
         abandon(s)
         raise
     finally:
-        for i in range(calls.count):
-            Py_DECREF(value_of(calls.items[i]))
-        PyMem_Free(calls.items)
         PyMem_Free(pending.items)
 
 cdef int add_swept_outputs(Nodes* pending, Call* call) except -1:
@@ -347,10 +351,14 @@ cdef inline bint add(Node* to, Number more) noexcept:
     cdef Number sum = grad_of_node(to)
     sum.x += more.x
     sum.kind &= more.kind
-    if not is_plain(sum) or not is_plain(more):
+    if not is_plain(sum) or not is_plain(more) or is_immodest(to, sum):
         return False
     set_grad_of_node(to, sum)
     return True
+
+cdef inline bint is_immodest(Node* to, Number grad) noexcept:
+    """Whether it is an int that a packed parameter cannot have for a gradient."""
+    return to.grad_kind == PACKED and grad.kind == INTEGER and not -MODEST <= grad.x <= MODEST
 
 cdef inline Pair derivatives_of_node(Node* n, Node* second) noexcept:
     cdef Number a, b, y
@@ -386,7 +394,7 @@ cdef bint add_rounded(Node* n) noexcept:
 
 cdef bint add_any(Node* to, Number more) noexcept:
     cdef Number sum = plus(grad_of_node(to), more)
-    if not is_number(sum) or not is_number(more):
+    if not is_number(sum) or not is_number(more) or is_immodest(to, sum):
         return False
     set_grad_of_node(to, sum)
     return True
@@ -426,6 +434,10 @@ cdef void finish(Sweep* s) noexcept:
     else:
         unmark(s)
     s.order.count = s.stack.count = 0
+    for i in range(s.plain_calls.count):
+        Py_DECREF(value_of(s.plain_calls.items[i]))
+    PyMem_Free(s.plain_calls.items)
+    memset(&s.plain_calls, 0, sizeof(Nodes))
     s.pinned = s.plain = s.foreign = False
     if (idle.order.items == NULL and idle.stack.items == NULL
             and s.order.capacity <= KEPT and s.stack.capacity <= KEPT):

@@ -45,14 +45,20 @@ cdef int set_children(object value, object children) except -1:
     cdef PyObject** items
     cdef Py_ssize_t count
     cdef Node* n = node_of(<PyObject*>value)
-    if type(children) is tuple and hash_as_shipped():
+    if type(children) is tuple:
         items, count = PySequence_Fast_ITEMS(<PyObject*>children), PySequence_Fast_GET_SIZE(<PyObject*>children)
-        if count == 0 and n.op == LEAF:
+        if count == 0:
             return 0
-        if (1 <= count <= 2 and Py_TYPE(items[0]) == value_type and Py_TYPE(items[count - 1]) == value_type):
+        if count <= 2 and is_told_by_address(items[0]) and is_told_by_address(items[count - 1]):
             replace_with_custom(n, items[0], NULL if items[0] == items[count - 1] else items[count - 1])
             return 0
     return set_any_children(value, children)
+
+cdef inline bint is_told_by_address(PyObject* child) noexcept:
+    """Whether it is a Value, and equal to itself alone."""
+    cdef PyTypeObject* cls = Py_TYPE(child)
+    return (cls.tp_hash == object_hash and cls.tp_richcompare == value_compare
+            and (cls == value_type or PyType_IsSubtype(cls, value_type)))
 
 cdef inline void replace_with_custom(Node* n, PyObject* a, PyObject* b) noexcept:
     n.index = n.index if n.op == CUSTOM else 0

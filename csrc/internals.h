@@ -62,23 +62,30 @@ static int on_class_change(PyTypeObject *type) {
     return 0;
 }
 
+static void begin_to_watch(void) { classes_changed = 0; }
+
 static int watch_class(PyTypeObject *type) {
     static int watcher = -1;
     if (watcher < 0 && (watcher = PyType_AddWatcher(on_class_change)) < 0) return -1;
-    classes_changed = 0;
-    return PyType_Watch(watcher, (PyObject *)type);
+    if (PyType_Watch(watcher, (PyObject *)type) < 0) return -1;
+    if (!PyUnstable_Type_AssignVersionTag(type)) classes_changed = 1;   /* nobody is told after too many changes */
+    return 0;
 }
 
 static void see_classes(void) {}
-static void forget_classes(void) { classes_changed = 1; }
-static inline int classes_are_as_seen(void) { return !classes_changed; }
 static inline int value_is_as_seen(void) { return !classes_changed; }
+static inline int classes_are_as_seen(void) { return value_is_as_seen(); }
 
 #else
-enum { WATCHED = 8 };
-static PyTypeObject *watched_classes[WATCHED];
-static unsigned int seen_versions[WATCHED];
-static int watched_count = 0, classes_seen = 0;
+enum { WATCHED = 8, NEVER = 0xFFFFFFFF };
+static PyTypeObject *watched_classes[WATCHED] = {&PyBaseObject_Type};
+static unsigned int seen_versions[WATCHED] = {NEVER};
+static int watched_count = 0;
+
+static void begin_to_watch(void) {
+    watched_count = 0;
+    seen_versions[0] = NEVER;
+}
 
 static int watch_class(PyTypeObject *type) {
     PyObject *found = PyObject_GetAttrString((PyObject *)type, "__init__");     /* it gets its number now */
@@ -88,24 +95,18 @@ static int watch_class(PyTypeObject *type) {
 }
 
 static void see_classes(void) {
-    classes_seen = 1;
     for (int i = 0; i < watched_count; i++) {
         seen_versions[i] = class_version(watched_classes[i]);
-        classes_seen &= seen_versions[i] != 0;
+        if (seen_versions[i] == 0) seen_versions[i] = NEVER;
     }
 }
 
-static void forget_classes(void) { classes_seen = watched_count = 0; }
-
-static inline int value_is_as_seen(void) {
-    return classes_seen && class_version(watched_classes[0]) == seen_versions[0];
-}
+static inline int value_is_as_seen(void) { return class_version(watched_classes[0]) == seen_versions[0]; }
 
 static inline int classes_are_as_seen(void) {
-    if (!classes_seen) return 0;
     for (int i = 0; i < watched_count; i++)
         if (class_version(watched_classes[i]) != seen_versions[i]) return 0;
-    return 1;
+    return watched_count > 0;
 }
 #endif
 

@@ -38,6 +38,7 @@ cdef class Parameters:
     cdef tuple values           # neuron by neuron, each one's weights and then its bias
     cdef Matrix m
     cdef unsigned long long seen        # the count of touches at which the layer was known to be like this
+    cdef unsigned long long looked      # the count when it was looked at last
     cdef unsigned long long check       # the last check that found it so
 
     cdef bint holds(self, list values, list nonlins) except -1:

@@ -18,12 +18,8 @@ cdef extern from "Python.h":
     ctypedef struct PyObject:
         PyTypeObject* ob_type
     ctypedef int (*visitproc)(PyObject*, void*) noexcept
-    ctypedef struct PyNumberMethods:
-        void* nb_add
-        void* nb_multiply
     ctypedef struct PyTypeObject:
         const char* tp_name
-        PyNumberMethods* tp_as_number
         void* tp_getattro
         void* tp_setattro
         void* tp_hash
@@ -97,7 +93,7 @@ cdef extern from "internals.h":
     void set_dict_offset(PyTypeObject*, Py_ssize_t) noexcept
     int watch_class(PyTypeObject*) except -1
     void see_classes() noexcept
-    void forget_classes() noexcept
+    void begin_to_watch() noexcept
     bint classes_are_as_seen() noexcept
     bint value_is_as_seen() noexcept
     unsigned int class_version(PyTypeObject*) noexcept

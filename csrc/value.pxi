@@ -113,16 +113,16 @@ cdef object binary_of_any(int op, object a, object b):
         return reflected(op, python_number(a), b)
     if not is_value(b):
         b = leaf(b)
-    return operation(op, a, b)
-
-cdef object operation(int op, object a, object b):
-    """The same for Values of any class."""
-    if accesses(a) or accesses(b):
+    if goes_by_attributes(a) or goes_by_attributes(b):
         return compute_with_objects(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
     return compute(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
 
-cdef inline object unary(int op, object a):
-    if Py_TYPE(<PyObject*>a) != value_type and accesses(a):
+cdef inline bint goes_by_attributes(object value) except -1:
+    """accesses, but for a Value of the class itself, of which `compute` sees to it."""
+    return Py_TYPE(<PyObject*>value) != value_type and accesses(value)
+
+cdef object unary(int op, object a):
+    if goes_by_attributes(a):
         return compute_with_objects(op, node_of(<PyObject*>a), NULL)
     return compute(op, node_of(<PyObject*>a), NULL)
 
@@ -255,8 +255,14 @@ cdef class Value:
     cdef object backward_
 
     def __init__(self, *args, **kwargs):
-        data, children, op, label = arguments(self, *args, **kwargs)
         cdef Node* n = &self.node
+        label = None
+        if not kwargs and 1 <= len(args) <= 3:
+            data = args[0]
+            children = args[1] if len(args) > 1 else ()
+            op = args[2] if len(args) > 2 else ""
+        else:
+            data, children, op, label = arguments(self, *args, **kwargs)
         if accesses(self):
             init_by_attributes(self, data, children, op)
         else:
@@ -265,11 +271,12 @@ cdef class Value:
             replace_operands(n, LEAF, NULL, NULL)
             forget_attributes(<Body*>self)
             if type(self) is not Value:
-                track(<PyObject*>self)
                 n.op, n.index = CUSTOM, 0       # so that a sweep looks at it
             put_data(n, data)
             put_grad(n, 0)
             give_operands(self, children, op)
+            if n.op != LEAF:
+                track(<PyObject*>self)          # it may be its own operand
         if label is not None:
             set_label(self, label)
 
@@ -353,10 +360,10 @@ cdef class Value:
         if modulo is not None:
             raise TypeError("Value.__pow__() takes 2 positional arguments but 3 were given")
         if is_value(other):
-            return operation(POWER, self, other)
+            return binary_of_any(POWER, self, other)
         if not isinstance(other, (int, float)):
             raise AssertionError("only supporting int/float powers for now")
-        return operation(POW, self, plain_leaf(other))
+        return binary_of_any(POW, self, plain_leaf(other))
 
     def relu(self):
         return unary(RELU, self)
@@ -402,7 +409,7 @@ cdef class Value:
         if not isinstance(negative_slope, (int, float)):
             raise TypeError("negative_slope must be an int or a float, "
                             f"not {type(negative_slope).__name__}")
-        return operation(LEAKY_RELU, self, plain_leaf(negative_slope))
+        return binary_of_any(LEAKY_RELU, self, plain_leaf(negative_slope))
 
     def maximum(self, other):
         """ the greater, or nan; of two equal ones each gets half of the gradient """
@@ -487,7 +494,6 @@ cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags, Py
 
 value_type = <PyTypeObject*>Value
 value_init, value_compare = value_type.tp_init, value_type.tp_richcompare
-value_add, value_mul = value_type.tp_as_number.nb_add, value_type.tp_as_number.nb_multiply
 value_type.tp_new = object_new
 value_type.tp_alloc = value_alloc
 value_type.tp_dealloc = value_dealloc
@@ -513,7 +519,7 @@ set_dict_offset(<PyTypeObject*>_Parts, <Py_ssize_t>&(<PartsBody*>NULL).attrs)
 for part in ("w", "b", "nonlin", "neurons"):
     setattr(_Parts, part, _Part(part))
 gc.callbacks.append(_before_collection)
-value_attributes.update({name: find_in_class(value_type, name) for name in ACCESS})
+value_attributes.update({name: find_in_class(value_type, name) for name in ACCESS + OPERATORS})
 shipped_attributes[Value] = {name: find_in_class(value_type, name) for name in activations}
 cdef Value first = Value(0)
 if not heads_are_as_described(<PyObject*>first):
