@@ -43,8 +43,10 @@ def original():
     """The folder of micrograd 0.1.0 as published, installed outside the environment."""
     folder = pathlib.Path(sys.prefix) / "micrograd-as-published"
     if not (folder / "micrograd").exists():
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
-                        "--target", folder, "micrograd==0.1.0"], check=True)
+        fetched = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
+                                  "--target", folder, "micrograd==0.1.0"])
+        if fetched.returncode != 0:
+            pytest.skip("pip cannot fetch micrograd 0.1.0")
     return folder
 
 

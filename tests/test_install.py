@@ -44,7 +44,10 @@ def test_the_stub_names_what_the_class_has():
 
 def test_pypy_gets_the_reference_and_nothing_to_compile():
     pytest.importorskip("setuptools")
+    source = pathlib.Path(__file__).parent.parent
+    if not (source / "setup.py").exists():
+        pytest.skip("needs the source tree")
     code = ("import platform, setuptools; platform.python_implementation = lambda: 'PyPy'; "
             "setuptools.setup = lambda **given: print(given); exec(open('setup.py').read())")
-    said = python("-c", code, cwd=pathlib.Path(__file__).parent.parent)
+    said = python("-c", code, cwd=source)
     assert said.stdout == "{'ext_modules': []}\n", said.stderr
