@@ -39,11 +39,12 @@ def read(path=pathlib.Path(__file__).with_name("surface.md")):
 
 
 def improved(case, original, engine):
-    """What the engine should print where the original, on this Python, prints this text: the lines that
+    """What the engine should print where the original, on this Python, prints this text: lines that
     the case has for both are worded by the Python, the others are as the case says."""
     if engine not in case.improved:
         return original
-    recorded, here, lines = (text.splitlines(True) for text in (case.original, original, case.improved[engine]))
+    texts = case.original, original, case.improved[engine]
+    recorded, here, lines = (text.splitlines(True) for text in texts)
     if len(recorded) == len(here):
         for start, at, size in difflib.SequenceMatcher(None, recorded, lines).get_matching_blocks():
             lines[at:at + size] = here[start:start + size]

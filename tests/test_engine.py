@@ -249,7 +249,7 @@ def test_patched_init_and_new_are_used_for_results(Value):
 @pytest.mark.parametrize("name, count", {"__add__": 3, "__mul__": 4, "__neg__": 1, "__pow__": 1,
                                          "__radd__": 2, "__rmul__": 2}.items())
 def test_patched_operators_are_used_by_the_others(engine, name, count):
-    """In a process of its own, for no layer is fused any more, also after the patch is taken back."""
+    """In a process of its own: no layer is fused there again, even when the patch is taken back."""
     calls = python("-c", f"""if True:
         from micrograd.engine import Value
         shipped, calls = Value.{name}, []

@@ -43,8 +43,8 @@ def check(step, default, settle=gc.collect):
 
     A leak leaves memory in every run. Python takes an arena of 1 MB in some run and keeps it, so one
     that leaves nothing is looked for, among three. Of Python's own blocks, not one in a hundred steps
-    may be left. Cycles are collected often: where many wait for Python's own collections, those that
-    outlive them, like the memory that a layer keeps for its next call, hold an arena each.
+    may be left. Cycles are collected often: where many wait for Python's own collections, what is
+    left, like the memory that a layer keeps for its next call, lies in as many arenas.
     """
     count = steps(default)
 

@@ -1,6 +1,6 @@
 """Cycles through a layer's output, in memory that was used before and is full of ones.
 
-Chunks of the pool come and go, for more Values are alive at times than the spare chunks have room for.
+Chunks of the pool come and go: at times more Values are alive than its spare chunks have room for.
 """
 import gc
 
