@@ -49,6 +49,6 @@ def test_the_original_prints_what_the_case_says(printed, name):
 @pytest.mark.parametrize("engine", conftest.ENGINES)
 @pytest.mark.parametrize("name", CASES)
 def test_same_text(printed, name, engine):
-    """An engine prints what the original does, but for the lines that the case has of that engine."""
+    """An engine prints what the original does, but for lines that the case has of that engine."""
     expected = run_cases.improved(case(name), printed["original"][name], engine)
     assert printed[engine][name] == expected
