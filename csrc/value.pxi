@@ -275,8 +275,10 @@ cdef class Value:
             put_data(n, data)
             put_grad(n, 0)
             give_operands(self, children, op)
-            if n.op != LEAF:
-                track(<PyObject*>self)          # it may be its own operand
+            if n.op != LEAF:                    # it may be its own operand
+                track(<PyObject*>self)
+                if type(self) is Value:
+                    attrs_of(self)              # the collector counts this object, not those of the pool
         if label is not None:
             set_label(self, label)
 

@@ -10,6 +10,8 @@ import pathlib
 import sys
 
 import pytest
+
+pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
