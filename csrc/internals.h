@@ -5,6 +5,7 @@
 #define MICROGRAD_INTERNALS_H
 
 #include <Python.h>
+#include <frameobject.h>
 
 /* The head of an object in memory of our own. All of the head is set, for it has more than a count and a
    type: from 3.14 on, flags beside the count say which references are counted. (Public, and inline
@@ -62,14 +63,16 @@ static int on_class_change(PyTypeObject *type) {
     return 0;
 }
 
+static void forget_classes(void) { classes_changed = 1; }
 static void begin_to_watch(void) { classes_changed = 0; }
 
-static int watch_class(PyTypeObject *type) {
+/* Where there is no watcher left, or the class has changed too often for anybody to be told, we never say
+   that it is as seen. */
+static void watch_class(PyTypeObject *type) {
     static int watcher = -1;
-    if (watcher < 0 && (watcher = PyType_AddWatcher(on_class_change)) < 0) return -1;
-    if (PyType_Watch(watcher, (PyObject *)type) < 0) return -1;
-    if (!PyUnstable_Type_AssignVersionTag(type)) classes_changed = 1;   /* nobody is told after too many changes */
-    return 0;
+    if (watcher < 0) watcher = PyType_AddWatcher(on_class_change);
+    if (watcher < 0 || PyType_Watch(watcher, (PyObject *)type) < 0) PyErr_Clear(), classes_changed = 1;
+    else if (!PyUnstable_Type_AssignVersionTag(type)) classes_changed = 1;
 }
 
 static void see_classes(void) {}
@@ -82,16 +85,18 @@ static PyTypeObject *watched_classes[WATCHED] = {&PyBaseObject_Type};
 static unsigned int seen_versions[WATCHED] = {NEVER};
 static int watched_count = 0;
 
+static void forget_classes(void) { seen_versions[0] = NEVER; }
+
 static void begin_to_watch(void) {
     watched_count = 0;
     seen_versions[0] = NEVER;
 }
 
-static int watch_class(PyTypeObject *type) {
+static void watch_class(PyTypeObject *type) {
     PyObject *found = PyObject_GetAttrString((PyObject *)type, "__init__");     /* it gets its number now */
+    if (found == NULL) PyErr_Clear();
     Py_XDECREF(found);
     if (watched_count < WATCHED) watched_classes[watched_count++] = type;
-    return found == NULL ? -1 : 0;
 }
 
 static void see_classes(void) {
@@ -116,6 +121,10 @@ static inline int is_laid_out_as_float(PyTypeObject *type) {
 }
 
 static inline void set_float(PyObject *o, double x) { ((PyFloatObject *)o)->ob_fval = x; }
+
+/* Cython (3.1 and 3.2) adds an entry to a traceback for each of our functions, whose source is nowhere
+   where a program runs. It does without an entry for which it can make no frame. */
+#define PyFrame_New(state, code, globals, locals) ((PyFrameObject *)NULL)
 
 /* A class made in C, whose special methods run no Python code. */
 static inline int is_static_type(PyTypeObject *type) { return !(type->tp_flags & Py_TPFLAGS_HEAPTYPE); }

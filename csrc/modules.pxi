@@ -87,8 +87,8 @@ cdef class _Part:
         if module is None:
             raise AttributeError(f"type object '{cls.__name__}' has no attribute '{self.name}'")
         touch()
-        if self.name in (<_Parts?>module).attrs:
-            return (<_Parts>module).attrs[self.name]
+        if has_part(<_Parts?>module, self.name):
+            return part_of(<_Parts>module, self.name)
         raise AttributeError(f"'{type(module).__name__}' object has no attribute '{self.name}'")
 
     def __set__(self, module, value):
@@ -100,6 +100,15 @@ cdef class _Part:
         if self.name not in (<_Parts?>module).attrs:
             raise AttributeError(f"'{type(module).__name__}' object has no attribute '{self.name}'")
         del (<_Parts>module).attrs[self.name]
+
+cdef inline object part_of(_Parts module, str name):
+    """What stands in the __dict__, or None. (Looking may run Python code, which may replace the dict.)"""
+    cdef dict attrs = module.attrs
+    return attrs.get(name)
+
+cdef inline bint has_part(_Parts module, str name) except -1:
+    cdef dict attrs = module.attrs
+    return name in attrs
 
 cdef inline void touch() noexcept:
     global touches
@@ -125,7 +134,7 @@ def _ships(Neuron, Layer, MLP):
                        (Layer, ("__call__", "parameters", "neurons", "__dict__", "__getattr__")),
                        (MLP, ("parameters", "layers", "__dict__", "__getattr__"))):
         shipped_attributes[cls] = {name: find_in_class(<PyTypeObject*>cls, name) for name in names}
-    begin_to_watch()
+    forget_classes()
 
 # Tools that trace see the calls that they see in the original: then nothing is fused.
 cdef object trace_of = sys.gettrace, profile_of = sys.getprofile
@@ -186,15 +195,15 @@ cdef Parameters look_at_layer(_Parts layer):
     cdef list values = [], nonlins = []
     cdef tuple w
     cdef Py_ssize_t nin = -1
-    cdef object neurons = layer.attrs.get("neurons"), neuron, b
+    cdef object neurons = part_of(layer, "neurons"), neuron, b
     if type(neurons) is not list or not neurons:
         return None
     held = held or Py_REFCNT(<PyObject*>neurons) > 2        # that of the dict, and ours
     for neuron in neurons:
         if Py_TYPE(<PyObject*>neuron) != neuron_type:
             return None
-        b = (<_Parts>neuron).attrs.get("b")
-        nonlins.append((<_Parts>neuron).attrs.get("nonlin"))
+        b = part_of(<_Parts>neuron, "b")
+        nonlins.append(part_of(<_Parts>neuron, "nonlin"))
         w = weights_of(<_Parts>neuron, &held)
         if not w or nin not in (-1, len(w)) or type(b) is not Value:
             return None
@@ -211,7 +220,7 @@ cdef Parameters look_at_layer(_Parts layer):
 cdef tuple weights_of(_Parts neuron, bint* held):
     """A copy of the neuron's list of weights, or None unless they are Values; and whether anybody else may
     change it, or the neuron."""
-    cdef object w = neuron.attrs.get("w"), value
+    cdef object w = part_of(neuron, "w"), value
     cdef tuple weights
     if type(w) is not list:
         return None
@@ -240,22 +249,22 @@ cdef bint can_be_asked(layers) except -1:
     if type(layers) is not list or not all_as_shipped():
         return False
     for layer in <list>layers:
-        if Py_TYPE(<PyObject*>layer) != layer_type or "parameters" in (<_Parts>layer).attrs:
+        if Py_TYPE(<PyObject*>layer) != layer_type or has_part(<_Parts>layer, "parameters"):
             return False
-        neurons = (<_Parts>layer).attrs.get("neurons")
+        neurons = part_of(<_Parts>layer, "neurons")
         if type(neurons) is not list:
             return False
         for neuron in <list>neurons:
-            if Py_TYPE(<PyObject*>neuron) != neuron_type or "parameters" in (<_Parts>neuron).attrs:
+            if Py_TYPE(<PyObject*>neuron) != neuron_type or has_part(<_Parts>neuron, "parameters"):
                 return False
     return True
 
 def _zero_grad(module):
     """Set the gradients of an MLP to 0; False where its parameters must be asked for."""
     cdef tuple found
-    if Py_TYPE(<PyObject*>module) != mlp_type or "parameters" in (<_Parts>module).attrs:
+    if Py_TYPE(<PyObject*>module) != mlp_type or has_part(<_Parts>module, "parameters"):
         return False
-    layers = (<_Parts>module).attrs.get("layers")
+    layers = part_of(<_Parts>module, "layers")
     found = parameters_of_layers(<list>layers) if can_be_asked(layers) else None
     if found is None or not all_as_shipped():
         return False

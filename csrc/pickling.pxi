@@ -81,6 +81,7 @@ cdef int restore_value(object value, dict state) except -1:
     attributes = dict(state)
     graph = attributes.pop("_graph", None)
     unpack(n)
+    make_plain(n)
     if graph is not None:
         restore_operands(value, graph)
     if "data" in attributes:

@@ -91,7 +91,8 @@ cdef extern from "internals.h":
     bint is_tracked(PyObject*) noexcept
     bint heads_are_as_described(PyObject*) noexcept
     void set_dict_offset(PyTypeObject*, Py_ssize_t) noexcept
-    int watch_class(PyTypeObject*) except -1
+    void watch_class(PyTypeObject*) noexcept
+    void forget_classes() noexcept
     void see_classes() noexcept
     void begin_to_watch() noexcept
     bint classes_are_as_seen() noexcept
