@@ -106,3 +106,21 @@ cdef int set_result(object value, int op, list operands) except -1:
                      node_of(<PyObject*>operands[0]) if count > 0 else NULL,
                      node_of(<PyObject*>operands[1]) if count > 1 else NULL)
     return 0
+
+
+# For micrograd.gradients.
+
+cdef tuple operation_symbols = tuple([symbol.decode() for symbol in symbols[:OPERATION_END]])
+
+def _operands(Value value not None):
+    """The symbol of the operation that value is the result of, and its two operands, the second None
+    or a number where it gets no gradient. The symbol is None for a `_backward` that a program has set,
+    '' where there is no derivative; the operands are all of `_prev` then."""
+    cdef Node* n = &value.node
+    make_plain(n)
+    if n.flags & CALLBACK or not is_operation(n.op):
+        return None if n.flags & CALLBACK else "", tuple(value._prev)
+    a, b = <object>value_of(n.a), None if n.b == NULL else <object>value_of(n.b)
+    if n.b != NULL and gradients[n.op] == 1:
+        b = data_of(b)
+    return operation_symbols[n.op], (a, b)
