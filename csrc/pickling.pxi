@@ -112,15 +112,30 @@ cdef int set_result(object value, int op, list operands) except -1:
 
 cdef tuple operation_symbols = tuple([symbol.decode() for symbol in symbols[:OPERATION_END]])
 
-def _operands(Value value not None):
-    """The symbol of the operation that value is the result of, and its two operands, the second None
-    or a number where it gets no gradient. The symbol is None for a `_backward` that a program has set,
-    '' where there is no derivative; the operands are all of `_prev` then."""
-    cdef Node* n = &value.node
-    make_plain(n)
-    if n.flags & CALLBACK or not is_operation(n.op):
-        return None if n.flags & CALLBACK else "", tuple(value._prev)
+def _operations(Value root not None):
+    """The nodes under root that have operands, operands before results, each as (node, symbol, a, b): its
+    operation and the operands, where b is None or a number if it gets no gradient. The symbol is None,
+    and a the tuple of the operands, where the program has set a `_backward`."""
+    cdef Sweep s
+    cdef Py_ssize_t i
+    cdef list found = []
+    begin(&s)
+    s.plain = True
+    try:
+        sort_undisturbed(&s, &root.node)
+        pin(&s)
+        for i in range(s.order.count):
+            if s.order.items[i].flags & CALLBACK or is_operation(s.order.items[i].op):
+                found.append(operation_at(<object>value_of(s.order.items[i])))
+    finally:
+        finish(&s)
+    return found
+
+cdef tuple operation_at(object value):
+    cdef Node* n = node_of(<PyObject*>value)
+    if n.flags & CALLBACK:
+        return value, None, tuple(value._prev), None
     a, b = <object>value_of(n.a), None if n.b == NULL else <object>value_of(n.b)
     if n.b != NULL and gradients[n.op] == 1:
         b = data_of(b)
-    return operation_symbols[n.op], (a, b)
+    return value, operation_symbols[n.op], a, b

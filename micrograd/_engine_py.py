@@ -261,21 +261,24 @@ Value.__module__ = "micrograd.engine"
 OPERATIONS = {backward_of_add: "+", backward_of_mul: "*", backward_of_pow: "**", backward_of_relu: "ReLU"}
 
 
-def _operands(value):
-    """The symbol of the operation that value is the result of, and its two operands, the second None
-    or a number where it gets no gradient. The symbol is None for a `_backward` that a program has set,
-    '' where there is no derivative; the operands are all of `_prev` then."""
-    backward = value._backward
-    if backward is backward_of_leaf:
-        return "", tuple(value._prev)
-    if isinstance(backward, partial) and backward.args and backward.args[-1] is value:
+def _operations(root):
+    """The nodes under root that have operands, operands before results, each as (node, symbol, a, b): its
+    operation and the operands, where b is None or a number if it gets no gradient. The symbol is None,
+    and a the tuple of the operands, where the program has set a `_backward`."""
+    return [(node, *_operation(node)) for node in operands_first(root)
+            if node._backward is not backward_of_leaf]
+
+
+def _operation(node):
+    backward = node._backward
+    if isinstance(backward, partial) and backward.args and backward.args[-1] is node:
         if backward.func is backward_of_function:
             name, a, b, _ = backward.args
-            return name, (a, b.data if b is not None and FUNCTIONS[name].db is None else b)
+            return name, a, b.data if b is not None and FUNCTIONS[name].db is None else b
         if backward.func in OPERATIONS:
             a, *b, _ = backward.args
-            return OPERATIONS[backward.func], (a, b[0] if b else None)
-    return None, tuple(value._prev)
+            return OPERATIONS[backward.func], a, b[0] if b else None
+    return None, tuple(node._prev), None
 
 
 # The compiled engine has short cuts for nn, arrays and optim; the reference has none.

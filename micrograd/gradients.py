@@ -120,9 +120,8 @@ def zero_grad(root: Value) -> None:
 class Way:
     """The nodes on the way from xs to ys, operands before results.
 
-    Every node has a place, where a sweep keeps its gradient. A step is (y, a, b, the places of y, a, b,
-    the derivatives by a and b): a node, and its operands as _operands gives them. The derivative by an
-    operand that is on no way from xs is None.
+    Every node has a place, where a sweep keeps its gradient. A step is (y, a, b, their places, da, db):
+    a node, its operands and the derivatives by them, None by one that no x leads to.
     """
 
     def __init__(self, xs: list[Value], ys: list[Value]) -> None:
@@ -131,36 +130,26 @@ class Way:
         for x in xs:                            # it may be there twice
             self.places.setdefault(id(x), len(self.places))
         self.steps: list[tuple[Any, ...]] = []
-        self.seen: set[int] = set()
-        for y in ys:
-            self.sort(y)
+        self.append(__core__._operations(Value(0, ys)))
 
-    def sort(self, root: Value) -> None:
-        """Append the nodes under root that are not in yet; without recursion, so that it may be deep."""
-        seen, stack = self.seen, [(root, None, ())]
-        while stack:
-            node, name, operands = stack.pop()
-            if operands:                        # which have been sorted
-                self.append(node, name, operands)
-            elif id(node) not in seen:
-                seen.add(id(node))
-                name, operands = __core__._operands(node)
-                stack.append((node, name, operands))
-                stack += [(a, None, ()) for a in operands[::-1] if isinstance(a, Value)]
+    def append(self, operations: list[tuple[Any, ...]]) -> None:
+        """Append each operation that has an operand on the way."""
+        places, steps = self.places, self.steps
+        for y, name, a, b in operations:
+            if name is None:
+                self.check(y, a)
+                continue
+            at_a, at_b, rule = places.get(id(a)), places.get(id(b)), DERIVATIVES[name]
+            if at_a is not None or at_b is not None:
+                at_y = places.setdefault(id(y), len(places))
+                steps.append((y, a, b, at_y, at_a, at_b, None if at_a is None else rule.da,
+                              None if at_b is None else rule.db))
 
-    def append(self, y: Value, name: str | None, operands: tuple[Any, ...]) -> None:
-        """Append a node, if one of its operands is on the way."""
-        places = [self.places.get(id(operand)) for operand in operands]
-        if name == "" or places.count(None) == len(places):
-            return
-        if name is None:
+    def check(self, y: Value, operands: tuple[Value, ...]) -> None:
+        if any(id(operand) in self.places for operand in operands):
             raise ValueError(
                 f"the operation {y._op!r} has a _backward of its own, which adds numbers to .grad and "
                 "is nothing that grad could differentiate; put it together from the functions of Value")
-        (a, b), (at_a, at_b), rule = operands, places, DERIVATIVES[name]
-        at_y = self.places.setdefault(id(y), len(self.places))
-        self.steps.append((y, a, b, at_y, at_a, at_b, None if at_a is None else rule.da,
-                           None if at_b is None else rule.db))
 
     def numbers(self) -> list[tuple[Any, ...]]:
         """The steps with the data of the nodes in place of the nodes."""
