@@ -242,10 +242,10 @@ def checked_result(f: Callable[[list[Value]], Value], leaves: list[Value]) -> Va
 def listed_values(values: Any, name: str) -> list[Value]:
     if isinstance(values, Value) or not hasattr(values, "__iter__"):
         raise TypeError(f"{name} must be a list of Values, not {type(values).__name__}: {values!r:.60}")
-    values = list(values)
-    for i, value in enumerate(values):
+    listed = list(values)
+    for i, value in enumerate(listed):
         check_value(value, f"item {i} of {name}")
-    return values
+    return listed
 
 
 def check_value(value: object, name: str) -> None:
