@@ -66,6 +66,11 @@ def log_of_base(a, b):
     return log(a) if base > 0 else math.nan if base else -math.inf if number(b) < 0 else 0.0
 
 
+def is_zero(a):
+    """An array is not: its powers are numpy's own."""
+    return not getattr(a, "shape", ()) and a == 0
+
+
 def pole(root):
     """The infinite slope where a root is 0; of a Value, one whose own slope is infinite too."""
     return math.inf - root if is_value(root) else math.inf
@@ -79,7 +84,7 @@ def slope_of_power(a, b):
     """d(a**b)/da; 0 where b is 0, and infinite at 0 where PyTorch has it so"""
     if not is_value(b) and b == 0:
         return 0
-    if number(a) == 0 and number(b) < 1:
+    if is_zero(number(a)) and number(b) < 1:
         return b * pole(a ** 0.5) if number(b) else 0
     return b * a ** (b - 1)
 

@@ -105,6 +105,16 @@ def test_numbers_of_other_types(G):
     assert numbers(G.grad(x * x, [x])) == [2 ** 61 + 2]
 
 
+def test_arrays(G):
+    numpy = pytest.importorskip("numpy")
+    x = G.Value(numpy.array([1.0, 0.0, -2.0]))
+    slope, = G.grad(x ** 3 + x * x, [x])
+    assert slope.data.tolist() == [5, 0, 8] and G.grad(slope, [x])[0].data.tolist() == [8, 2, -10]
+    x = G.Value(numpy.array([1.0, 2.0]))
+    slope, = G.grad(1 / x, [x])
+    assert slope.data.tolist() == [-1, -0.25] and G.grad(slope, [x])[0].data.tolist() == [2, 0.25]
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_nested_values(G, name):
     """A Value in a Value: what backward() of the outer one gives can be differentiated by the inner one."""
