@@ -113,9 +113,9 @@ cdef int set_result(object value, int op, list operands) except -1:
 cdef tuple operation_symbols = tuple([symbol.decode() for symbol in symbols[:OPERATION_END]])
 
 def _operations(Value root not None):
-    """The nodes under root that have operands, operands before results, each as (node, symbol, a, b): its
-    operation and the operands, where b is None or a number if it gets no gradient. The symbol is None,
-    and a the tuple of the operands, where the program has set a `_backward`."""
+    """The results of operations under root, operands first, each as (node, symbol, a, b): b is None or
+    a number where it gets no gradient. Where the program has set a `_backward`, the symbol is None
+    and a is the tuple of the operands."""
     cdef Sweep s
     cdef Py_ssize_t i
     cdef list found = []

@@ -258,13 +258,14 @@ Value.__module__ = "micrograd.engine"
 
 # For micrograd.gradients.
 
-OPERATIONS = {backward_of_add: "+", backward_of_mul: "*", backward_of_pow: "**", backward_of_relu: "ReLU"}
+OPERATIONS = {backward_of_add: "+", backward_of_mul: "*", backward_of_pow: "**",
+              backward_of_relu: "ReLU"}
 
 
 def _operations(root):
-    """The nodes under root that have operands, operands before results, each as (node, symbol, a, b): its
-    operation and the operands, where b is None or a number if it gets no gradient. The symbol is None,
-    and a the tuple of the operands, where the program has set a `_backward`."""
+    """The results of operations under root, operands first, each as (node, symbol, a, b): b is None or
+    a number where it gets no gradient. Where the program has set a `_backward`, the symbol is None
+    and a is the tuple of the operands."""
     return [(node, *_operation(node)) for node in operands_first(root)
             if node._backward is not backward_of_leaf]
 

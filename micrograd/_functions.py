@@ -1,16 +1,16 @@
 """Value's functions in Python's arithmetic: their values and derivatives, a line each.
 
-The reference is made of these. The compiled engine has its own table (csrc/ops.h) and comes here where
-an operand is no plain number, or Python has an error to raise. micrograd.gradients gives the derivatives
-Values in place of numbers, and so gets derivatives that are Values.
+The reference is made of these. The compiled engine has its own table (csrc/ops.h) and comes here
+where an operand is no plain number, or Python has an error to raise. micrograd.gradients gives the
+derivatives Values in place of numbers, and so gets derivatives that are Values.
 """
 import math
 from operator import ge, le
 
 
 class Function:
-    """In its three parts, a and b are the data of the operands, y that of the result, g its gradient; or
-    all of them are Values. Where there is only one operand, b is None."""
+    """In its three parts, a and b are the data of the operands, y that of the result, g its gradient;
+    or all of them are Values. Where there is only one operand, b is None."""
 
     def __init__(self, y, da, db=None):
         self.y = y              # y = f(a, b)
@@ -121,7 +121,8 @@ FUNCTIONS = {
                    lambda a, b, y, g: y * log_of_base(a, b) * g),
 }
 
-# The derivatives of all operations, by symbol. What the original has, the engines compute themselves.
+# The derivatives of all operations, by symbol. What the original has, the engines compute themselves
+# for numbers.
 DERIVATIVES = {
     "+": Function(None, lambda a, b, y, g: g, lambda a, b, y, g: g),
     "*": Function(None, lambda a, b, y, g: b * g, lambda a, b, y, g: a * g),

@@ -1,6 +1,7 @@
-"""Gradients that are Values of the graph, and so have gradients of their own; Jacobians and Hessians.
+"""Gradients that are Values, and so have gradients of their own; Jacobians and Hessians.
 
-Where backward() adds numbers to every `.grad`, `grad` makes new Values and leaves every `.grad` alone:
+Where backward() adds numbers to every `.grad`, `grad` makes new Values and leaves every `.grad`
+alone:
 
 >>> from micrograd import Value, grad
 >>> x = Value(3.0)
@@ -10,8 +11,9 @@ Where backward() adds numbers to every `.grad`, `grad` makes new Values and leav
 >>> grad(slope, [x])[0].data        # 6 * x
 18.0
 
-So a gradient may be part of a loss, and Newton's method is a few lines (docs/gradients.md has both). At
-a kink the gradients are those of backward(), and a step's own slope is 0: so is relu's second derivative.
+So a gradient may be part of a loss, and Newton's method is a few lines (docs/gradients.md has
+both). At a kink the gradients are those of backward(), and a step's own slope is 0: so is relu's
+second derivative.
 """
 from __future__ import annotations
 
@@ -24,22 +26,24 @@ from micrograd.engine import Value, __core__
 
 
 def grad(y: Value, xs: Iterable[Value]) -> list[Value]:
-    """The gradients of y by each of xs, as Values of the graph; Value(0) where y does not depend on x.
+    """The gradients of y by each of xs, as Values; Value(0) where y does not depend on x.
 
-    The chain rule as backward() has it, over Values in place of numbers. An x may be any node under y,
-    and y may be of any depth. ValueError where a node on the way from an x to y has a `_backward` set by
-    the program; TypeError where y or an x is no Value.
+    The chain rule as backward() has it, over Values in place of numbers. An x may be any node
+    under y, and y may be of any depth. ValueError where a node on the way from an x to y has a
+    `_backward` set by the program; TypeError where y or an x is no Value.
     """
     check_value(y, "y")
-    way = Way(listed_values(xs, "xs"), [y])
-    return [g if isinstance(g, Value) else Value(g) for g in way.sweep(way.steps, [(y, Value(1))])]
+    tape = Tape(listed_values(xs, "xs"), [y])
+    found = tape.sweep(tape.steps, [(y, Value(1))])
+    return [g if isinstance(g, Value) else Value(g) for g in found]
 
 
 def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
     """The gradients of f([x, ...]) by each x, as numbers; a list of such rows if f returns a list.
 
-    An x is a number, or a Value, which then stands for itself: f may use it without being given it, as
-    a loss does the parameters of its model. One reverse sweep a row; every `.grad` stays as it is.
+    An x is a number, or a Value, which then stands for itself: f may use it without being given
+    it, as a loss does the parameters of its model. One reverse sweep a row; every `.grad` stays as
+    it is.
     """
     leaves = inputs(xs)
     y = f(leaves)
@@ -49,36 +53,37 @@ def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
 
 
 def hessian(f: Callable[[list[Value]], Value], xs: Iterable[Any]) -> list[list[Any]]:
-    """The second derivatives of f([x, ...]) by each two of xs, as numbers: the jacobian of the gradient.
+    """The second derivatives of f([x, ...]) by each two of xs, as numbers.
 
-    f returns one Value; xs as in jacobian. One reverse sweep a row, over the graph of the gradient.
+    The jacobian of the gradient. f returns one Value; xs as in jacobian. One reverse sweep a row,
+    over the graph of the gradient.
     """
     leaves = inputs(xs)
     return rows(leaves, grad(checked_result(f, leaves), leaves))
 
 
 def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) -> list[Any]:
-    """The hessian of f at xs times the vector v, as numbers, in two reverse sweeps: without the hessian.
+    """The hessian of f at xs times the vector v, as numbers, without computing the hessian.
 
-    It is the gradient of v · grad(f) (Pearlmutter, 1994: Fast exact multiplication by the Hessian).
-    ValueError unless v has a number for each x.
+    In two reverse sweeps: it is the gradient of v · grad(f) (Pearlmutter, 1994: Fast exact
+    multiplication by the Hessian). ValueError unless v has a number for each x.
     """
     leaves, v = inputs(xs), list(v)
     if len(v) != len(leaves):
         raise ValueError(f"v must have one number for each x, not {len(v)} for {len(leaves)}")
     slopes = grad(checked_result(f, leaves), leaves)
-    way = Way(leaves, slopes)
-    return way.sweep(way.numbers(), zip(slopes, v))
+    tape = Tape(leaves, slopes)
+    return tape.sweep(tape.numbers(), zip(slopes, v))
 
 
 def check_grad(f: Callable[[list[Value]], Value], xs: Iterable[Any],
                step: float = 1e-6, tolerance: float = 1e-4) -> None:
-    """AssertionError, naming the inputs, where backward() and finite differences disagree on f([x, ...]).
+    """AssertionError, naming the inputs, where backward() and finite differences disagree.
 
-    For operations with a `_backward` of your own. The differences are central ones, of `step` times x (of
-    `step` where x is small), and may be off by `tolerance` times the gradient (`tolerance` where that is
-    small). They say nothing at a kink. xs as in jacobian; every `.grad` and `.data` is afterwards what
-    it was.
+    For f([x, ...]) with operations whose `_backward` is your own. The differences are central
+    ones, of `step` times x (of `step` where x is small), and may be off by `tolerance` times the
+    gradient (`tolerance` where that is small). They say nothing at a kink. xs as in jacobian;
+    every `.grad` and `.data` is afterwards what it was.
     """
     leaves = inputs(xs)
     slopes = slopes_by_backward(checked_result(f, leaves), leaves)
@@ -86,8 +91,8 @@ def check_grad(f: Callable[[list[Value]], Value], xs: Iterable[Any],
     for i, (leaf, slope) in enumerate(zip(leaves, slopes)):
         difference = finite_difference(f, leaves, leaf, step)
         if not abs(slope - difference) <= tolerance * max(1, abs(slope), abs(difference)):
-            wrong.append(f"by input {i}, which is {leaf.data!r:.60}, the gradient is {slope!r:.60}, "
-                         f"finite differences give {difference!r:.60}")
+            wrong.append(f"by input {i}, which is {leaf.data!r:.60}, the gradient is "
+                         f"{slope!r:.60}, finite differences give {difference!r:.60}")
     if wrong:
         raise AssertionError("\n".join(wrong))
 
@@ -95,8 +100,8 @@ def check_grad(f: Callable[[list[Value]], Value], xs: Iterable[Any],
 def zero_grad(root: Value) -> None:
     """Set the gradients of root and of all nodes under it to 0.
 
-    Before a second backward(), which adds to what the first one left, in the nodes between too, and
-    passes the sum on:
+    Before a second backward(), which adds to what the first one left, in the nodes between too,
+    and passes the sum on:
 
     >>> p = Value(3.0)
     >>> q = p * 3
@@ -117,11 +122,11 @@ def zero_grad(root: Value) -> None:
         node.grad = 0
 
 
-class Way:
-    """The nodes on the way from xs to ys, operands before results.
+class Tape:
+    """The operations that lead from xs to ys, operands before results: what a reverse sweep reads.
 
-    Every node has a place, where a sweep keeps its gradient. A step is (y, a, b, their places, da, db):
-    a node, its operands and the derivatives by them, None by one that no x leads to.
+    Every result has a place, where a sweep keeps its gradient. A step is (y, a, b, their places,
+    da, db): a node, its operands and the derivatives by them, None by one that no x leads to.
     """
 
     def __init__(self, xs: list[Value], ys: list[Value]) -> None:
@@ -133,7 +138,7 @@ class Way:
         self.append(__core__._operations(Value(0, ys)))
 
     def append(self, operations: list[tuple[Any, ...]]) -> None:
-        """Append each operation that has an operand on the way."""
+        """Append each operation that has an operand on the tape."""
         places, steps = self.places, self.steps
         for y, name, a, b in operations:
             if name is None:
@@ -148,8 +153,9 @@ class Way:
     def check(self, y: Value, operands: tuple[Value, ...]) -> None:
         if any(id(operand) in self.places for operand in operands):
             raise ValueError(
-                f"the operation {y._op!r} has a _backward of its own, which adds numbers to .grad and "
-                "is nothing that grad could differentiate; put it together from the functions of Value")
+                f"the operation {y._op!r} has a _backward of its own, which adds numbers to .grad "
+                "and is nothing that grad could differentiate; put it together from the functions "
+                "of Value")
 
     def numbers(self) -> list[tuple[Any, ...]]:
         """The steps with the data of the nodes in place of the nodes."""
@@ -157,7 +163,7 @@ class Way:
                 for y, a, b, *rest in self.steps]
 
     def sweep(self, steps: list[tuple[Any, ...]], seeds: Iterable[tuple[Value, Any]]) -> list[Any]:
-        """The gradients of xs by the chain rule, from those of some nodes; 0 for an x without one."""
+        """The gradients of xs by the chain rule, from those of some nodes; 0 if there is none."""
         gradients: list[Any] = [None] * len(self.places)
         for node, g in seeds:
             place = self.places.get(id(node))
@@ -179,9 +185,9 @@ class Way:
 
 def rows(xs: list[Value], ys: list[Value]) -> list[list[Any]]:
     """The gradients of each y by each x, as numbers."""
-    way = Way(xs, ys)
-    steps = way.numbers()
-    return [way.sweep(steps, [(y, 1)]) for y in ys]
+    tape = Tape(xs, ys)
+    steps = tape.numbers()
+    return [tape.sweep(steps, [(y, 1)]) for y in ys]
 
 
 def slopes_by_backward(y: Value, leaves: list[Value]) -> list[Any]:
@@ -225,11 +231,13 @@ def nodes_under(root: Value) -> list[Value]:
 def inputs(xs: Iterable[Any]) -> list[Value]:
     """The numbers among xs made leaves."""
     if isinstance(xs, (Value, Number)) or not hasattr(xs, "__iter__"):
-        raise TypeError(f"xs must be a list of numbers or Values, not {type(xs).__name__}: {xs!r:.60}")
+        raise TypeError("xs must be a list of numbers or Values, "
+                        f"not {type(xs).__name__}: {xs!r:.60}")
     xs = list(xs)
     for i, x in enumerate(xs):
         if not isinstance(x, (Value, Number)):
-            raise TypeError(f"input {i} must be a number or a Value, not {type(x).__name__}: {x!r:.60}")
+            raise TypeError(f"input {i} must be a number or a Value, "
+                            f"not {type(x).__name__}: {x!r:.60}")
     return [x if isinstance(x, Value) else Value(x) for x in xs]
 
 
@@ -241,7 +249,8 @@ def checked_result(f: Callable[[list[Value]], Value], leaves: list[Value]) -> Va
 
 def listed_values(values: Any, name: str) -> list[Value]:
     if isinstance(values, Value) or not hasattr(values, "__iter__"):
-        raise TypeError(f"{name} must be a list of Values, not {type(values).__name__}: {values!r:.60}")
+        raise TypeError(f"{name} must be a list of Values, "
+                        f"not {type(values).__name__}: {values!r:.60}")
     listed = list(values)
     for i, value in enumerate(listed):
         check_value(value, f"item {i} of {name}")

@@ -1,4 +1,4 @@
-"""micrograd.gradients by hand: what grad takes and leaves alone, its errors, and the functions over it."""
+"""micrograd.gradients by hand: what it takes and leaves alone, and its errors."""
 import copy
 import doctest
 import math
@@ -117,7 +117,7 @@ def test_arrays(G):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_nested_values(G, name):
-    """A Value in a Value: what backward() of the outer one gives can be differentiated by the inner one."""
+    """A Value in a Value: what backward() of the outer one gives depends on the inner one."""
     binary = name in ("maximum", "minimum", "**")
 
     def f(a, b):
@@ -146,7 +146,7 @@ def test_a_closure_is_an_error(G):
 
     out._backward = backward
     for x in (a, b):
-        with pytest.raises(ValueError, match="the operation 'times' has a _backward of its own, which adds"):
+        with pytest.raises(ValueError, match="the operation 'times' has a _backward of its own"):
             G.grad(out + 1, [x])
     many = G.Value(1.0, [G.Value(i) for i in range(3)] + [a], "many")
     many._backward = partial(print, a, many)
@@ -262,7 +262,7 @@ def test_check_grad_finds_what_is_off(G):
     G.check_grad(lambda x: square(x[0], lambda a: 2 * a.data) * x[1].exp(), [3.0, -1.0])
     with pytest.raises(AssertionError) as error:
         G.check_grad(lambda x: x[0] * x[2] + square(x[1], lambda a: a.data), [1.0, 3.0, 2.0])
-    assert str(error.value).startswith("by input 1, which is 3.0, the gradient is 3.0, finite differences give ")
+    assert str(error.value).startswith("by input 1, which is 3.0, the gradient is 3.0, finite dif")
     assert "input 0" not in str(error.value) and "input 2" not in str(error.value)
     with pytest.raises(AssertionError, match="by input 0, which is 3.0, the gradient is nan"):
         G.check_grad(lambda x: square(x[0], lambda a: math.nan), [3.0])
@@ -296,25 +296,32 @@ def test_zero_grad_of_a_network():
     assert [p.grad for p in model.parameters()] == first
 
 
-@pytest.mark.parametrize("call, error, message", [
-    (lambda G, x: G.grad(2.0, [x]), TypeError, "y must be a Value, not float: 2.0"),
-    (lambda G, x: G.grad(x, x), TypeError, "xs must be a list of Values, not Value: Value(data="),
-    (lambda G, x: G.grad(x, 3), TypeError, "xs must be a list of Values, not int: 3"),
-    (lambda G, x: G.grad(x, [x, "a"]), TypeError, "item 1 of xs must be a Value, not str: 'a'"),
-    (lambda G, x: G.jacobian(lambda x: 2.0, [1.0]), TypeError, "what f returns must be a list of Values, not float"),
-    (lambda G, x: G.jacobian(lambda x: [x[0], 1], [1.0]), TypeError, "item 1 of what f returns must be a Value, not int"),
-    (lambda G, x: G.jacobian(lambda x: x, 1.0), TypeError, "xs must be a list of numbers or Values, not float: 1.0"),
-    (lambda G, x: G.jacobian(lambda x: x, x), TypeError, "xs must be a list of numbers or Values, not Value"),
-    (lambda G, x: G.jacobian(lambda x: x, [[1.0]]), TypeError, "input 0 must be a number or a Value, not list: [1.0]"),
-    (lambda G, x: G.hessian(lambda x: x, [1.0]), TypeError, "what f returns must be a Value, not list"),
-    (lambda G, x: G.hvp(lambda x: x[0], [1.0], [1, 2]), ValueError, "v must have one number for each x, not 2 for 1"),
-    (lambda G, x: G.check_grad(lambda x: None, [1.0]), TypeError, "what f returns must be a Value, not NoneType"),
-    (lambda G, x: G.zero_grad([x]), TypeError, "root must be a Value, not list"),
-])
-def test_errors(G, call, error, message):
-    with pytest.raises(error) as raised:
+ERRORS = [
+    (lambda G, x: G.grad(2.0, [x]), "y must be a Value, not float: 2.0"),
+    (lambda G, x: G.grad(x, x), "xs must be a list of Values, not Value: Value(data="),
+    (lambda G, x: G.grad(x, 3), "xs must be a list of Values, not int: 3"),
+    (lambda G, x: G.grad(x, [x, "a"]), "item 1 of xs must be a Value, not str: 'a'"),
+    (lambda G, x: G.jacobian(lambda x: 2.0, [1.0]), "what f returns must be a list of Values, not float"),
+    (lambda G, x: G.jacobian(lambda x: [1], [1.0]), "item 0 of what f returns must be a Value, not int"),
+    (lambda G, x: G.jacobian(len, 1.0), "xs must be a list of numbers or Values, not float: 1.0"),
+    (lambda G, x: G.jacobian(len, x), "xs must be a list of numbers or Values, not Value"),
+    (lambda G, x: G.jacobian(len, [[1.0]]), "input 0 must be a number or a Value, not list: [1.0]"),
+    (lambda G, x: G.hessian(lambda x: x, [1.0]), "what f returns must be a Value, not list"),
+    (lambda G, x: G.check_grad(lambda x: None, [1.0]), "what f returns must be a Value, not NoneType"),
+    (lambda G, x: G.zero_grad([x]), "root must be a Value, not list"),
+]
+
+
+@pytest.mark.parametrize("call, message", ERRORS)
+def test_errors(G, call, message):
+    with pytest.raises(TypeError) as raised:
         call(G, G.Value(1.0))
     assert str(raised.value).startswith(message)
+
+
+def test_a_vector_of_another_length(G):
+    with pytest.raises(ValueError, match="v must have one number for each x, not 2 for 1"):
+        G.hvp(lambda x: x[0], [1.0], [1, 2])
 
 
 def test_errors_of_the_functions_reach_the_program(G):

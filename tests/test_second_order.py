@@ -1,6 +1,6 @@
-"""Gradients that are Values: first, second and third derivatives against PyTorch in double precision, with
-its create_graph, and against finite differences; both engines. The programs are those of test_gradients,
-the points those of test_functions.
+"""Gradients that are Values: first, second and third derivatives against PyTorch in double precision,
+with its create_graph, and against finite differences; both engines. The programs are those of
+test_gradients, the points those of test_functions.
 
 MICROGRAD_EXAMPLES sets how many programs are tried, 60 if unset.
 """
@@ -17,7 +17,8 @@ from test_gradients import TWINS, ByHand, function, inputs, made, models, parame
 torch = pytest.importorskip("torch")
 ORDERS = 3
 OVERFLOWS = [(1e-300,)]                 # the second derivatives of log and sqrt there
-LEFT_OUT = [(3.0, 0.0), (-2.0, 0.0), (0.0, 0.0), (0.0, 1.0), (0.0, 2.0)]    # of **; see the next test
+# Of **; see test_powers_...
+LEFT_OUT = [(3.0, 0.0), (-2.0, 0.0), (0.0, 0.0), (0.0, 1.0), (0.0, 2.0)]
 differentiable = programs.map(lambda program: [step for step in program if step[0] != "custom"])
 
 
@@ -31,7 +32,8 @@ def softplus_is_smooth():
     """PyTorch's is linear above a threshold, 20, which shows in the derivatives to 1e-9."""
     softplus = torch.nn.functional.softplus
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.nn.functional, "softplus", lambda x, threshold=100: softplus(x, 1, threshold))
+        patch.setattr(torch.nn.functional, "softplus",
+                      lambda x, threshold=100: softplus(x, 1, threshold))
         yield
 
 
@@ -41,7 +43,7 @@ def weights(order, count):
 
 
 def derivatives(y, xs, grad, orders=ORDERS):
-    """For each order the gradients of the weighed sum of those of the order before."""
+    """For each order, the gradients of the weighed sum of those of the order before."""
     found = []
     for order in range(orders):
         found.append(grad(y, xs))
@@ -80,8 +82,8 @@ def test_every_function(name, operation, f, point):
     expected = THEIRS[operation](torch.nn.functional, *tensors) if operation in THEIRS else f(*tensors)
     found = derivatives(y, values, GRADIENTS[name].grad)
     for ours, theirs in zip(found, derivatives(expected, tensors, torch_grad)):
-        assert [g.data for g in ours] == pytest.approx([g.item() for g in theirs], rel=1e-12, abs=1e-300,
-                                                       nan_ok=True)
+        assert [g.data for g in ours] == pytest.approx([g.item() for g in theirs], rel=1e-12,
+                                                       abs=1e-300, nan_ok=True)
 
 
 def test_powers_where_pytorch_has_nan_or_forgets_a_term(name):
