@@ -121,3 +121,36 @@ cdef int set_result(object value, int op, list operands) except -1:
                      node_of(<PyObject*>operands[0]) if count > 0 else NULL,
                      node_of(<PyObject*>operands[1]) if count > 1 else NULL)
     return 0
+
+
+# For micrograd.gradients.
+
+cdef tuple operation_symbols = tuple([symbol.decode() for symbol in symbols[:OPERATION_END]])
+
+def _operations(Value root not None):
+    """The results of operations under root, operands first, each as (node, symbol, a, b): b is None or
+    a number where it gets no gradient. Where the program has set a `_backward`, the symbol is None
+    and a is the tuple of the operands."""
+    cdef Sweep s
+    cdef Py_ssize_t i
+    cdef list found = []
+    begin(&s)
+    s.plain = True
+    try:
+        sort_undisturbed(&s, &root.node)
+        pin(&s)
+        for i in range(s.order.count):
+            if s.order.items[i].flags & CALLBACK or is_operation(s.order.items[i].op):
+                found.append(operation_at(<object>value_of(s.order.items[i])))
+    finally:
+        finish(&s)
+    return found
+
+cdef tuple operation_at(object value):
+    cdef Node* n = node_of(<PyObject*>value)
+    if n.flags & CALLBACK:
+        return value, None, tuple(value._prev), None
+    a, b = <object>value_of(n.a), None if n.b == NULL else <object>value_of(n.b)
+    if n.b != NULL and gradients[n.op] == 1:
+        b = data_of(b)
+    return value, operation_symbols[n.op], a, b

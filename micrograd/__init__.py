@@ -5,9 +5,11 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False       # true for a type checker; typing's own is slow to import
 if TYPE_CHECKING:
     from micrograd.engine import Value as Value
+    from micrograd.gradients import grad as grad
     from micrograd.nn import MLP as MLP, Layer as Layer, Module as Module, Neuron as Neuron
 else:
-    __homes = {"Value": "engine", "MLP": "nn", "Layer": "nn", "Module": "nn", "Neuron": "nn"}
+    __homes = {"Value": "engine", "MLP": "nn", "Layer": "nn", "Module": "nn", "Neuron": "nn",
+               "grad": "gradients"}
 
     def __getattr__(name):
         """Import what a name stands for when it is asked for (PEP 562)."""

@@ -268,6 +268,32 @@ class Value:
 Value.__module__ = "micrograd.engine"
 
 
+# For micrograd.gradients.
+
+OPERATIONS = {backward_of_add: "+", backward_of_mul: "*", backward_of_pow: "**",
+              backward_of_relu: "ReLU"}
+
+
+def _operations(root):
+    """The results of operations under root, operands first, each as (node, symbol, a, b): b is None or
+    a number where it gets no gradient. Where the program has set a `_backward`, the symbol is None
+    and a is the tuple of the operands."""
+    return [(node, *_operation(node)) for node in operands_first(root)
+            if node._backward is not backward_of_leaf]
+
+
+def _operation(node):
+    backward = node._backward
+    if isinstance(backward, partial) and backward.args and backward.args[-1] is node:
+        if backward.func is backward_of_function:
+            name, a, b, _ = backward.args
+            return name, a, b.data if b is not None and FUNCTIONS[name].db is None else b
+        if backward.func in OPERATIONS:
+            a, *b, _ = backward.args
+            return OPERATIONS[backward.func], a, b[0] if b else None
+    return None, tuple(node._prev), None
+
+
 # The compiled engine has short cuts for nn, arrays and optim; the reference has none.
 
 class _Parts:

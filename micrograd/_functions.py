@@ -1,14 +1,16 @@
 """Value's functions in Python's arithmetic: their values and derivatives, a line each.
 
-The reference is made of these. The compiled engine has its own table (csrc/ops.h) and comes here where
-an operand is no plain number, or Python has an error to raise.
+The reference is made of these. The compiled engine has its own table (csrc/ops.h) and comes here
+where an operand is no plain number, or Python has an error to raise. micrograd.gradients gives the
+derivatives Values in place of numbers, and so gets derivatives that are Values.
 """
 import math
+from operator import ge, le
 
 
 class Function:
-    """In its three parts, a and b are the data of the operands, y that of the result, g its gradient.
-    Where there is only one operand, b is None."""
+    """In its three parts, a and b are the data of the operands, y that of the result, g its gradient;
+    or all of them are Values. Where there is only one operand, b is None."""
 
     def __init__(self, y, da, db=None):
         self.y = y              # y = f(a, b)
@@ -16,7 +18,30 @@ class Function:
         self.db = db            # b.grad += db(a, b, y, g); None where b gets no gradient
 
 
+def is_value(a):
+    """Whether a is a Value, of either engine; tensors have a relu too."""
+    return hasattr(type(a), "leaky_relu")
+
+
+def number(a):
+    """What is compared: of a Value, and of a Value in a Value, the number in it."""
+    while is_value(a):
+        a = a.data
+    return a
+
+
+def of_either(name):
+    """The function of math; of a Value its own."""
+    function = getattr(math, name)
+    return lambda a: getattr(a, name)() if is_value(a) else function(a)
+
+
+exp, log, tanh, sin, cos, sqrt = map(of_either, ("exp", "log", "tanh", "sin", "cos", "sqrt"))
+
+
 def sigmoid(a):
+    if is_value(a):
+        return a.sigmoid()
     if a >= 0:
         return 1 / (1 + math.exp(-a))
     return math.exp(a) / (1 + math.exp(a))
@@ -24,45 +49,83 @@ def sigmoid(a):
 
 def softplus(a):
     """log(1 + exp(a)), without an overflow"""
+    if is_value(a):
+        return a.softplus()
     return max(float(a), 0.0) + math.log1p(math.exp(-abs(a)))
 
 
 def sign(a):
     """0 of nan too, as in PyTorch"""
+    a = number(a)
     return 1 if a > 0 else -1 if a < 0 else 0
 
 
 def log_of_base(a, b):
     """d(a**b)/db is a**b times this; 0 at 0**b unless b < 0, and nan for a negative base, as in PyTorch."""
-    return math.log(a) if a > 0 else math.nan if a else -math.inf if b < 0 else 0.0
+    base = number(a)
+    return log(a) if base > 0 else math.nan if base else -math.inf if number(b) < 0 else 0.0
+
+
+def is_zero(a):
+    """An array is not: its powers are numpy's own."""
+    return not getattr(a, "shape", ()) and a == 0
+
+
+def pole(root):
+    """The infinite slope where a root is 0; of a Value, one whose own slope is infinite too."""
+    return math.inf - root if is_value(root) else math.inf
+
+
+def slope_of_sqrt(y):
+    return 0.5 / y if number(y) else pole(y)
 
 
 def slope_of_power(a, b):
     """d(a**b)/da; 0 where b is 0, and infinite at 0 where PyTorch has it so"""
-    return 0 if b == 0 else b * math.inf if a == 0 and b < 1 else b * a ** (b - 1)
+    if not is_value(b) and b == 0:
+        return 0
+    if is_zero(number(a)) and number(b) < 1:
+        return b * pole(a ** 0.5) if number(b) else 0
+    return b * a ** (b - 1)
+
+
+def leads(a, than, b):
+    """Whether a is what the greater (the smaller) of two is; nan leads before all."""
+    a, b = number(a), number(b)
+    return than(a, b) or a != a
 
 
 def share(a, b, g):
     """What the greater of two gets, a being ahead; halves when they are equal, as in PyTorch."""
+    a, b = number(a), number(b)
     return 0 if a < b else 0.5 * g if a == b else g
 
 
 FUNCTIONS = {
-    "exp": Function(lambda a, b: math.exp(a), lambda a, b, y, g: y * g),
-    "log": Function(lambda a, b: math.log(a), lambda a, b, y, g: g / a),
-    "tanh": Function(lambda a, b: math.tanh(a), lambda a, b, y, g: (1 - y * y) * g),
+    "exp": Function(lambda a, b: exp(a), lambda a, b, y, g: y * g),
+    "log": Function(lambda a, b: log(a), lambda a, b, y, g: g / a),
+    "tanh": Function(lambda a, b: tanh(a), lambda a, b, y, g: (1 - y * y) * g),
     "sigmoid": Function(lambda a, b: sigmoid(a), lambda a, b, y, g: y * (1 - y) * g),
-    "sin": Function(lambda a, b: math.sin(a), lambda a, b, y, g: math.cos(a) * g),
-    "cos": Function(lambda a, b: math.cos(a), lambda a, b, y, g: -math.sin(a) * g),
-    "sqrt": Function(lambda a, b: math.sqrt(a), lambda a, b, y, g: (0.5 / y if y else math.inf) * g),
+    "sin": Function(lambda a, b: sin(a), lambda a, b, y, g: cos(a) * g),
+    "cos": Function(lambda a, b: cos(a), lambda a, b, y, g: -sin(a) * g),
+    "sqrt": Function(lambda a, b: sqrt(a), lambda a, b, y, g: slope_of_sqrt(y) * g),
     "abs": Function(lambda a, b: abs(a), lambda a, b, y, g: sign(a) * g),
     "softplus": Function(lambda a, b: softplus(a), lambda a, b, y, g: sigmoid(a) * g),
-    "leaky_relu": Function(lambda a, b: a if a > 0 else b * a,      # b is the slope below 0
-                           lambda a, b, y, g: (1 if a > 0 else b) * g),
-    "maximum": Function(lambda a, b: a if a >= b or a != a else b,
+    "leaky_relu": Function(lambda a, b: a if number(a) > 0 else b * a,      # b is the slope below 0
+                           lambda a, b, y, g: (1 if number(a) > 0 else b) * g),
+    "maximum": Function(lambda a, b: a if leads(a, ge, b) else b,
                         lambda a, b, y, g: share(a, b, g), lambda a, b, y, g: share(b, a, g)),
-    "minimum": Function(lambda a, b: a if a <= b or a != a else b,
+    "minimum": Function(lambda a, b: a if leads(a, le, b) else b,
                         lambda a, b, y, g: share(b, a, g), lambda a, b, y, g: share(a, b, g)),
     "**": Function(lambda a, b: a ** b, lambda a, b, y, g: slope_of_power(a, b) * g,
                    lambda a, b, y, g: y * log_of_base(a, b) * g),
+}
+
+# The derivatives of all operations, by symbol. What the original has, the engines compute themselves
+# for numbers.
+DERIVATIVES = {
+    "+": Function(None, lambda a, b, y, g: g, lambda a, b, y, g: g),
+    "*": Function(None, lambda a, b, y, g: b * g, lambda a, b, y, g: a * g),
+    "ReLU": Function(None, lambda a, b, y, g: g if number(y) > 0 else 0 * g),
+    **FUNCTIONS,
 }

@@ -1,0 +1,262 @@
+"""Gradients that are Values, and so have gradients of their own; Jacobians and Hessians.
+
+Where backward() adds numbers to every `.grad`, `grad` makes new Values and leaves every `.grad`
+alone:
+
+>>> from micrograd import Value, grad
+>>> x = Value(3.0)
+>>> slope, = grad(x ** 3, [x])
+>>> slope.data                      # 3 * x**2
+27.0
+>>> grad(slope, [x])[0].data        # 6 * x
+18.0
+
+So a gradient may be part of a loss, and Newton's method is a few lines (docs/gradients.md has
+both). At a kink the gradients are those of backward(), and a step's own slope is 0: so is relu's
+second derivative.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from numbers import Number
+from typing import Any
+
+from micrograd._functions import DERIVATIVES
+from micrograd.engine import Value, __core__
+
+
+def grad(y: Value, xs: Iterable[Value]) -> list[Value]:
+    """The gradients of y by each of xs, as Values; Value(0) where y does not depend on x.
+
+    The chain rule as backward() has it, over Values in place of numbers. An x may be any node
+    under y, and y may be of any depth. ValueError where a node on the way from an x to y has a
+    `_backward` set by the program; TypeError where y or an x is no Value.
+    """
+    check_value(y, "y")
+    tape = Tape(listed_values(xs, "xs"), [y])
+    found = tape.sweep(tape.steps, [(y, Value(1))])
+    return [g if isinstance(g, Value) else Value(g) for g in found]
+
+
+def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
+    """The gradients of f([x, ...]) by each x, as numbers; a list of such rows if f returns a list.
+
+    An x is a number, or a Value, which then stands for itself: f may use it without being given
+    it, as a loss does the parameters of its model. One reverse sweep a row; every `.grad` stays as
+    it is.
+    """
+    leaves = inputs(xs)
+    y = f(leaves)
+    if isinstance(y, Value):
+        return rows(leaves, [y])[0]
+    return rows(leaves, listed_values(y, "what f returns"))
+
+
+def hessian(f: Callable[[list[Value]], Value], xs: Iterable[Any]) -> list[list[Any]]:
+    """The second derivatives of f([x, ...]) by each two of xs, as numbers.
+
+    The jacobian of the gradient. f returns one Value; xs as in jacobian. One reverse sweep a row,
+    over the graph of the gradient.
+    """
+    leaves = inputs(xs)
+    return rows(leaves, grad(checked_result(f, leaves), leaves))
+
+
+def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) -> list[Any]:
+    """The hessian of f at xs times the vector v, as numbers, without computing the hessian.
+
+    In two reverse sweeps: it is the gradient of v · grad(f) (Pearlmutter, 1994: Fast exact
+    multiplication by the Hessian). ValueError unless v has a number for each x.
+    """
+    leaves, v = inputs(xs), list(v)
+    if len(v) != len(leaves):
+        raise ValueError(f"v must have one number for each x, not {len(v)} for {len(leaves)}")
+    slopes = grad(checked_result(f, leaves), leaves)
+    tape = Tape(leaves, slopes)
+    return tape.sweep(tape.numbers(), zip(slopes, v))
+
+
+def check_grad(f: Callable[[list[Value]], Value], xs: Iterable[Any],
+               step: float = 1e-6, tolerance: float = 1e-4) -> None:
+    """AssertionError, naming the inputs, where backward() and finite differences disagree.
+
+    For f([x, ...]) with operations whose `_backward` is your own. The differences are central
+    ones, of `step` times x (of `step` where x is small), and may be off by `tolerance` times the
+    gradient (`tolerance` where that is small). They say nothing at a kink. xs as in jacobian;
+    every `.grad` and `.data` is afterwards what it was.
+    """
+    leaves = inputs(xs)
+    slopes = slopes_by_backward(checked_result(f, leaves), leaves)
+    wrong = []
+    for i, (leaf, slope) in enumerate(zip(leaves, slopes)):
+        difference = finite_difference(f, leaves, leaf, step)
+        if not abs(slope - difference) <= tolerance * max(1, abs(slope), abs(difference)):
+            wrong.append(f"by input {i}, which is {leaf.data!r:.60}, the gradient is "
+                         f"{slope!r:.60}, finite differences give {difference!r:.60}")
+    if wrong:
+        raise AssertionError("\n".join(wrong))
+
+
+def zero_grad(root: Value) -> None:
+    """Set the gradients of root and of all nodes under it to 0.
+
+    Before a second backward(), which adds to what the first one left, in the nodes between too,
+    and passes the sum on:
+
+    >>> p = Value(3.0)
+    >>> q = p * 3
+    >>> r = q * 2
+    >>> r.backward()
+    >>> q.grad, p.grad
+    (2, 6)
+    >>> r.backward()                # q has 2 + 2 now, and p gets 3 times that: 6 + 12
+    >>> q.grad, p.grad
+    (4, 18)
+    >>> zero_grad(r)
+    >>> r.backward()
+    >>> q.grad, p.grad
+    (2, 6)
+    """
+    check_value(root, "root")
+    for node in nodes_under(root):
+        node.grad = 0
+
+
+class Tape:
+    """The operations that lead from xs to ys, operands before results: what a reverse sweep reads.
+
+    Every result has a place, where a sweep keeps its gradient. A step is (y, a, b, their places,
+    da, db): a node, its operands and the derivatives by them, None by one that no x leads to.
+    """
+
+    def __init__(self, xs: list[Value], ys: list[Value]) -> None:
+        self.xs = xs
+        self.places: dict[int, int] = {}
+        for x in xs:                            # it may be there twice
+            self.places.setdefault(id(x), len(self.places))
+        self.steps: list[tuple[Any, ...]] = []
+        self.append(__core__._operations(Value(0, ys)))
+
+    def append(self, operations: list[tuple[Any, ...]]) -> None:
+        """Append each operation that has an operand on the tape."""
+        places, steps = self.places, self.steps
+        for y, name, a, b in operations:
+            if name is None:
+                self.check(y, a)
+                continue
+            at_a, at_b, rule = places.get(id(a)), places.get(id(b)), DERIVATIVES[name]
+            if at_a is not None or at_b is not None:
+                at_y = places.setdefault(id(y), len(places))
+                steps.append((y, a, b, at_y, at_a, at_b, None if at_a is None else rule.da,
+                              None if at_b is None else rule.db))
+
+    def check(self, y: Value, operands: tuple[Value, ...]) -> None:
+        if any(id(operand) in self.places for operand in operands):
+            raise ValueError(
+                f"the operation {y._op!r} has a _backward of its own, which adds numbers to .grad "
+                "and is nothing that grad could differentiate; put it together from the functions "
+                "of Value")
+
+    def numbers(self) -> list[tuple[Any, ...]]:
+        """The steps with the data of the nodes in place of the nodes."""
+        return [(y.data, a.data, b.data if isinstance(b, Value) else b, *rest)
+                for y, a, b, *rest in self.steps]
+
+    def sweep(self, steps: list[tuple[Any, ...]], seeds: Iterable[tuple[Value, Any]]) -> list[Any]:
+        """The gradients of xs by the chain rule, from those of some nodes; 0 if there is none."""
+        gradients: list[Any] = [None] * len(self.places)
+        for node, g in seeds:
+            place = self.places.get(id(node))
+            if place is not None:
+                gradients[place] = g if gradients[place] is None else gradients[place] + g
+        for y, a, b, at_y, at_a, at_b, da, db in reversed(steps):
+            g = gradients[at_y]
+            if g is None:
+                continue
+            if da is not None:
+                more, before = da(a, b, y, g), gradients[at_a]
+                gradients[at_a] = more if before is None else before + more
+            if db is not None:
+                more, before = db(a, b, y, g), gradients[at_b]
+                gradients[at_b] = more if before is None else before + more
+        found = [gradients[self.places[id(x)]] for x in self.xs]
+        return [0 if g is None else g for g in found]
+
+
+def rows(xs: list[Value], ys: list[Value]) -> list[list[Any]]:
+    """The gradients of each y by each x, as numbers."""
+    tape = Tape(xs, ys)
+    steps = tape.numbers()
+    return [tape.sweep(steps, [(y, 1)]) for y in ys]
+
+
+def slopes_by_backward(y: Value, leaves: list[Value]) -> list[Any]:
+    """What backward() finds, with all gradients put back."""
+    nodes = nodes_under(y) + leaves
+    before = [node.grad for node in nodes]
+    try:
+        for node in nodes:
+            node.grad = 0
+        y.backward()
+        return [leaf.grad for leaf in leaves]
+    finally:
+        for node, g in zip(nodes, before):
+            node.grad = g
+
+
+def finite_difference(f: Callable[[list[Value]], Value], leaves: list[Value], leaf: Value,
+                      step: float) -> Any:
+    x = leaf.data
+    h = step * max(1, abs(x))
+    try:
+        leaf.data = x + h
+        above = f(leaves).data
+        leaf.data = x - h
+        return (above - f(leaves).data) / (2 * h)
+    finally:
+        leaf.data = x
+
+
+def nodes_under(root: Value) -> list[Value]:
+    """root, and all that it was computed from."""
+    nodes, stack = {id(root): root}, [root]
+    while stack:
+        for operand in stack.pop()._prev:
+            if id(operand) not in nodes:
+                nodes[id(operand)] = operand
+                stack.append(operand)
+    return list(nodes.values())
+
+
+def inputs(xs: Iterable[Any]) -> list[Value]:
+    """The numbers among xs made leaves."""
+    if isinstance(xs, (Value, Number)) or not hasattr(xs, "__iter__"):
+        raise TypeError("xs must be a list of numbers or Values, "
+                        f"not {type(xs).__name__}: {xs!r:.60}")
+    xs = list(xs)
+    for i, x in enumerate(xs):
+        if not isinstance(x, (Value, Number)):
+            raise TypeError(f"input {i} must be a number or a Value, "
+                            f"not {type(x).__name__}: {x!r:.60}")
+    return [x if isinstance(x, Value) else Value(x) for x in xs]
+
+
+def checked_result(f: Callable[[list[Value]], Value], leaves: list[Value]) -> Value:
+    y = f(leaves)
+    check_value(y, "what f returns")
+    return y
+
+
+def listed_values(values: Any, name: str) -> list[Value]:
+    if isinstance(values, Value) or not hasattr(values, "__iter__"):
+        raise TypeError(f"{name} must be a list of Values, "
+                        f"not {type(values).__name__}: {values!r:.60}")
+    listed = list(values)
+    for i, value in enumerate(listed):
+        check_value(value, f"item {i} of {name}")
+    return listed
+
+
+def check_value(value: object, name: str) -> None:
+    if not isinstance(value, Value):
+        raise TypeError(f"{name} must be a Value, not {type(value).__name__}: {value!r:.60}")
