@@ -130,7 +130,7 @@ cdef tuple operation_symbols = tuple([symbol.decode() for symbol in symbols[:OPE
 def _operations(Value root not None):
     """The results of operations under root, operands first, each as (node, symbol, a, b): b is None or
     a number where it gets no gradient. Where the program has set a `_backward`, the symbol is None
-    and a is the tuple of the operands."""
+    and a is the tuple of the operands; where it gave local gradients, it is "local" and b has them."""
     cdef Sweep s
     cdef Py_ssize_t i
     cdef list found = []
@@ -140,7 +140,7 @@ def _operations(Value root not None):
         sort_undisturbed(&s, &root.node)
         pin(&s)
         for i in range(s.order.count):
-            if s.order.items[i].flags & CALLBACK or is_operation(s.order.items[i].op):
+            if s.order.items[i].flags & CALLBACK or is_swept_by_engine(s.order.items[i].op):
                 found.append(operation_at(<object>value_of(s.order.items[i])))
     finally:
         finish(&s)
@@ -150,6 +150,8 @@ cdef tuple operation_at(object value):
     cdef Node* n = node_of(<PyObject*>value)
     if n.flags & CALLBACK:
         return value, None, tuple(value._prev), None
+    if n.op == LOCAL:
+        return value, "local", locals_of(n).operands, locals_of(n).gradients
     a, b = <object>value_of(n.a), None if n.b == NULL else <object>value_of(n.b)
     if n.b != NULL and gradients[n.op] == 1:
         b = data_of(b)

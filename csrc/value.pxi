@@ -514,7 +514,7 @@ Value.__array_priority__ = -1.0         # numpy's scalars leave the operation to
 call_type.tp_dealloc = value_dealloc
 call_type.tp_traverse = traverse_call
 call_type.tp_clear = NULL               # cycles are broken at their Values
-call_type.tp_new = NULL                 # nobody makes one but begin_call
+call_type.tp_new = call_type.tp_vectorcall = NULL       # nobody makes one but begin_call
 del _Call.__new__
 PyType_Modified(call_type)
 set_dict_offset(<PyTypeObject*>_Parts, <Py_ssize_t>&(<PartsBody*>NULL).attrs)

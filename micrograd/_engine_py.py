@@ -277,7 +277,7 @@ OPERATIONS = {backward_of_add: "+", backward_of_mul: "*", backward_of_pow: "**",
 def _operations(root):
     """The results of operations under root, operands first, each as (node, symbol, a, b): b is None or
     a number where it gets no gradient. Where the program has set a `_backward`, the symbol is None
-    and a is the tuple of the operands."""
+    and a is the tuple of the operands; where it gave local gradients, it is "local" and b has them."""
     return [(node, *_operation(node)) for node in operands_first(root)
             if node._backward is not backward_of_leaf]
 
@@ -288,6 +288,8 @@ def _operation(node):
         if backward.func is backward_of_function:
             name, a, b, _ = backward.args
             return name, a, b.data if b is not None and FUNCTIONS[name].db is None else b
+        if backward.func is backward_of_locals:
+            return "local", *backward.args[:2]
         if backward.func in OPERATIONS:
             a, *b, _ = backward.args
             return OPERATIONS[backward.func], a, b[0] if b else None

@@ -30,7 +30,8 @@ def grad(y: Value, xs: Iterable[Value]) -> list[Value]:
 
     The chain rule as backward() has it, over Values in place of numbers. An x may be any node
     under y, and y may be of any depth. ValueError where a node on the way from an x to y has a
-    `_backward` set by the program; TypeError where y or an x is no Value.
+    `_backward` set by the program, or for the second time a local gradient that is a number; TypeError
+    where y or an x is no Value.
     """
     check_value(y, "y")
     tape = Tape(listed_values(xs, "xs"), [y])
@@ -144,18 +145,32 @@ class Tape:
             if name is None:
                 self.check(y, a)
                 continue
+            if name == "local":
+                self.append_locals(y, a, b)
+                continue
             at_a, at_b, rule = places.get(id(a)), places.get(id(b)), DERIVATIVES[name]
             if at_a is not None or at_b is not None:
                 at_y = places.setdefault(id(y), len(places))
                 steps.append((y, a, b, at_y, at_a, at_b, None if at_a is None else rule.da,
                               None if at_b is None else rule.db))
 
+    def append_locals(self, y: Value, operands: tuple[Value, ...], gradients: tuple[Any, ...]) -> None:
+        """A step for each operand of an operation with local gradients."""
+        for operand, gradient in zip(operands, gradients):
+            place = self.places.get(id(operand))
+            if place is not None:
+                at_y = self.places.setdefault(id(y), len(self.places))
+                self.steps.append((y, operand, gradient, at_y, place, None, times_local, None))
+
     def check(self, y: Value, operands: tuple[Value, ...]) -> None:
         if any(id(operand) in self.places for operand in operands):
+            if y._backward is no_second_derivative:
+                raise ValueError("a local gradient that is a number has no derivative of its own; for second "
+                                 "derivatives give a Value")
             raise ValueError(
                 f"the operation {y._op!r} has a _backward of its own, which adds numbers to .grad "
-                "and is nothing that grad could differentiate; put it together from the functions "
-                "of Value")
+                "and is nothing that grad could differentiate; give local gradients, "
+                "Value(y, operands, gradients), or put it together from the functions of Value")
 
     def numbers(self) -> list[tuple[Any, ...]]:
         """The steps with the data of the nodes in place of the nodes."""
@@ -181,6 +196,20 @@ class Tape:
                 gradients[at_b] = more if before is None else before + more
         found = [gradients[self.places[id(x)]] for x in self.xs]
         return [0 if g is None else g for g in found]
+
+
+def times_local(a: Any, local: Any, y: Any, g: Any) -> Any:
+    """The gradient by an operand with a local gradient. Where that is a number, nobody knows how it
+    depends on the operand: right once, and an error the second time."""
+    if isinstance(local, Value) or not isinstance(g, Value):
+        return local * g
+    out = Value(local * g.data, (a, g), "local gradient")
+    out._backward = no_second_derivative
+    return out
+
+
+def no_second_derivative() -> None:
+    raise ValueError("a local gradient that is a number has no derivative of its own")
 
 
 def rows(xs: list[Value], ys: list[Value]) -> list[list[Any]]:

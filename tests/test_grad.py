@@ -345,3 +345,21 @@ def test_grad_is_imported_when_asked_for():
                "assert 'grad' in dir(micrograd)")
     run = children.run("-c", program)
     assert run.returncode == 0, run.stderr
+
+
+def test_local_gradients(G):
+    """As numbers they are right once; as Values always."""
+    Value, grad = G.Value, G.grad
+    a, b = Value(3.0), Value(5.0)
+    y = Value(a.data * b.data + a.data, (a, b, a), (b.data, a.data, 1.0))
+    z = y * y
+    ga, gb = grad(z, [a, b])
+    assert (ga.data, gb.data) == (2 * 18.0 * 6.0, 2 * 18.0 * 3.0)
+    z.backward()
+    assert (a.grad, b.grad) == (ga.data, gb.data)
+    with pytest.raises(ValueError, match="a local gradient that is a number"):
+        grad(ga, [a])
+    x = Value(0.5)
+    cube = Value(x.data ** 3, (x,), (3 * x * x,))
+    slope, = grad(cube, [x])
+    assert (slope.data, grad(slope, [x])[0].data) == (0.75, 3.0)
