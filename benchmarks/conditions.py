@@ -1,12 +1,12 @@
 """The machine and the versions that a measurement was made with."""
+import json
 import os
 import platform
 import subprocess
 from importlib import metadata
 
-import micrograd
-
 import floors
+import micrograd
 
 
 def machine():
@@ -38,3 +38,7 @@ def versions():
         except metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(machine()))
