@@ -67,7 +67,7 @@ def peak_memory():
 class Worker:
     def __init__(self, engine):
         self.prepare = opened(engine)
-        import workloads                # not before: a peer's stand-in must be in place
+        import workloads  # not before: a peer's stand-in must be in place
         self.entries, self.name, self.workload = workloads.entries(), None, None
         if os.environ.get("BENCHMARK_GC") == "off":
             gc.disable()

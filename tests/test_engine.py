@@ -188,7 +188,7 @@ def test_backward_of_the_same_root_in_a_callback(Value):
         if len(calls) < 2:
             calls.append(1)
             z.backward()
-        y_backward()
+        y_backward()    # noqa: F821 - deleted only below
 
     y_backward, y._backward = y._backward, again
     z = y + 1
@@ -255,7 +255,8 @@ def test_patched_operators_are_used_by_the_others(Value, name):
     setattr(Value, name, spy)
     try:
         v = Value(2.0)
-        for make in (lambda: v - 1, lambda: 1 - v, lambda: v / 2, lambda: 2 / v, lambda: 1 + v, lambda: 2 * v):
+        for make in (lambda: v - 1, lambda: 1 - v, lambda: v / 2, lambda: 2 / v, lambda: 1 + v,
+                     lambda: 2 * v):
             make()
     finally:
         setattr(Value, name, shipped)
