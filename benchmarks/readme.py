@@ -24,8 +24,8 @@ def short(data):
     table = report.table(["lower is better", *(data["engines"][e] for e in COLUMNS)], rows)
     machine, moons = data["machine"], data["workloads"]["moons"]["results"]
     without = report.duration(moons["published-nogc"]["median"])
-    return (f"{table}\n\nWith Python's garbage collector off, micrograd 0.1.0 takes {without} for a two-moons "
-            f"step.\n{machine['processor']}, {machine['cores']} cores, {machine['system']}, "
+    return (f"{table}\n\nWith Python's garbage collector off, micrograd 0.1.0 takes {without} for a "
+            f"two-moons step.\n{machine['processor']}, {machine['cores']} cores, {machine['system']}, "
             f"{machine['implementation']} {machine['python']}.\n")
 
 
