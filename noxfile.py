@@ -9,6 +9,7 @@ import pathlib
 
 import nox
 
+nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["test", "lint", "docs"]
 
