@@ -11,6 +11,7 @@ import nox
 
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = True
 nox.options.sessions = ["test", "lint", "docs"]
 
 ROOT = pathlib.Path(__file__).resolve().parent
