@@ -7,6 +7,8 @@ include "node.pxi"        # what a node is, who owns it and when it dies: the es
 include "pool.pxi"        # where nodes come from
 include "objects.pxi"     # Python's numbers in and out; data that is no plain number
 include "call.pxi"        # a node of many operands
+include "access.pxi"      # what a program overrides
+include "custom.pxi"      # a program's own operations
 include "backward.pxi"    # topological order, the reverse sweep, Python callbacks
 include "modules.pxi"     # fused layers: what a network is made of, and that it still is
 include "parameters.pxi"  # ... where their parameters stand

@@ -14,8 +14,10 @@ cdef struct Nodes:              # a growing array
 cdef struct Sweep:
     Nodes order                 # operands before results
     Nodes stack                 # of the sort
+    Nodes plain_calls           # calls made plain, kept while nodes are borrowed: their end may run Python
     bint pinned
-    bint plain                  # all calls are to be made plain
+    bint plain                  # all calls are to be made plain, for copies of the graph
+    bint foreign                # the sort has met a node that only Python's attributes can tell of
 
 import _signal as signals      # without the Python code around it, in which a handler could run
 
@@ -66,7 +68,7 @@ cdef int sort(Sweep* s) except -1:
     """Fill s.order with the nodes under the one on the stack, operands before results, each once."""
     cdef Node* n
     cdef Py_ssize_t patience = PATIENCE
-    while s.stack.count:
+    while s.stack.count and not s.foreign:
         reserve(&s.stack, 2)
         reserve(&s.order, 1)
         if s.order.count >= patience:
@@ -121,7 +123,7 @@ cdef int visit(Sweep* s, Node* n) except -1:
     """Put any node back on the stack, below its operands."""
     if n.op == OUTPUT and not call_of(n).body.node.flags & VISITED:
         if s.plain or not call_of(n).kind.is_current(call_of(n)):
-            make_plain(n)
+            make_plain_and_keep(s, call_of(n))
     n.flags |= VISITED
     reserve(&s.stack, 3)
     push(&s.stack, tagged(n))
@@ -129,6 +131,11 @@ cdef int visit(Sweep* s, Node* n) except -1:
         visit_own_prev(s, n)
     if n.op == CALL:
         call_of(n).kind.visit(call_of(n), s)
+        return 0
+    s.foreign = s.foreign or (not s.plain and accesses(<object>value_of(n)))
+    if n.op == LOCAL:
+        if s.plain or not n.flags & OWN_PREV:
+            visit_all(s, locals_of(n).operands)
     elif s.plain or not n.flags & OWN_PREV:
         reserve(&s.stack, 2)
         if n.b != NULL:
@@ -136,6 +143,12 @@ cdef int visit(Sweep* s, Node* n) except -1:
         if n.a != NULL:
             visit_later(s, n.a)
     return 0
+
+cdef int make_plain_and_keep(Sweep* s, Call* call) except -1:
+    reserve(&s.plain_calls, 1)
+    push(&s.plain_calls, &call.body.node)
+    Py_INCREF(&call.body.head)
+    return call.kind.make_plain(call)
 
 cdef int sort_undisturbed(Sweep* s, Node* root) except -1:
     try:
@@ -156,16 +169,20 @@ cdef int undisturbed(int (*work)(Sweep*) except -1, Sweep* s) except -1:
             PyGC_Enable()
 
 cdef int visit_own_prev(Sweep* s, Node* n) except -1:
-    prev = attribute_of(<object>value_of(n), "_prev")
-    if type(prev) not in (set, frozenset, list, tuple):     # the property takes care of it, vars() not
-        raise TypeError("_prev must be a set, a list or a tuple, not "
-                        + Py_TYPE(<PyObject*>prev).tp_name.decode())
-    for child in prev:
-        if not is_value(child):     # worded without asking the child: nothing may run now
-            raise TypeError("the operands of a node must be Values, not "
-                            + Py_TYPE(<PyObject*>child).tp_name.decode())
-        reserve(&s.stack, 1)
-        visit_later(s, node_of(<PyObject*>child))
+    cdef PyObject* prev = find_attribute(<object>value_of(n), "_prev")      # gone, if vars() removed it
+    if prev != NULL and type(<object>prev) in (set, frozenset, list, tuple):
+        visit_all(s, <object>prev)
+    else:
+        s.foreign = not s.plain
+    return 0
+
+cdef int visit_all(Sweep* s, object children) except -1:
+    for child in children:
+        if is_value(child):
+            reserve(&s.stack, 1)
+            visit_later(s, node_of(<PyObject*>child))
+        else:
+            s.foreign = not s.plain     # the original's error
     return 0
 
 cdef void unmark(Sweep* s) noexcept:
@@ -193,36 +210,33 @@ cdef int pin(Sweep* s) except -1:
 
 cdef int make_calls_plain(Sweep* s) except -1:
     """Make the calls still to come plain, and sort what is still to come anew."""
-    cdef Nodes pending, calls
-    cdef Py_ssize_t i
-    memset(&calls, 0, sizeof(Nodes))
+    cdef Nodes pending
+    cdef Py_ssize_t i, before = s.plain_calls.count
+    cdef Node* n
     memset(&pending, 0, sizeof(Nodes))
     try:
         for i in range(s.order.count):
-            reserve(&calls, 1)
+            n = s.order.items[i]
             reserve(&pending, 1)
-            if s.order.items[i].op == CALL:
-                push(&calls, s.order.items[i])
-                Py_INCREF(value_of(s.order.items[i]))
+            if n.op == CALL:
+                reserve(&s.plain_calls, 1)
+                push(&s.plain_calls, n)
+                Py_INCREF(value_of(n))
+                add_swept_outputs(&pending, call_of(n))
             else:
-                push(&pending, s.order.items[i])
-        if calls.count == 0:
+                push(&pending, n)
+        if s.plain_calls.count == before:
             return 0
-        for i in range(calls.count):
-            add_swept_outputs(&pending, call_of(calls.items[i]))
         unmark(s)
         s.order.count = 0
-        for i in range(calls.count):
-            call_of(calls.items[i]).kind.make_plain(call_of(calls.items[i]))
+        for i in range(before, s.plain_calls.count):
+            call_of(s.plain_calls.items[i]).kind.make_plain(call_of(s.plain_calls.items[i]))
         s.stack, pending = pending, s.stack
         return sort(s)
     except:
         abandon(s)
         raise
     finally:
-        for i in range(calls.count):
-            Py_DECREF(value_of(calls.items[i]))
-        PyMem_Free(calls.items)
         PyMem_Free(pending.items)
 
 cdef int add_swept_outputs(Nodes* pending, Call* call) except -1:
@@ -298,6 +312,8 @@ cdef inline bint sweep_numbers(Node* n) noexcept:
         return False
     if is_operation(n.op):
         return add_numbers(n)
+    if n.op == LOCAL:
+        return add_locals(n)
     if n.op == OUTPUT:
         return pass_gradient(n)
     if n.op == CALL:
@@ -307,14 +323,16 @@ cdef inline bint sweep_numbers(Node* n) noexcept:
 cdef int sweep_with_python(object value) except -1:
     cdef Node* n = node_of(<PyObject*>value)
     if n.flags & CALLBACK:
-        call_back(value)
-    elif is_operation(n.op) and not add_numbers(n):
+        backward_of(value)()
+    elif is_swept_by_engine(n.op) and not add_by_rule(n):
         add_objects(n)
     return 0
 
-cdef int call_back(object value) except -1:
-    attribute_of(value, "_backward")()
-    return 0
+cdef inline bint is_swept_by_engine(int op) noexcept:
+    return is_operation(op) or op == LOCAL
+
+cdef inline bint add_by_rule(Node* n) noexcept:
+    return add_locals(n) if n.op == LOCAL else add_numbers(n)
 
 cdef inline bint add_numbers(Node* n) noexcept:
     """Apply the chain rule to n; False where that takes Python, and then nothing was changed."""
@@ -333,10 +351,14 @@ cdef inline bint add(Node* to, Number more) noexcept:
     cdef Number sum = grad_of_node(to)
     sum.x += more.x
     sum.kind &= more.kind
-    if not is_plain(sum) or not is_plain(more):
+    if not is_plain(sum) or not is_plain(more) or is_immodest(to, sum):
         return False
     set_grad_of_node(to, sum)
     return True
+
+cdef inline bint is_immodest(Node* to, Number grad) noexcept:
+    """Whether it is an int that a packed parameter cannot have for a gradient."""
+    return to.grad_kind == PACKED and grad.kind == INTEGER and not -MODEST <= grad.x <= MODEST
 
 cdef inline Pair derivatives_of_node(Node* n, Node* second) noexcept:
     cdef Number a, b, y
@@ -372,7 +394,7 @@ cdef bint add_rounded(Node* n) noexcept:
 
 cdef bint add_any(Node* to, Number more) noexcept:
     cdef Number sum = plus(grad_of_node(to), more)
-    if not is_number(sum) or not is_number(more):
+    if not is_number(sum) or not is_number(more) or is_immodest(to, sum):
         return False
     set_grad_of_node(to, sum)
     return True
@@ -380,7 +402,10 @@ cdef bint add_any(Node* to, Number more) noexcept:
 cdef int add_objects(Node* n) except -1:
     """Apply the chain rule to n in Python's arithmetic, term by term as the original does."""
     cdef int op = n.op          # callbacks may change the node
-    value, a = <object>value_of(n), <object>value_of(n.a)
+    value = <object>value_of(n)
+    if op == LOCAL:
+        return add_locals_as_objects(value)
+    a = <object>value_of(n.a)
     b = a if n.b == NULL else <object>value_of(n.b)
     add_object(a, derivative_to_a(op, data_of(a), data_of(b), data_of(value), grad_of(value)))
     if gradients[op] == 2:
@@ -388,8 +413,16 @@ cdef int add_objects(Node* n) except -1:
     return 0
 
 cdef int add_object(object to, object more) except -1:
-    put_grad(node_of(<PyObject*>to), PyNumber_InPlaceAdd(grad_of(to), more))
+    sum = PyNumber_InPlaceAdd(grad_of(to), more)
+    if accesses(to):
+        to.grad = sum
+    else:
+        put_grad(node_of(<PyObject*>to), sum)
     return 0
+
+cdef bint any_accesses(object value) except -1:
+    """Whether a node or one of its operands must be read or written by Python's attributes."""
+    return accesses(value) or any([accesses(operand) for operand in operands_of(node_of(<PyObject*>value))])
 
 cdef void finish(Sweep* s) noexcept:
     """Release what the sweep holds; keep the arrays for the next one."""
@@ -401,7 +434,11 @@ cdef void finish(Sweep* s) noexcept:
     else:
         unmark(s)
     s.order.count = s.stack.count = 0
-    s.pinned = s.plain = False
+    for i in range(s.plain_calls.count):
+        Py_DECREF(value_of(s.plain_calls.items[i]))
+    PyMem_Free(s.plain_calls.items)
+    memset(&s.plain_calls, 0, sizeof(Nodes))
+    s.pinned = s.plain = s.foreign = False
     if (idle.order.items == NULL and idle.stack.items == NULL
             and s.order.capacity <= KEPT and s.stack.capacity <= KEPT):
         idle = s[0]
@@ -415,15 +452,18 @@ cdef void begin(Sweep* s) noexcept:
     s[0] = idle
     memset(&idle, 0, sizeof(Sweep))
 
-cdef int run_backward(Node* root) except -1:
+cdef bint run_backward(Node* root) except -1:
+    """Sweep the graph; False where that takes Python's attributes, and then nothing was changed."""
     cdef Sweep s
     begin(&s)
     try:
         sort_undisturbed(&s, root)
+        if s.foreign:
+            return False
         if root.grad_kind == OBJECT:
             pin(&s)
         put_grad(root, 1)
         sweep(&s)
     finally:
         finish(&s)
-    return 0
+    return True

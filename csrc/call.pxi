@@ -61,7 +61,7 @@ cdef inline void begin_call(Call* call, const CallKind* kind) noexcept:
     init_head(&call.body.head, call_type)
     memset(&call.body.node, 0, sizeof(Node))
     call.body.node.op = CALL
-    call.body.attrs = call.body.weakrefs = NULL
+    call.body.attrs = call.body.weakrefs = call.body.backward = NULL
     call.kind = kind
     forget_gradients(call)
     call.next, call.previous = calls, NULL

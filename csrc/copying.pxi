@@ -8,14 +8,22 @@ cdef object copy_value(object value):
     twin = cls.__new__(cls)
     check_child(twin)
     if n.op != LEAF or (<Body*>value).attrs != NULL:
-        attrs_of(value).update(_prev=value._prev, _op=value._op, _backward=value._backward)
+        attrs_of(value).update(_prev=value._prev, _op=value._op)
+        if (<Body*>value).backward == NULL:     # the next one that asks gets the same
+            (<Body*>value).backward = new_reference(backward_of(value))
+            track(<PyObject*>value)
         attrs_of(twin).update(attrs_of(value))
-        set_attribute(twin, "_prev", value._prev, OWN_PREV | CALLBACK)
+        set_attribute(twin, "_prev", value._prev, OWN_PREV)
+        set_backward(twin, backward_of(value))
     if has_data(n):
-        put_data(node_of(<PyObject*>twin), data_of(value))
+        put_data(node_of(<PyObject*>twin), own_data(value))
     if has_grad(n):
-        put_grad(node_of(<PyObject*>twin), grad_of(value))
+        put_grad(node_of(<PyObject*>twin), own_grad(value))
     return twin
+
+cdef PyObject* new_reference(object o) noexcept:
+    Py_INCREF(<PyObject*>o)
+    return <PyObject*>o
 
 cdef bint has_data(Node* n) noexcept:
     return n.data_kind != OBJECT or n.data.object != NULL
@@ -49,16 +57,25 @@ cdef object deep_copy_node(object value, dict memo):
     twin = memo[id(value)] = cls.__new__(cls)
     check_child(twin)
     cdef Node* t = node_of(<PyObject*>twin)
-    cdef int op = n.op          # copying may run Python code, which may change the node
-    operands = [deep_copy_node(operand, memo) for operand in operands_of(n)]
-    set_result(twin, op, operands)
     import copy as copying      # the standard library's; late, for it is seldom needed
+    cdef int op = n.op          # copying may run Python code, which may change the node
+    cdef unsigned int index = n.index
+    if op == LOCAL:
+        pair = locals_of(n)
+        set_locals(twin, [deep_copy_node(operand, memo) for operand in pair.operands],
+                   copying.deepcopy(pair.gradients, memo))
+    else:
+        operands = [deep_copy_node(operand, memo) for operand in operands_of(n)]
+        set_result(twin, op, operands)
+        t.index = index if op == CUSTOM else 0
     if (<Body*>value).attrs != NULL:
         attrs_of(twin).update(copying.deepcopy(attrs_of(value), memo))
-        t.flags = n.flags & (CALLBACK | OWN_PREV)
+        t.flags |= n.flags & OWN_PREV
         track(<PyObject*>twin)
     if has_data(n):
-        put_data(t, copying.deepcopy(data_of(value), memo))
+        put_data(t, copying.deepcopy(own_data(value), memo))
     if has_grad(n):
-        put_grad(t, copying.deepcopy(grad_of(value), memo))
+        put_grad(t, copying.deepcopy(own_grad(value), memo))
+    if n.flags & CALLBACK:
+        set_backward(twin, copying.deepcopy(backward_of(value), memo))
     return twin

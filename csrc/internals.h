@@ -43,8 +43,17 @@ static inline void set_dict_offset(PyTypeObject *type, Py_ssize_t offset) {
     PyType_Modified(type);
 }
 
-/* Whether classes are as they were when last seen. 3.12 and later tell of changes (a public way). Before,
-   a class has a number that no other class has, and a new one after any change; 0 while it has none. */
+/* 3.10 to 3.15: a class has a number that no other class has, and a new one after any change; 0 while it
+   has none. */
+static inline unsigned int class_version(PyTypeObject *type) {
+#if PY_VERSION_HEX < 0x030B0000
+    if (!(type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG)) return 0;
+#endif
+    return type->tp_version_tag;
+}
+
+/* Whether classes are as they were when last seen. 3.12 and later tell of changes (a public way); before,
+   we compare versions. The first class watched is Value. */
 #if PY_VERSION_HEX >= 0x030C0000
 static int classes_changed = 1;
 
@@ -53,25 +62,29 @@ static int on_class_change(PyTypeObject *type) {
     return 0;
 }
 
+static void begin_to_watch(void) { classes_changed = 0; }
+
 static int watch_class(PyTypeObject *type) {
     static int watcher = -1;
     if (watcher < 0 && (watcher = PyType_AddWatcher(on_class_change)) < 0) return -1;
-    classes_changed = 0;
-    return PyType_Watch(watcher, (PyObject *)type);
+    if (PyType_Watch(watcher, (PyObject *)type) < 0) return -1;
+    if (!PyUnstable_Type_AssignVersionTag(type)) classes_changed = 1;   /* nobody is told after too many changes */
+    return 0;
 }
 
 static void see_classes(void) {}
-static void forget_classes(void) { classes_changed = 1; }
-static inline int classes_are_as_seen(void) { return !classes_changed; }
+static inline int value_is_as_seen(void) { return !classes_changed; }
+static inline int classes_are_as_seen(void) { return value_is_as_seen(); }
 
 #else
-enum { WATCHED = 8 };
-static PyTypeObject *watched_classes[WATCHED];
-static unsigned int seen_versions[WATCHED];
-static int watched_count = 0, classes_seen = 0;
+enum { WATCHED = 8, NEVER = 0xFFFFFFFF };
+static PyTypeObject *watched_classes[WATCHED] = {&PyBaseObject_Type};
+static unsigned int seen_versions[WATCHED] = {NEVER};
+static int watched_count = 0;
 
-static inline unsigned int class_version(PyTypeObject *type) {
-    return type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG ? type->tp_version_tag : 0;
+static void begin_to_watch(void) {
+    watched_count = 0;
+    seen_versions[0] = NEVER;
 }
 
 static int watch_class(PyTypeObject *type) {
@@ -82,20 +95,18 @@ static int watch_class(PyTypeObject *type) {
 }
 
 static void see_classes(void) {
-    classes_seen = 1;
     for (int i = 0; i < watched_count; i++) {
         seen_versions[i] = class_version(watched_classes[i]);
-        classes_seen &= seen_versions[i] != 0;
+        if (seen_versions[i] == 0) seen_versions[i] = NEVER;
     }
 }
 
-static void forget_classes(void) { classes_seen = watched_count = 0; }
+static inline int value_is_as_seen(void) { return class_version(watched_classes[0]) == seen_versions[0]; }
 
 static inline int classes_are_as_seen(void) {
-    if (!classes_seen) return 0;
     for (int i = 0; i < watched_count; i++)
         if (class_version(watched_classes[i]) != seen_versions[i]) return 0;
-    return 1;
+    return watched_count > 0;
 }
 #endif
 

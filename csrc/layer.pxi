@@ -90,15 +90,15 @@ cdef void free_memory(LayersCall* c) noexcept:
     c.call.next, spare_calls = spare_calls, &c.call
     spare_size += c.size
 
-cdef LayersCall* new_call(list layers, int nin) except NULL:
-    """A call of these layers, whose parameters are packed, with nothing computed."""
-    cdef int depth = PyList_GET_SIZE(<PyObject*>layers) + 1, i, nout = 0
+cdef LayersCall* new_call(tuple layers, int nin) except NULL:
+    """A call of layers, given their Parameters, with nothing computed."""
+    cdef int depth = len(layers) + 1, i, nout = 0
     cdef Py_ssize_t numbers = ROWS * nin, size
     cdef Stage* s
     cdef LayersCall* c
     for i in range(depth - 1):
-        numbers += ROWS * (<_Parts>layers[i]).packed.m.width
-        nout = (<_Parts>layers[i]).packed.m.nout
+        numbers += ROWS * (<Parameters>layers[i]).m.width
+        nout = (<Parameters>layers[i]).m.nout
     size = (sizeof(LayersCall) + (depth - 1) * sizeof(Stage) + (nin + nout) * sizeof(void*)
             + (numbers + nout) * (sizeof(double) + sizeof(Kind)))
     c = allocate_call(size)
@@ -117,7 +117,7 @@ cdef LayersCall* new_call(list layers, int nin) except NULL:
         if i > 0:
             s.numbers = (s - 1).numbers + ROWS * (s - 1).width
             s.kinds = (s - 1).kinds + ROWS * (s - 1).width
-        enter_stage(s, NULL if i == 0 else <PyObject*>(<_Parts>layers[i - 1]).packed, nin)
+        enter_stage(s, NULL if i == 0 else PySequence_Fast_ITEMS(<PyObject*>layers)[i - 1], nin)
     memset(c.inputs, 0, (nin + nout) * sizeof(void*))
     begin_call(&c.call, &layers_kind)
     return c
@@ -273,10 +273,8 @@ cdef inline bint activate(Stage* s, int j, Number y) noexcept:
 
 def _fused(layers, x):
     """The layers applied to x, one after the other, or None where the plain way must be taken."""
-    global checks
-    cdef unsigned long long before = touches
+    cdef tuple parameters
     cdef list outputs
-    cdef Parameters p = None
     if type(layers) is not list or is_traced():
         return None
     if type(x) is not list and type(x) is not tuple:
@@ -285,29 +283,23 @@ def _fused(layers, x):
         x = list(x)
     if numpy_generic is None and "numpy" in sys.modules:
         learn_numpy_types()
-    checks += 1
-    for layer in <list>layers:
-        p = parameters_of(layer)
-        if p is None:
-            return None
-    if p is None or not all_as_shipped():
+    parameters = parameters_of_layers(<list>layers)
+    if parameters is None:
         return None
-    outputs = [None] * p.m.nout
-    if touches != before:       # by a finalizer, say
+    outputs = [None] * (<Parameters>parameters[len(parameters) - 1]).m.nout
+    if not all_as_shipped():
         return None
-    return fused(<list>layers, x, outputs)
+    return fused(parameters, x, outputs)
 
-cdef object fused(list layers, object x, list outputs):
+cdef object fused(tuple parameters, object x, list outputs):
     """No Python code can run from here on, until the call is there."""
     cdef LayersCall* c
-    cdef Number y
-    cdef int nin = first_width(layers, PySequence_Fast_GET_SIZE(<PyObject*>x)), j
+    cdef int nin = first_width(parameters, PySequence_Fast_GET_SIZE(<PyObject*>x)), j
     if nin < 0:
         return None
-    c = new_call(layers, nin)
+    c = new_call(parameters, nin)
     try:
-        if (c.call.nout != PyList_GET_SIZE(<PyObject*>outputs)
-                or not set_inputs(c, PySequence_Fast_ITEMS(<PyObject*>x)) or not forward(c)):
+        if not set_inputs(c, PySequence_Fast_ITEMS(<PyObject*>x)) or not forward(c):
             return None
         for j in range(c.call.nout):
             outputs[j] = new_output(&c.call, j, number_at(&c.stages[c.depth - 1], OUT, j))
@@ -315,15 +307,14 @@ cdef object fused(list layers, object x, list outputs):
     finally:
         Py_DECREF(&c.call.body.head)
 
-cdef int first_width(list layers, Py_ssize_t given) noexcept:
-    """The number of inputs of the first layer; -1 where the plain way must be taken: a short input, say."""
+cdef int first_width(tuple parameters, Py_ssize_t given) noexcept:
+    """The number of inputs of the first layer; -1 where the plain way must be taken: a short input, say,
+    or what was found of a layer may no longer be so."""
     cdef int nin = -1
     cdef Matrix* m
-    for layer in layers:
-        if Py_TYPE(<PyObject*>layer) != layer_type or not was_checked(<_Parts>layer):
-            return -1
-        m = &(<_Parts>layer).packed.m
-        if not m.fusable or given < m.nin or (nin >= 0 and given != m.nin):
+    for p in parameters:
+        m = &(<Parameters>p).m
+        if not is_found(<Parameters>p) or not m.fusable or given < m.nin or (nin >= 0 and given != m.nin):
             return -1
         nin = m.nin if nin < 0 else nin
         given = m.nout
@@ -342,22 +333,29 @@ cdef int visit_layers(Call* call, Sweep* s) except -1:
     return 0
 
 cdef bint layers_are_current(Call* call) noexcept:
-    """Whether no parameter or input was given another number, and no sweep was here."""
+    """Whether no parameter, input or output was given another number, and no sweep was here."""
     cdef LayersCall* c = <LayersCall*>call
-    cdef Number n, x
+    cdef Stage* last = &c.stages[c.depth - 1]
     cdef bint integer
     cdef int i
     if c.swept:
         return False
+    for i in range(call.nout):
+        if call.outputs[i] != NULL and not is_same(data_of_node(call.outputs[i]), number_at(last, OUT, i)):
+            return False
     for i in range(1, c.depth):
         if matrix(&c.stages[i]).unpacked or matrix(&c.stages[i]).version != c.stages[i].version:
             return False
     for i in range(c.stages[0].nout):
         if c.inputs[i] != NULL:
-            n, x = input_number(c.inputs[i], &integer), number_at(&c.stages[0], OUT, i)
-            if n.x != x.x or n.kind != x.kind:
+            if not is_same(input_number(c.inputs[i], &integer), number_at(&c.stages[0], OUT, i)):
+                return False
+            if c.inputs[i].ob_type == value_type and node_of(c.inputs[i]).grad_kind == OBJECT:
                 return False
     return True
+
+cdef inline bint is_same(Number a, Number b) noexcept:
+    return a.x == b.x and a.kind == b.kind
 
 cdef bint accepts_gradient(Call* call, int j, Number g) noexcept:
     cdef LayersCall* c = <LayersCall*>call

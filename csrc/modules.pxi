@@ -26,15 +26,35 @@ cdef class _Parts:
     def __cinit__(self):
         self.attrs = {}
 
+    def __init__(self, *args, **kwargs):
+        if args or kwargs:
+            raise TypeError(f"{type(self).__name__}() takes no arguments")
+
     @property
     def __dict__(self):
         touch()
         return self.attrs
 
     @__dict__.setter
-    def __dict__(self, dict attrs not None):
+    def __dict__(self, attrs):
+        if not isinstance(attrs, dict):
+            raise TypeError(f"__dict__ must be set to a dictionary, not a '{type(attrs).__name__}'")
         touch()
-        self.attrs = attrs
+        self.attrs = <dict>attrs
+
+    @__dict__.deleter
+    def __dict__(self):
+        touch()
+        self.attrs = {}
+
+    @property
+    def __class__(self):
+        return type(self)
+
+    @__class__.setter
+    def __class__(self, cls):
+        touch()
+        object.__dict__["__class__"].__set__(self, cls)
 
     @property
     def _parameters(self):
@@ -46,9 +66,15 @@ cdef class _Parts:
 
     def __getstate__(self):
         """The __dict__, for copy and pickle; with the values of a program's own __slots__, if it has any."""
-        slots = {name: getattr(self, name) for cls in type(self).__mro__
-                 for name in cls.__dict__.get("__slots__", ()) if hasattr(self, name)}
-        return (self.attrs, slots) if slots else self.attrs
+        import copyreg
+        touch()
+        slots = {name: getattr(self, name) for name in copyreg._slotnames(type(self)) if hasattr(self, name)}
+        return (self.attrs or None, slots) if slots else self.attrs or None
+
+    def __reduce__(self):
+        import copyreg
+        arguments = self.__getnewargs__() if hasattr(self, "__getnewargs__") else ()
+        return copyreg.__newobj__, (type(self), *arguments), self.__getstate__()
 
 cdef class _Part:
     """A descriptor of an attribute that stands in the __dict__ of a module."""
@@ -85,8 +111,6 @@ cdef inline void touch() noexcept:
 cdef PyTypeObject* neuron_type = NULL
 cdef PyTypeObject* layer_type = NULL
 cdef PyTypeObject* mlp_type = NULL
-cdef dict shipped_attributes = {}       # {class: {name: attribute, or None for no such attribute}}
-
 def _ships(Neuron, Layer, MLP):
     """Tell the engine what the classes of nn are as shipped. (Again when nn is reloaded: the models
     made before are then called layer by layer, as subclasses are.)"""
@@ -99,35 +123,9 @@ def _ships(Neuron, Layer, MLP):
         del shipped_attributes[cls]
     for cls, names in ((Neuron, ("__call__", "parameters", "w", "b", "nonlin", "__dict__", "__getattr__")),
                        (Layer, ("__call__", "parameters", "neurons", "__dict__", "__getattr__")),
-                       (MLP, ("parameters", "__dict__", "__getattr__"))):
-        shipped_attributes[cls] = {name: getattr_static(cls, name) for name in names}
-    forget_classes()
-
-cdef object getattr_static(cls, name):
-    """The attribute as it stands in a class, or None."""
-    for base in cls.__mro__:
-        if name in base.__dict__:
-            return base.__dict__[name]
-    return None
-
-cdef bint all_as_shipped() except -1:
-    """Whether Value, and the classes of nn once it is imported, are what they were."""
-    return value_as_shipped() and (classes_are_as_seen() or look_at_classes())
-
-cdef bint look_at_classes() except -1:
-    for cls in shipped_attributes:
-        watch_class(<PyTypeObject*>cls)
-    for cls, attributes in shipped_attributes.items():
-        for name, attribute in attributes.items():
-            if getattr_static(cls, name) is not attribute:
-                forget_classes()
-                return False
-        if cls is not Value and (<PyTypeObject*>cls).tp_getattro != object_getattro:
-            forget_classes()
-            return False
-    see_classes()
-    return True
-
+                       (MLP, ("parameters", "layers", "__dict__", "__getattr__"))):
+        shipped_attributes[cls] = {name: find_in_class(<PyTypeObject*>cls, name) for name in names}
+    begin_to_watch()
 
 # Tools that trace see the calls that they see in the original: then nothing is fused.
 cdef object trace_of = sys.gettrace, profile_of = sys.getprofile
@@ -155,91 +153,90 @@ cdef int activation(object nonlin) except -2:
         return RELU if nonlin else ADD
     return activations.get(nonlin, -1) if type(nonlin) is str else -1
 
-cdef Parameters parameters_of(object layer):
-    """The layer's Parameters, or None where it cannot be fused."""
-    if Py_TYPE(<PyObject*>layer) != layer_type:
-        return None
-    cdef _Parts parts = <_Parts>layer
-    cdef Parameters p = parts.packed
-    if p is None or not is_current(p):
-        p = parts.packed = look_at_layer(parts)
-    if p is not None:
+cdef tuple parameters_of_layers(list layers):
+    """The Parameters of each layer, or None where one cannot be fused. As long as no Python code runs, each
+    of them is_found."""
+    global checks
+    cdef Parameters p
+    cdef list found = []
+    checks += 1
+    for layer in layers:
+        if Py_TYPE(<PyObject*>layer) != layer_type:
+            return None
+        p = (<_Parts>layer).packed
+        if p is None or p.m.unpacked or p.seen != touches:
+            p = (<_Parts>layer).packed = look_at_layer(<_Parts>layer)
+        if p is None:
+            return None
         p.check = checks
         if not p.m.kinds_known:
             know_kinds(&p.m)
-    return p
+        found.append(p)
+    return tuple(found) if found else None
 
-cdef inline bint is_current(Parameters p) noexcept:
-    """Whether the layer is known to be as it was when it was packed."""
-    return not p.m.unpacked and p.seen == touches
-
-cdef inline bint was_checked(_Parts layer) noexcept:
-    """Whether the parameters that the layer has now are those that parameters_of has found just now."""
-    return (layer.packed is not None and not layer.packed.m.unpacked
-            and (layer.packed.seen == touches or layer.packed.check == checks))
+cdef inline bint is_found(Parameters p) noexcept:
+    """Whether a layer is still known to be as it was when parameters_of_layers gave p for it."""
+    return not p.m.unpacked and (p.seen == touches or (p.check == checks and p.looked == touches))
 
 cdef Parameters look_at_layer(_Parts layer):
     """The Parameters of the layer as it is now; None where it cannot be fused."""
     cdef unsigned long long before = touches
     cdef bint held = Py_REFCNT(<PyObject*>layer.attrs) > 1
     cdef Parameters p = layer.packed
-    cdef list values = [], nonlins = [], w
+    cdef list values = [], nonlins = []
+    cdef tuple w
     cdef Py_ssize_t nin = -1
     cdef object neurons = layer.attrs.get("neurons"), neuron, b
     if type(neurons) is not list or not neurons:
         return None
     held = held or Py_REFCNT(<PyObject*>neurons) > 2        # that of the dict, and ours
     for neuron in neurons:
-        w = weights_of(neuron, nin, &held)
-        b = None if w is None else (<_Parts>neuron).attrs.get("b")
-        if type(b) is not Value:
+        if Py_TYPE(<PyObject*>neuron) != neuron_type:
+            return None
+        b = (<_Parts>neuron).attrs.get("b")
+        nonlins.append((<_Parts>neuron).attrs.get("nonlin"))
+        w = weights_of(<_Parts>neuron, &held)
+        if not w or nin not in (-1, len(w)) or type(b) is not Value:
             return None
         nin = len(w)
         values += w
         values.append(b)
-        nonlins.append((<_Parts>neuron).attrs.get("nonlin"))
     if p is None or p.m.unpacked or not p.holds(values, nonlins):
         p = pack_layer(values, nonlins, nin)
     if p is not None:
+        p.looked = before
         p.seen = 0 if held else before
     return p
 
-cdef list weights_of(object neuron, Py_ssize_t nin, bint* held):
-    """The neuron's list of weights, nin Values or any number for -1, or None; and whether anybody else may
+cdef tuple weights_of(_Parts neuron, bint* held):
+    """A copy of the neuron's list of weights, or None unless they are Values; and whether anybody else may
     change it, or the neuron."""
-    cdef object w, value
-    if Py_TYPE(<PyObject*>neuron) != neuron_type:
+    cdef object w = neuron.attrs.get("w"), value
+    cdef tuple weights
+    if type(w) is not list:
         return None
-    w = (<_Parts>neuron).attrs.get("w")
-    if type(w) is not list or not w or nin not in (-1, len(w)):
-        return None
-    for value in w:
+    held[0] = held[0] or Py_REFCNT(<PyObject*>w) > 2 or Py_REFCNT(<PyObject*>neuron.attrs) > 1
+    weights = tuple(w)
+    for value in weights:
         if type(value) is not Value:
             return None
-    held[0] = (held[0] or Py_REFCNT(<PyObject*>w) > 2
-               or Py_REFCNT(<PyObject*>(<_Parts>neuron).attrs) > 1)
-    return w
+    return weights
 
 
 # The short cuts of nn.Module.
 
 def _parameters_of(layers):
     """The parameters of fused layers, in the original's order; None where the layers must be asked."""
+    cdef tuple found = parameters_of_layers(<list>layers) if can_be_asked(layers) else None
     cdef list parameters = []
-    cdef Parameters p
-    if not can_be_asked(layers):
+    if found is None:
         return None
-    for layer in <list>layers:
-        p = parameters_of(layer)
-        if p is None:
-            return None
-        parameters += p.values
+    for p in found:
+        parameters += (<Parameters>p).values
     return parameters
 
 cdef bint can_be_asked(layers) except -1:
     """Whether they are Layers whose parameters() is that of nn, and so are their neurons'."""
-    global checks
-    checks += 1
     if type(layers) is not list or not all_as_shipped():
         return False
     for layer in <list>layers:
@@ -255,18 +252,18 @@ cdef bint can_be_asked(layers) except -1:
 
 def _zero_grad(module):
     """Set the gradients of an MLP to 0; False where its parameters must be asked for."""
-    if Py_TYPE(<PyObject*>module) != mlp_type:
+    cdef tuple found
+    if Py_TYPE(<PyObject*>module) != mlp_type or "parameters" in (<_Parts>module).attrs:
         return False
     layers = (<_Parts>module).attrs.get("layers")
-    if "parameters" in (<_Parts>module).attrs or not can_be_asked(layers):
+    found = parameters_of_layers(<list>layers) if can_be_asked(layers) else None
+    if found is None or not all_as_shipped():
         return False
-    for layer in <list>layers:
-        if parameters_of(layer) is None:
+    for p in found:
+        if not is_found(<Parameters>p):
             return False
-    for layer in <list>layers:
-        if Py_TYPE(<PyObject*>layer) != layer_type or not was_checked(<_Parts>layer):
-            return False
-        zero_grads(&(<_Parts>layer).packed.m)
+    for p in found:
+        zero_grads(&(<Parameters>p).m)
     return True
 
 def _zeroed(parameters):

@@ -4,9 +4,9 @@
 #
 #       Value                 a * b                 Value a
 #      +-----------+---------+---+----+------+     +-----------+------
-#      | refcount  | weak-   | node: data,   | --> | refcount  | ...
-#      | type      | refs,   | grad, op,     |     +-----------+------
-#      |           | attrs   | a, b          | --> Value b
+#      | refcount  | node: data, | attrs,    | --> | refcount  | ...
+#      | type      | grad, op,   | weakrefs, |     +-----------+------
+#      |           | a, b        | backward  | --> Value b
 #      +-----------+---------+---------------+
 #
 # So Python's own rules decide: a node lives while a variable or a result computed from it lives.
@@ -30,17 +30,18 @@ cdef union Slot:
 cdef struct Node:
     Slot data                   # what it holds depends on its kind
     Slot grad
-    Node* a                     # the operands; each is an owned reference
+    Node* a                     # the operands; each is an owned reference (of a LOCAL node, its Locals)
     Node* b                     # NULL for a unary operation
     unsigned char op
     unsigned char data_kind     # OBJECT, or a kind of number (see ops.h)
     unsigned char grad_kind
     unsigned char flags
-    unsigned int index          # of an OUTPUT in its call, of a PACKED parameter in its matrix
+    unsigned int index          # of an OUTPUT in its call, of a PACKED parameter in its matrix, of a
+                                # CUSTOM node's name in op_names
 
 cdef enum:
     VISITED = 1                 # the sort has seen it
-    CALLBACK = 2                # attrs["_backward"] replaces the operation's derivative
+    CALLBACK = 2                # `backward` replaces the operation's derivative
     OWN_PREV = 4                # attrs["_prev"] replaces a and b where the graph is walked
     PICKLING = 8                # see pickling.pxi
 
@@ -49,6 +50,7 @@ cdef struct Body:               # a Value as C sees it; value.pxi declares the c
     Node node
     PyObject* attrs             # the instance's __dict__, made when first needed
     PyObject* weakrefs
+    PyObject* backward          # what the program, or copy, has set as `_backward`
 
 cdef inline Node* node_of(PyObject* value) noexcept:
     return &(<Body*>value).node
@@ -94,7 +96,7 @@ cdef inline PyObject* new_value() noexcept:
     if cell == NULL:
         return NULL
     init_head(&cell.body.head, value_type)
-    cell.body.attrs = cell.body.weakrefs = NULL
+    cell.body.attrs = cell.body.weakrefs = cell.body.backward = NULL
     return &cell.body.head
 
 cdef PyObject* value_alloc(PyTypeObject* type, Py_ssize_t items) noexcept:
@@ -147,7 +149,8 @@ cdef inline void clear_and_free(Body* body) noexcept:
         Py_DECREF(<PyObject*>type)
 
 cdef inline void clear(Body* body) noexcept:
-    if body.attrs != NULL or body.node.data_kind == OBJECT or body.node.grad_kind == OBJECT:
+    if (body.attrs != NULL or body.backward != NULL or body.node.data_kind == OBJECT
+            or body.node.grad_kind == OBJECT):
         value_clear(&body.head)
     else:
         replace_operands(&body.node, LEAF, NULL, NULL)      # all that nearly every Value refers to
@@ -184,9 +187,11 @@ cdef int value_clear(PyObject* value) noexcept:
     """tp_clear: release everything."""
     cdef Body* body = <Body*>value
     cdef PyObject* attrs = body.attrs
-    body.attrs = NULL
+    cdef PyObject* backward = body.backward
+    body.attrs = body.backward = NULL
     body.node.flags = 0
     Py_XDECREF(attrs)
+    Py_XDECREF(backward)
     clear_slot(&body.node.data, &body.node.data_kind)
     clear_slot(&body.node.grad, &body.node.grad_kind)
     replace_operands(&body.node, LEAF, NULL, NULL)
@@ -203,6 +208,8 @@ cdef int value_traverse(PyObject* value, visitproc visit, void* arg) noexcept:
         r = visit(value_of(n.b), arg)
     if r == 0 and body.attrs != NULL:
         r = visit(body.attrs, arg)
+    if r == 0 and body.backward != NULL:
+        r = visit(body.backward, arg)
     if r == 0 and n.data_kind == OBJECT and n.data.object != NULL:
         r = visit(n.data.object, arg)
     if r == 0 and n.grad_kind == OBJECT and n.grad.object != NULL:
@@ -231,7 +238,7 @@ cdef inline bint is_live(Cell* cell) noexcept:
     return cell.body.head.ob_type != NULL and Py_REFCNT(&cell.body.head) > 0
 
 cdef bint may_lead_back(Body* body) noexcept:
-    return (body.attrs != NULL or body.node.data_kind == OBJECT
+    return (body.attrs != NULL or body.backward != NULL or body.node.data_kind == OBJECT
             or body.node.grad_kind == OBJECT)
 
 cdef bint any_leads_back() noexcept:

@@ -102,14 +102,21 @@ cdef object attribute_object(PyObject* o, str name):
         raise AttributeError(f"'Value' object has no attribute '{name}'")
     return <object>o
 
-cdef inline object data_of(object value):
+cdef object data_of(object value):
+    """value.data, as the class has it; own_data is what the Value itself holds."""
+    return value.data if accesses(value) else own_data(value)
+
+cdef object grad_of(object value):
+    return value.grad if accesses(value) else own_grad(value)
+
+cdef inline object own_data(object value):
     cdef Node* n = node_of(<PyObject*>value)
     cdef Number data = data_of_node(n)
     if data.kind == OBJECT:
         return attribute_object(n.data.object, "data")
     return number_object(data.x, data.kind)
 
-cdef inline object grad_of(object value):
+cdef inline object own_grad(object value):
     cdef Node* n = node_of(<PyObject*>value)
     cdef Number grad = grad_of_node(n)
     if grad.kind == OBJECT:

@@ -83,11 +83,12 @@ static inline double softplus(double a) {
 }
 
 /* What a node can be: a leaf, which is what a block of zeros is; a result whose derivative the program
-   supplies itself (CUSTOM); an output of a call (OUTPUT) and that call (CALL), see call.pxi; the
+   supplies itself (CUSTOM), or whose local gradients (LOCAL); an output of a call (OUTPUT) and that call (CALL), see call.pxi; the
    result of an operation. */
 enum {
     LEAF,
     CUSTOM,
+    LOCAL,
     OUTPUT,
     CALL,
 #define NAME(name, ...) name,
@@ -98,28 +99,28 @@ enum {
 #define is_operation(op) ((op) > CALL)
 
 static const char *const names[] = {
-    "LEAF", "CUSTOM", "OUTPUT", "CALL",
+    "LEAF", "CUSTOM", "LOCAL", "OUTPUT", "CALL",
 #define NAME(name, ...) #name,
     OPERATIONS(NAME)
 #undef NAME
 };
 
 static const char *const symbols[] = {
-    "", "", "", "",
+    "", "", "", "", "",
 #define SYMBOL(name, symbol, ...) symbol,
     OPERATIONS(SYMBOL)
 #undef SYMBOL
 };
 
 static const char operand_counts[] = {
-    0, 2, 0, 0,
+    0, 2, 1, 0, 0,
 #define OPERANDS(name, symbol, args, ...) args,
     OPERATIONS(OPERANDS)
 #undef OPERANDS
 };
 
 static const char gradients[] = {
-    0, 2, 0, 0,
+    0, 2, 0, 0, 0,
 #define GRADIENTS(name, symbol, args, grads, ...) grads,
     OPERATIONS(GRADIENTS)
 #undef GRADIENTS

@@ -9,11 +9,12 @@ cdef double* open_doubles(object array, Py_buffer* view, Py_ssize_t count) excep
         raise ValueError(f"an array of {count} doubles was expected")
     return <double*>view.buf
 
-cdef bint may_move(list parameters) except -1:
-    """Whether every parameter is a Value whose data and gradient are numbers; then `move` cannot fail, and no
-    Python code runs until the last one is moved."""
+cdef bint may_move(list parameters, Py_ssize_t size) except -1:
+    """Whether every parameter is a Value whose data and gradient are numbers, and there are as many as
+    doubles in an array of so many bytes. Then `move` cannot fail, and no Python code runs until the last one
+    is moved."""
     cdef Node* n
-    if not all_as_shipped():
+    if not all_as_shipped() or size != len(parameters) * <Py_ssize_t>sizeof(double):
         return False
     for p in parameters:
         if Py_TYPE(<PyObject*>p) != value_type:
@@ -39,7 +40,7 @@ def _sgd(list parameters, velocity, double lr, double momentum, double weight_de
     cdef double x, g
     cdef double* v = open_doubles(velocity, &view, len(parameters))
     try:
-        if view.len != len(parameters) * <Py_ssize_t>sizeof(double) or not may_move(parameters):
+        if not may_move(parameters, view.len):
             return None
         for i in range(len(parameters)):
             n = node_of(<PyObject*>parameters[i])
@@ -75,12 +76,12 @@ cdef object move_by_adam(list parameters, double* m, double* s, Py_ssize_t m_siz
                          double lr, double beta1, double beta2, double eps, double weight_decay,
                          bint decoupled, int t):
     cdef double rate = lr / (1 - pow(beta1, t)), scale = sqrt(1 - pow(beta2, t))
-    cdef Py_ssize_t i, count = len(parameters)
+    cdef Py_ssize_t i
     cdef Node* n
     cdef double x, g
-    if not m_size == s_size == count * <Py_ssize_t>sizeof(double) or not may_move(parameters):
+    if m_size != s_size or not may_move(parameters, m_size):
         return None
-    for i in range(count):
+    for i in range(len(parameters)):
         n = node_of(<PyObject*>parameters[i])
         x, g = data_of_node(n).x, grad_of_node(n).x
         if weight_decay != 0:

@@ -38,6 +38,7 @@ cdef class Parameters:
     cdef tuple values           # neuron by neuron, each one's weights and then its bias
     cdef Matrix m
     cdef unsigned long long seen        # the count of touches at which the layer was known to be like this
+    cdef unsigned long long looked      # the count when it was looked at last
     cdef unsigned long long check       # the last check that found it so
 
     cdef bint holds(self, list values, list nonlins) except -1:
@@ -95,8 +96,9 @@ cdef Parameters pack_layer(list values, list nonlins, int nin):
     return p
 
 cdef bint may_be_packed(Node* n, bint is_bias) noexcept:
-    return (n.op == LEAF and n.flags == 0 and n.grad_kind != OBJECT and is_number(data_of_node(n))
-            and (is_bias or n.data_kind != INTEGER))
+    return (n.op == LEAF and n.flags == 0 and is_number(data_of_node(n)) and n.grad_kind != OBJECT
+            and (is_bias or n.data_kind != INTEGER)
+            and (n.grad_kind != INTEGER or -MODEST <= n.grad.x <= MODEST))
 
 cdef void pack(Node* n, Parameters p, int place) noexcept:
     p.m.data[place], p.m.data_kind[place] = n.data.x, n.data_kind

@@ -5,7 +5,7 @@
 # harm, but that a later dump of that node recurses.)
 
 cdef dict operations = {names[op].decode(): op for op in range(OPERATION_END)
-                        if op == CUSTOM or is_operation(op)}
+                        if op in (CUSTOM, LOCAL) or is_operation(op)}
 
 cdef object reduce_value(object value):
     cdef Node* n = node_of(<PyObject*>value)
@@ -18,16 +18,25 @@ cdef object reduce_value(object value):
     if (<Body*>value).attrs != NULL:
         state.update(attrs_of(value))
     if has_data(n):
-        state["data"] = data_of(value)
+        state["data"] = own_data(value)
     if has_grad(n):
-        state["grad"] = grad_of(value)
-    if n.op != LEAF:
+        state["grad"] = own_grad(value)
+    if n.flags & CALLBACK:
+        state["_backward"] = backward_of(value)
+    if n.op == CUSTOM and n.index:
+        state.setdefault("_op", op_of(value))
+    if n.op == LOCAL:
+        state["_graph"] = before, "LOCAL", [locals_of(n)]
+    elif n.op != LEAF:
         state["_graph"] = before, names[n.op].decode(), operands_of(n)
     from copyreg import __newobj__
     return __newobj__, (type(value),), state
 
 cdef list operands_of(Node* n):
+    """The operands in order, as often as they stand there."""
     operands = []
+    if n.op == LOCAL:
+        return list(locals_of(n).operands)
     if n.a != NULL:
         operands.append(<object>value_of(n.a))
     if n.b != NULL:
@@ -78,10 +87,12 @@ cdef int restore_value(object value, dict state) except -1:
         put_data(n, attributes.pop("data"))
     if "grad" in attributes:
         put_grad(n, attributes.pop("grad"))
+    if "_backward" in attributes:
+        set_backward(value, attributes.pop("_backward"))
     if attributes:
         attrs_of(value).update(attributes)
-        n.flags |= CALLBACK if "_backward" in attributes else 0
         n.flags |= OWN_PREV if "_prev" in attributes else 0
+        track(<PyObject*>value)
     return 0
 
 cdef int restore_operands(object value, graph) except -1:
@@ -91,6 +102,8 @@ cdef int restore_operands(object value, graph) except -1:
     cdef int op = operations.get(name, LEAF)
     if op == LEAF or n.op != LEAF:
         raise ValueError(f"a leaf cannot become the result of {name!r}")
+    if op == LOCAL and [type(operand) for operand in operands] == [_Locals]:
+        return set_locals(value, (<_Locals>operands[0]).operands, (<_Locals>operands[0]).gradients)
     for operand in operands:
         check_child(operand)
     track(<PyObject*>value)
@@ -100,8 +113,9 @@ cdef int restore_operands(object value, graph) except -1:
 cdef int set_result(object value, int op, list operands) except -1:
     """Make value, a leaf, the result of op on a list of operands that nobody else has."""
     cdef Py_ssize_t count = len(operands), wanted = operand_counts[op]
-    if count > wanted or (count < wanted and op != CUSTOM):
+    if op == LOCAL or count > wanted or (count < wanted and op != CUSTOM):
         raise ValueError(f"a leaf cannot become the result of {names[op].decode()} on {count} operands")
+    node_of(<PyObject*>value).index = 0
     replace_operands(node_of(<PyObject*>value), op,
                      node_of(<PyObject*>operands[0]) if count > 0 else NULL,
                      node_of(<PyObject*>operands[1]) if count > 1 else NULL)

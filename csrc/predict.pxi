@@ -15,41 +15,42 @@ def _predict(layers, X, int nin):
     """The outputs of the layers, one after the other, for rows of nin doubles, or of nin floats which stand
     for numpy.float32. X is a buffer of them, row by row; the result is a bytearray of doubles. None where
     the layers must be called."""
-    global checks
     cdef Py_buffer view
     cdef Py_ssize_t size
-    if type(layers) is not list or not layers:
+    cdef tuple parameters
+    cdef list floats
+    if type(layers) is not list:
         return None
     PyObject_GetBuffer(X, &view, PyBUF_FORMAT)
     try:
         size = nin * <Py_ssize_t>(sizeof(double) if has_format(&view, c'd') else sizeof(float))
         if size <= 0 or view.len % size or not (has_format(&view, c'd') or has_format(&view, c'f')):
             raise ValueError(f"rows of {nin} doubles or floats were expected")
-        checks += 1
-        for layer in <list>layers:
-            if parameters_of(layer) is None:
-                return None
-        if not all_as_shipped() or first_width(<list>layers, nin) != nin:
+        parameters = parameters_of_layers(<list>layers)
+        if parameters is None or not all_as_shipped():
+            return None
+        floats = [matrix_of_floats(&(<Parameters>p).m) for p in parameters if not has_format(&view, c'd')]
+        if first_width(parameters, nin) != nin:     # from here on, no Python code can run
             return None
         if has_format(&view, c'd'):
-            return predict_rows(<list>layers, <double*>view.buf, view.len // size)
-        if is_in_single_precision(<list>layers):
-            return predict_floats(<list>layers, <float*>view.buf, view.len // size)
-        if (<_Parts>layers[0]).packed.m.weight_kind == NUMPY:       # and so is every product
+            return predict_rows(parameters, <double*>view.buf, view.len // size)
+        if is_in_single_precision(parameters):
+            return predict_floats(parameters, floats, <float*>view.buf, view.len // size)
+        if (<Parameters>parameters[0]).m.weight_kind == NUMPY:      # and so is every product
             X = doubles(<float*>view.buf, view.len // sizeof(float))
-            return predict_rows(<list>layers, <double*>PyByteArray_AS_STRING(X), view.len // size)
+            return predict_rows(parameters, <double*>PyByteArray_AS_STRING(X), view.len // size)
         return None
     finally:
         PyBuffer_Release(&view)
 
-cdef bytearray predict_rows(list layers, const double* x, Py_ssize_t count):
-    cdef int widest = 1, nin = (<_Parts>layers[0]).packed.m.nin, nout = 0
+cdef bytearray predict_rows(tuple layers, const double* x, Py_ssize_t count):
+    cdef int widest = 1, nin = (<Parameters>layers[0]).m.nin, nout = 0
     cdef Py_ssize_t i, size
     cdef Rows rows
     for layer in layers:
-        nout = (<_Parts>layer).packed.m.nout
-        widest = max(widest, (<_Parts>layer).packed.m.width, (<_Parts>layer).packed.m.nin)
-        if (<_Parts>layer).packed.m.rounds:
+        nout = (<Parameters>layer).m.nout
+        widest = max(widest, (<Parameters>layer).m.width, (<Parameters>layer).m.nin)
+        if (<Parameters>layer).m.rounds:
             return None
     size = BLOCK * widest
     cdef bytearray outputs = PyByteArray_FromStringAndSize(NULL, count * nout * sizeof(double))
@@ -66,11 +67,11 @@ cdef bytearray predict_rows(list layers, const double* x, Py_ssize_t count):
         PyMem_Free(min(rows.before, rows.after))
     return outputs
 
-cdef bint predict_block(list layers, Rows* rows, const double* x, int count, double* y) noexcept:
+cdef bint predict_block(tuple layers, Rows* rows, const double* x, int count, double* y) noexcept:
     """The outputs of some rows; False where one is infinite, nan, or for Python."""
     cdef Matrix* m = NULL
     for layer in layers:
-        m = &(<_Parts>layer).packed.m
+        m = &(<Parameters>layer).m
         arithmetic.sums(count, m.nin, m.width, m.data, x, rows.sums)
         if not activate_rows(m, rows, count):
             return False
@@ -102,12 +103,12 @@ cdef bint activate_rows(Matrix* m, Rows* rows, int count) noexcept:
 
 # Rows of numpy.float32, with weights that are floats or numpy.float32.
 
-cdef bint is_in_single_precision(list layers) noexcept:
+cdef bint is_in_single_precision(tuple layers) noexcept:
     """Whether all products and sums of such rows are numpy.float32, but where all inputs of a layer are 0."""
     cdef Matrix* m
     cdef Py_ssize_t i
     for layer in layers:
-        m = &(<_Parts>layer).packed.m
+        m = &(<Parameters>layer).m
         for i in range(<Py_ssize_t>(m.nin + 1) * m.width):
             if m.data_kind[i] == NUMPY:
                 return False
@@ -123,11 +124,11 @@ cdef bytearray doubles(const float* x, Py_ssize_t count):
         to[i] = x[i]
     return result
 
-cdef bytearray predict_floats(list layers, const float* x, Py_ssize_t count):
-    cdef list matrices = [matrix_of_floats(&(<_Parts>layer).packed.m) for layer in layers]
-    cdef int widest = max([max((<_Parts>layer).packed.m.width + 15, (<_Parts>layer).packed.m.nin)
-                           for layer in layers])
-    cdef int nin = (<_Parts>layers[0]).packed.m.nin, nout = (<_Parts>layers[len(layers) - 1]).packed.m.nout
+cdef bytearray predict_floats(tuple layers, list matrices, const float* x, Py_ssize_t count):
+    cdef int widest = 1, nin = (<Parameters>layers[0]).m.nin, nout = 0
+    for layer in layers:
+        nout = (<Parameters>layer).m.nout
+        widest = max(widest, (<Parameters>layer).m.width + 15, (<Parameters>layer).m.nin)
     cdef bytearray outputs = PyByteArray_FromStringAndSize(NULL, count * nout * sizeof(double))
     cdef bytearray scratch = PyByteArray_FromStringAndSize(NULL, 2 * BLOCK * widest * sizeof(float))
     cdef double* y = <double*>PyByteArray_AS_STRING(outputs)
@@ -151,15 +152,15 @@ cdef bytearray matrix_of_floats(Matrix* m):
             to[i * width + j] = <float>m.data[i * m.width + j]
     return floats
 
-cdef bint predict_block_of_floats(list layers, list matrices, const float* x, int count, float* after,
+cdef bint predict_block_of_floats(tuple layers, list matrices, const float* x, int count, float* after,
                                   float* sums, double* y) except -1:
     cdef const float* first = x
     cdef bint odd[BLOCK]
     cdef Matrix* m = NULL
     cdef int i, j, k, width, found
     memset(odd, 0, sizeof(odd))
-    for k in range(PyList_GET_SIZE(<PyObject*>layers)):
-        m = &(<_Parts>layers[k]).packed.m
+    for k in range(len(layers)):
+        m = &(<Parameters>layers[k]).m
         width = 1 if m.width == 1 else (m.nout + 15) & ~15
         arithmetic.sums_of_floats(count, m.nin, width, <float*>PyByteArray_AS_STRING(matrices[k]), x, sums)
         for i in range(count):
@@ -171,13 +172,13 @@ cdef bint predict_block_of_floats(list layers, list matrices, const float* x, in
     for i in range(count):
         for j in range(m.nout):
             y[i * m.nout + j] = after[i * m.nout + j]
-        if odd[i] and not predict_row(layers, first + i * (<_Parts>layers[0]).packed.m.nin, y + i * m.nout):
+        if odd[i] and not predict_row(layers, first + i * (<Parameters>layers[0]).m.nin, y + i * m.nout):
             return False
     return True
 
-cdef bint predict_row(list layers, const float* x, double* y) except -1:
+cdef bint predict_row(tuple layers, const float* x, double* y) except -1:
     """The outputs for one row of numpy.float32, computed one by one."""
-    cdef LayersCall* c = new_call(layers, (<_Parts>layers[0]).packed.m.nin)
+    cdef LayersCall* c = new_call(layers, (<Parameters>layers[0]).m.nin)
     cdef Stage* last = &c.stages[c.depth - 1]
     cdef Number n
     cdef int i

@@ -18,13 +18,12 @@ cdef extern from "Python.h":
     ctypedef struct PyObject:
         PyTypeObject* ob_type
     ctypedef int (*visitproc)(PyObject*, void*) noexcept
-    ctypedef struct PyNumberMethods:
-        void* nb_add
-        void* nb_multiply
     ctypedef struct PyTypeObject:
         const char* tp_name
-        PyNumberMethods* tp_as_number
         void* tp_getattro
+        void* tp_setattro
+        void* tp_hash
+        void* tp_richcompare
         Py_ssize_t tp_dictoffset, tp_weaklistoffset
         PyObject* (*tp_alloc)(PyTypeObject*, Py_ssize_t) noexcept
         void (*tp_free)(void*) noexcept
@@ -69,6 +68,7 @@ cdef extern from "Python.h":
     PyObject* PyNumber_Index(PyObject*) noexcept
     void PyErr_Clear() noexcept
     bint PyType_IsSubtype(PyTypeObject*, PyTypeObject*) noexcept
+    PyObject* PyDict_GetItemWithError(PyObject*, PyObject*) except? NULL
     bint PyDict_Next(PyObject*, Py_ssize_t*, PyObject**, PyObject**) noexcept
     bint PyUnicode_CheckExact(PyObject*) noexcept
     int PyUnicode_Compare(PyObject*, PyObject*) noexcept
@@ -93,8 +93,10 @@ cdef extern from "internals.h":
     void set_dict_offset(PyTypeObject*, Py_ssize_t) noexcept
     int watch_class(PyTypeObject*) except -1
     void see_classes() noexcept
-    void forget_classes() noexcept
+    void begin_to_watch() noexcept
     bint classes_are_as_seen() noexcept
+    bint value_is_as_seen() noexcept
+    unsigned int class_version(PyTypeObject*) noexcept
     bint is_laid_out_as_float(PyTypeObject*) noexcept
     void set_float(PyObject*, double) noexcept
     bint is_static_type(PyTypeObject*) noexcept
@@ -104,7 +106,7 @@ cdef extern from "ops.h" nogil:
     enum: ADD, MUL, POW, RELU
     enum: EXP, LOG, TANH, SIGMOID, SIN, COS, SQRT, ABS, SOFTPLUS
     enum: LEAKY_RELU, MAXIMUM, MINIMUM, POWER
-    enum: LEAF, CUSTOM, OUTPUT, CALL, OPERATION_END
+    enum: LEAF, CUSTOM, LOCAL, OUTPUT, CALL, OPERATION_END
     bint is_operation(int op)
     double SLOPE
     const char* const* names

@@ -1,25 +1,8 @@
 # class Value: the operators and attributes of the original, over nodes.
 #
-# Only a Value as it was shipped takes short cuts. Where the class was patched, or a subclass
-# overrides an operator, Python's own dispatch finds the program's version: -, / and the reflected
-# operators are written with Python's operators, as in the original, and a patched __init__ or
-# __new__ is called for every new node (`shipped` tells).
-
-cdef void* object_new = (<PyTypeObject*>object).tp_new
-cdef void* object_getattro = (<PyTypeObject*>object).tp_getattro
-cdef void* value_init = NULL    # Value.__init__, as shipped
-cdef void* value_add = NULL     # Value.__add__ and __radd__, as shipped
-cdef void* value_mul = NULL
-
-cdef inline bint shipped() noexcept:
-    return value_type.tp_init == value_init and value_type.tp_new == object_new
-
-cdef inline bint operators_as_shipped() noexcept:
-    return (value_type.tp_as_number.nb_add == value_add
-            and value_type.tp_as_number.nb_multiply == value_mul)
-
-cdef inline bint value_as_shipped() noexcept:
-    return shipped() and operators_as_shipped()
+# Where the class was patched, or a subclass overrides an operator, Python's own dispatch finds the
+# program's version: -, / and the reflected operators are written with Python's operators, as in the
+# original, and a patched __init__ or __new__ is called for every new node (`shipped` tells).
 
 cdef inline bint is_value(object o):
     return Py_TYPE(<PyObject*>o) == value_type or isinstance(o, Value)
@@ -82,21 +65,23 @@ cdef inline object compute(int op, Node* a, Node* b):
     cdef Number y = apply(op, x.x, x.kind, z.x, z.kind)
     if is_plain(y) and shipped():
         return number_node(y, op, a, b)
-    if y.kind == FLOAT32 and shipped():
-        y = rounded(op, x, z, y)
-        if is_number(y):
-            return number_node(y, op, a, b)
+    return compute_otherwise(op, a, b)
+
+cdef object compute_otherwise(int op, Node* a, Node* b):
+    cdef Number x = data_of_node(a)
+    cdef Number z = x if b == NULL else data_of_node(b)
+    cdef Number y = rounded(op, x, z)
+    if y.kind == FLOAT32 and is_number(y) and shipped():
+        return number_node(y, op, a, b)
     return compute_with_objects(op, a, b)
 
-cdef Number rounded(int op, Number a, Number b, Number y) noexcept:
-    """y = op(a, b) for numpy.float32, rounded where it has to be."""
+cdef Number rounded(int op, Number a, Number b) noexcept:
+    """op(a, b) where that is a numpy.float32 of which we know how it is rounded."""
     if op == ADD:
         return plus(a, b)
     if op == MUL:
         return times(a, b)
-    if op != RELU and op != ABS:
-        y.kind = OBJECT
-    return y
+    return apply(op if op == RELU or op == ABS else OPERATION_END, a.x, a.kind, b.x, b.kind)
 
 cdef object compute_with_objects(int op, Node* a, Node* b):
     first, second = <object>value_of(a), None if b == NULL else <object>value_of(b)
@@ -109,6 +94,8 @@ cdef object compute_with_objects(int op, Node* a, Node* b):
         unpack(node_of(<PyObject*>result))
         replace_operands(node_of(<PyObject*>result), op, node_of(<PyObject*>first),
                          NULL if b == NULL else node_of(<PyObject*>second))
+        if accesses(result):
+            result._backward = make_backward(_run, result)
     return result
 
 cdef str operation_name(int op, Node* b):
@@ -126,7 +113,18 @@ cdef object binary_of_any(int op, object a, object b):
         return reflected(op, python_number(a), b)
     if not is_value(b):
         b = leaf(b)
+    if goes_by_attributes(a) or goes_by_attributes(b):
+        return compute_with_objects(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
     return compute(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
+
+cdef inline bint goes_by_attributes(object value) except -1:
+    """accesses, but for a Value of the class itself, of which `compute` sees to it."""
+    return Py_TYPE(<PyObject*>value) != value_type and accesses(value)
+
+cdef object unary(int op, object a):
+    if goes_by_attributes(a):
+        return compute_with_objects(op, node_of(<PyObject*>a), NULL)
+    return compute(op, node_of(<PyObject*>a), NULL)
 
 cdef object reflected(int op, object a, object b):
     """a + b or a * b as b's class does it: b + a, b * a."""
@@ -165,6 +163,41 @@ cdef object divisor(object o):
 
 # Attributes beside the node's own.
 
+cdef int give_operands(object value, object children, object op) except -1:
+    """The constructor's second and third argument."""
+    if isinstance(op, (tuple, list)):
+        return set_locals(value, children, op)
+    set_children(value, children)
+    if type(op) is not str or op != "":
+        set_op(value, op)
+    return 0
+
+cdef void forget_attributes(Body* body) noexcept:
+    """Those that the constructor sets anew."""
+    cdef PyObject* old = body.backward
+    body.backward = NULL
+    Py_XDECREF(old)
+    if body.attrs != NULL:
+        for name in ("_prev", "_op"):
+            (<dict>body.attrs).pop(name, None)
+
+cdef object prev_of(object value):
+    cdef Node* n = node_of(<PyObject*>value)
+    cdef PyObject* own = find_attribute(value, "_prev")
+    if own == <PyObject*>deleted:
+        return attribute_object(NULL, "_prev")
+    if own != NULL:
+        return <object>own
+    make_plain(n)
+    if n.op == LOCAL:
+        return set(locals_of(n).operands)
+    prev = set()
+    if n.a != NULL:
+        prev.add(<object>value_of(n.a))
+    if n.b != NULL and has_second_operand(n.op):
+        prev.add(<object>value_of(n.b))
+    return prev
+
 cdef dict attrs_of(object value):
     cdef Body* body = <Body*>value
     if body.attrs == NULL:
@@ -173,8 +206,8 @@ cdef dict attrs_of(object value):
         Py_INCREF(body.attrs)
     return <dict>body.attrs
 
-cdef object attribute_of(object value, str name):
-    """What the program set as the attribute, or None. (Looked for in a way that runs no Python code: a key
+cdef PyObject* find_attribute(object value, str name) noexcept:
+    """What the program set as the attribute, or NULL. (Looked for in a way that runs no Python code: a key
     may be of any class.)"""
     cdef Body* body = <Body*>value
     cdef Py_ssize_t at = 0
@@ -182,8 +215,8 @@ cdef object attribute_of(object value, str name):
     cdef PyObject* found
     while body.attrs != NULL and PyDict_Next(body.attrs, &at, &key, &found):
         if PyUnicode_CheckExact(key) and PyUnicode_Compare(key, <PyObject*>name) == 0:
-            return <object>found
-    return None
+            return found
+    return NULL
 
 cdef int set_attribute(object value, str name, object new, int flag) except -1:
     cdef Node* n = node_of(<PyObject*>value)
@@ -191,7 +224,7 @@ cdef int set_attribute(object value, str name, object new, int flag) except -1:
     make_plain(n)
     n.flags |= flag
     if n.op == LEAF:
-        n.op = CUSTOM
+        n.op, n.index = CUSTOM, 0
     track(<PyObject*>value)
     attrs_of(value)[name] = new
     return 0
@@ -212,59 +245,46 @@ cdef int check_child(object child) except -1:
                         f"not {type(child).__name__}: {child!r:.60}")
     return 0
 
-cdef int set_children(object value, object children) except -1:
-    """Make the iterable children the operands of value."""
-    cdef list given = list(children)
-    cdef set unique = set(given)            # which may run __hash__ and __eq__ of subclasses
-    cdef dict places = {id(child): child for child in unique}
-    cdef list pair = [child for child in given if places.pop(id(child), None) is not None]
-    for child in unique:
-        check_child(child)
-    if len(unique) > 2:
-        return set_attribute(value, "_prev", unique, OWN_PREV)
-    if pair:
-        track(<PyObject*>value)
-        replace_operands(node_of(<PyObject*>value), CUSTOM, node_of(<PyObject*>pair[0]),
-                         node_of(<PyObject*>pair[1]) if len(pair) == 2 else NULL)
-    return 0
-
-def _run(Value value not None):
-    """The operation's own backward, for one node; what `_backward` calls."""
-    make_plain(&value.node)
-    if is_operation(value.node.op) and not add_numbers(&value.node):
-        add_objects(&value.node)
-
 
 cdef class Value:
     """ stores a single scalar value and its gradient """
 
     cdef Node node
-    cdef object attrs       # with __weakref__, laid out as Body; makes the type a collectable one
+    cdef object attrs       # laid out as Body; makes the type a collectable one
     cdef object __weakref__
+    cdef object backward_
 
     def __init__(self, *args, **kwargs):
-        data, children, op, label = arguments(self, *args, **kwargs)
         cdef Node* n = &self.node
-        if (<Body*>self).attrs != NULL:
-            for name in ("_prev", "_op", "_backward"):
-                attrs_of(self).pop(name, None)
-        if type(self) is not Value:
-            track(<PyObject*>self)
-        n.flags = 0
-        unpack(n)
-        replace_operands(n, LEAF, NULL, NULL)
-        put_data(n, data)
-        put_grad(n, 0)
-        if children != ():
-            set_children(self, children)
-        if op != "":
-            attrs_of(self)["_op"] = op
+        label = None
+        if not kwargs and 1 <= len(args) <= 3:
+            data = args[0]
+            children = args[1] if len(args) > 1 else ()
+            op = args[2] if len(args) > 2 else ""
+        else:
+            data, children, op, label = arguments(self, *args, **kwargs)
+        if accesses(self):
+            init_by_attributes(self, data, children, op)
+        else:
+            n.flags = 0
+            unpack(n)
+            replace_operands(n, LEAF, NULL, NULL)
+            forget_attributes(<Body*>self)
+            if type(self) is not Value:
+                n.op, n.index = CUSTOM, 0       # so that a sweep looks at it
+            put_data(n, data)
+            put_grad(n, 0)
+            give_operands(self, children, op)
+            if n.op != LEAF:                    # it may be its own operand
+                track(<PyObject*>self)
+                if type(self) is Value:
+                    attrs_of(self)              # the collector counts this object, not those of the pool
         if label is not None:
             set_label(self, label)
 
     @property
     def data(self):
-        return data_of(self)
+        return own_data(self)
 
     @data.setter
     def data(self, new):
@@ -277,7 +297,7 @@ cdef class Value:
 
     @property
     def grad(self):
-        return grad_of(self)
+        return own_grad(self)
 
     @grad.setter
     def grad(self, new):
@@ -290,45 +310,39 @@ cdef class Value:
 
     @property
     def _prev(self):
-        prev = attribute_of(self, "_prev")
-        if prev is None:
-            make_plain(&self.node)
-            prev = set()
-            if self.node.a != NULL:
-                prev.add(<object>value_of(self.node.a))
-            if self.node.b != NULL and has_second_operand(self.node.op):
-                prev.add(<object>value_of(self.node.b))
-        return prev
+        return prev_of(self)
 
     @_prev.setter
     def _prev(self, children):
-        if type(children) not in (set, frozenset, list, tuple):
-            children = set(children)
-        for child in children:
-            check_child(child)
         set_attribute(self, "_prev", children, OWN_PREV)
+
+    @_prev.deleter
+    def _prev(self):
+        set_attribute(self, "_prev", deleted, OWN_PREV)
 
     @property
     def _op(self):
-        name = attribute_of(self, "_op")
-        if name is None:
-            name = operation_name(operation_of(&self.node), self.node.b)
-        return name
+        return op_of(self)
 
     @_op.setter
     def _op(self, name):
         attrs_of(self)["_op"] = name
 
+    @_op.deleter
+    def _op(self):
+        attrs_of(self)["_op"] = deleted
+
     @property
     def _backward(self):
-        backward = attribute_of(self, "_backward")
-        if backward is not None:
-            return backward
-        return make_nothing() if self.node.op in (LEAF, CUSTOM) else make_backward(_run, self)
+        return backward_of(self)
 
     @_backward.setter
     def _backward(self, function):
-        set_attribute(self, "_backward", function, CALLBACK)
+        set_backward(self, function)
+
+    @_backward.deleter
+    def _backward(self):
+        set_backward(self, deleted)
 
     @property
     def __dict__(self):
@@ -348,58 +362,56 @@ cdef class Value:
         if modulo is not None:
             raise TypeError("Value.__pow__() takes 2 positional arguments but 3 were given")
         if is_value(other):
-            return compute(POWER, node_of(<PyObject*>self), node_of(<PyObject*>other))
+            return binary_of_any(POWER, self, other)
         if not isinstance(other, (int, float)):
             raise AssertionError("only supporting int/float powers for now")
-        exponent = plain_leaf(other)
-        return compute(POW, node_of(<PyObject*>self), node_of(<PyObject*>exponent))
+        return binary_of_any(POW, self, plain_leaf(other))
 
     def relu(self):
-        return compute(RELU, &self.node, NULL)
+        return unary(RELU, self)
 
     def exp(self):
         """ e ** self; OverflowError beyond the floats """
-        return compute(EXP, &self.node, NULL)
+        return unary(EXP, self)
 
     def log(self):
         """ the natural logarithm; ValueError unless self is positive """
-        return compute(LOG, &self.node, NULL)
+        return unary(LOG, self)
 
     def tanh(self):
         """ the hyperbolic tangent """
-        return compute(TANH, &self.node, NULL)
+        return unary(TANH, self)
 
     def sigmoid(self):
         """ 1 / (1 + exp(-self)), without an overflow """
-        return compute(SIGMOID, &self.node, NULL)
+        return unary(SIGMOID, self)
 
     def sin(self):
         """ the sine of self radians; ValueError at infinity """
-        return compute(SIN, &self.node, NULL)
+        return unary(SIN, self)
 
     def cos(self):
         """ the cosine of self radians; ValueError at infinity """
-        return compute(COS, &self.node, NULL)
+        return unary(COS, self)
 
     def sqrt(self):
         """ the square root; ValueError below 0; its slope at 0 is infinite """
-        return compute(SQRT, &self.node, NULL)
+        return unary(SQRT, self)
 
     def abs(self):
         """ the absolute value; its slope at 0 is 0 """
-        return compute(ABS, &self.node, NULL)
+        return unary(ABS, self)
 
     def softplus(self):
         """ log(1 + exp(self)), without an overflow """
-        return compute(SOFTPLUS, &self.node, NULL)
+        return unary(SOFTPLUS, self)
 
     def leaky_relu(self, negative_slope=SLOPE):
         """ self if positive, else negative_slope * self; TypeError unless that is an int or float """
         if not isinstance(negative_slope, (int, float)):
             raise TypeError("negative_slope must be an int or a float, "
                             f"not {type(negative_slope).__name__}")
-        slope = plain_leaf(negative_slope)
-        return compute(LEAKY_RELU, &self.node, node_of(<PyObject*>slope))
+        return binary_of_any(LEAKY_RELU, self, plain_leaf(negative_slope))
 
     def maximum(self, other):
         """ the greater, or nan; of two equal ones each gets half of the gradient """
@@ -424,7 +436,8 @@ cdef class Value:
 
     def backward(self):
         """ set the gradients of all nodes under this one: the chain rule, results before operands """
-        run_backward(&self.node)
+        if accesses(self) or not run_backward(&self.node):
+            backward_by_attributes(self)
 
     def __copy__(self):
         return copy_value(self)
@@ -468,8 +481,10 @@ if sys.version_info < (3, 12):
 
 cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags, PyObject* names) except NULL:
     cdef Py_ssize_t count = PyVectorcall_NARGS(flags), i
-    if count == 1 and names == NULL and shipped():
+    if 1 <= count <= 3 and names == NULL and shipped():
         result = plain_leaf(<object>args[0])
+        if count > 1:
+            give_operands(result, <object>args[1], <object>args[2] if count == 3 else "")
     else:
         keywords = {}
         for i, name in enumerate(() if names == NULL else <tuple>names):
@@ -480,8 +495,7 @@ cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags, Py
 
 
 value_type = <PyTypeObject*>Value
-value_init = value_type.tp_init
-value_add, value_mul = value_type.tp_as_number.nb_add, value_type.tp_as_number.nb_multiply
+value_init, value_compare = value_type.tp_init, value_type.tp_richcompare
 value_type.tp_new = object_new
 value_type.tp_alloc = value_alloc
 value_type.tp_dealloc = value_dealloc
@@ -506,8 +520,9 @@ PyType_Modified(call_type)
 set_dict_offset(<PyTypeObject*>_Parts, <Py_ssize_t>&(<PartsBody*>NULL).attrs)
 for part in ("w", "b", "nonlin", "neurons"):
     setattr(_Parts, part, _Part(part))
-shipped_attributes[Value] = {name: getattr_static(Value, name) for name in ("data", "grad", *activations)}
 gc.callbacks.append(_before_collection)
+value_attributes.update({name: find_in_class(value_type, name) for name in ACCESS + OPERATORS})
+shipped_attributes[Value] = {name: find_in_class(value_type, name) for name in activations}
 cdef Value first = Value(0)
 if not heads_are_as_described(<PyObject*>first):
     raise ImportError("micrograd-native cannot run on this Python: its garbage collector is not the one that the "

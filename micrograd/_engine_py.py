@@ -6,15 +6,9 @@ with. Operands may be anything Python can add and multiply; its errors are Pytho
 import copy
 from copyreg import __newobj__
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Number
 
 from micrograd._functions import FUNCTIONS
-
-
-def check_child(child):
-    if not isinstance(child, Value):
-        raise TypeError(
-            f"the operands of a node must be Values, not {type(child).__name__}: {child!r:.60}")
 
 
 def operands_first(root):
@@ -27,9 +21,7 @@ def operands_first(root):
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            for child in node._prev:
-                check_child(child)
-                stack.append((child, False))
+            stack += [(child, False) for child in node._prev]
     return order
 
 
@@ -65,6 +57,24 @@ def backward_of_function(name, a, b, out):
         b.grad += function.db(*arguments, out.data, out.grad)
 
 
+def backward_of_locals(operands, gradients, out):
+    for operand, gradient in zip(operands, gradients):
+        operand.grad += (gradient.data if isinstance(gradient, Value) else gradient) * out.grad
+
+
+def check_locals(operands, gradients):
+    for operand in operands:
+        if not isinstance(operand, Value):
+            raise TypeError("the operands of a node must be Values, "
+                            f"not {type(operand).__name__}: {operand!r:.60}")
+    if len(operands) != len(gradients):
+        raise ValueError(f"{len(operands)} operands have as many local gradients, not {len(gradients)}")
+    for gradient in gradients:
+        if not isinstance(gradient, (Value, Number)) and type(gradient).__module__ != "numpy":
+            raise TypeError("a local gradient must be a number or a Value, "
+                            f"not {type(gradient).__name__}: {gradient!r:.60}")
+
+
 def apply(name, a, b=None):
     """The result of a function of the table, applied to the Values a and b."""
     function = FUNCTIONS[name]
@@ -98,10 +108,12 @@ class Value:
         self.data = data
         self.grad = 0
         self._backward = backward_of_leaf   # adds this node's share to the gradients of its operands
+        if isinstance(_op, (tuple, list)):  # local gradients: dy/da for each operand
+            _children, gradients, _op = tuple(_children), tuple(_op), ''
+            check_locals(_children, gradients)
+            self._backward = partial(backward_of_locals, _children, gradients, self)
         self._prev = set(_children)         # the operands
         self._op = _op                      # the operation this node is the result of
-        for child in self._prev:
-            check_child(child)
         if label is not None:
             if not hasattr(Value, "label"):
                 Value.label = ''        # of all others, once a program uses labels

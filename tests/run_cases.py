@@ -4,6 +4,7 @@ test_surface.py runs it in processes of its own: on the compiled engine, on the 
 original as published.
 """
 import contextlib
+import difflib
 import io
 import json
 import pathlib
@@ -36,6 +37,19 @@ def read():
         texts = {kind: text for kinds, text in OUTPUT.findall(outputs) for kind in kinds.split() or [""]}
         cases[name] = Case(remark, code, texts.pop(""), texts)
     return cases
+
+
+def improved(case, original, engine):
+    """What the engine should print where the original, on this Python, prints this text: lines that
+    the case has for both are worded by the Python, the others are as the case says."""
+    if engine not in case.improved:
+        return original
+    texts = case.original, original, case.improved[engine]
+    recorded, here, lines = (text.splitlines(True) for text in texts)
+    if len(recorded) == len(here):
+        for start, at, size in difflib.SequenceMatcher(None, recorded, lines).get_matching_blocks():
+            lines[at:at + size] = here[start:start + size]
+    return "".join(lines)
 
 
 def run(code):

@@ -9,6 +9,8 @@ import os
 import random
 
 import pytest
+
+pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, assume, given, settings, strategies as st
 
 import twins

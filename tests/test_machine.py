@@ -8,6 +8,8 @@ import gc
 import os
 
 import pytest
+
+pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 

@@ -1,5 +1,6 @@
 """The life of a node: everything the original would free is freed, at any depth."""
 import gc
+import inspect
 import subprocess
 import sys
 import weakref
@@ -100,7 +101,7 @@ def cycle_of_nested_customs():
 
         y._backward = backward
         x = (y * 1.5 + y) * 0.5
-    return weakref.ref(x)
+    return weakref.ref(y)
 
 
 def cycle_of_a_node_that_is_its_own_operand():
@@ -109,12 +110,30 @@ def cycle_of_a_node_that_is_its_own_operand():
     return weakref.ref(v)
 
 
-@pytest.mark.parametrize("make", [f for n, f in sorted(globals().items()) if n.startswith("cycle_")])
+CYCLES = [f for n, f in sorted(globals().items()) if n.startswith("cycle_")]
+
+
+@pytest.mark.parametrize("make", CYCLES)
 def test_cycles_are_collected(make):
     reference = make()
     gc.collect()
     assert reference() is None
     assert core._count_values() == 0
+
+
+@pytest.mark.parametrize("make", CYCLES)
+def test_cycles_are_collected_by_python_itself(make):
+    """A program that makes cycles and never calls gc.collect() loses all of them."""
+    alone(inspect.getsource(make) + f"""
+import weakref
+from micrograd.engine import Value
+for _ in range(3):
+    watched, made = [{make.__name__}() for _ in range(100)], 0
+    while any(cycle() is not None for cycle in watched):
+        {make.__name__}()
+        made += 1
+        assert made < 500_000, "some of the first hundred are left"
+""")
 
 
 def test_a_cycle_that_is_in_use_is_kept():

@@ -37,8 +37,9 @@ def recorded(parts):
 
 
 @pytest.fixture(autouse=True)
-def logs(tmp_path, monkeypatch):
+def a_folder_without_git(tmp_path, monkeypatch):
     monkeypatch.setattr(prove, "LOGS", tmp_path)
+    monkeypatch.setattr(prove, "commit", lambda: "a commit")
 
 
 def part(code, counts=prove.TESTS):
@@ -65,7 +66,7 @@ def test_a_part_that_fails_or_does_nothing():
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 def test_an_interrupted_run_is_recorded():
     signal.signal(signal.SIGINT, signal.default_int_handler)    # a shell's background job ignores it
-    long = part(f"import os, signal, time; print('5 passed', flush=True); "
+    long = part(f"import os, signal, time; print(5, 'passed', flush=True); "
                 f"os.kill({os.getpid()}, signal.SIGINT); time.sleep(60)")
     passed, records = recorded({"first": part("print('3 passed')"), "long": long, "never": part("")})
     assert not passed and list(records[-1]) == ["first", "long"]

@@ -10,6 +10,8 @@ import os
 import random
 
 import pytest
+
+pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import twins

@@ -9,8 +9,7 @@ import micrograd
 from micrograd import engine
 
 pytest.importorskip("mypy")
-MODULES = ["arrays", "draw", "draw_layout", "draw_page", "draw_steps", "losses", "optim", "pytorch",
-           "state"]
+MODULES = ["arrays", "draw", "draw_layout", "draw_page", "draw_steps", "losses", "optim", "state"]
 
 PROGRAM = """
 from micrograd import Value, arrays, draw, losses, nn, optim, state
@@ -54,9 +53,18 @@ def mypy(*arguments, folder):
     return children.run("-m", "mypy", "--cache-dir", folder, "--strict", *arguments)
 
 
-def test_the_modules_are_typed(tmp_path):
-    run = mypy(*[word for name in MODULES for word in ("-m", f"micrograd.{name}")], folder=tmp_path)
+def is_typed(modules, folder):
+    run = mypy(*[word for name in modules for word in ("-m", f"micrograd.{name}")], folder=folder)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_modules_are_typed(tmp_path):
+    is_typed(MODULES, tmp_path)
+
+
+def test_the_module_for_torch_is_typed(tmp_path):
+    pytest.importorskip("torch")        # whose types it needs
+    is_typed(["pytorch"], tmp_path)
 
 
 def test_a_program(tmp_path):

@@ -32,7 +32,7 @@ def step(i):
     fails(lambda: x + Bad())
     fails(lambda: model([x, None]))
     fails(lambda: x ** "2")
-    fails(lambda: Value(1.0, (x, y, 3)))
+    fails(lambda: Value(1.0, (x, y, 3)).backward())
     z = Value(2.0) * y
     z._prev.pop().grad = Bad()
     fails(z.backward)

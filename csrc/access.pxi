@@ -1,0 +1,113 @@
+# What a program overrides. The class is open: it may be patched, and subclasses may override anything.
+# Short cuts are taken while Value is as it was shipped; what a subclass overrides is looked up once for
+# each version of it. Where the access to an attribute of the engine's (data, grad, _prev, _op, _backward)
+# is overridden, the engine goes by Python's own attributes, as the original does, and a sweep over such a
+# node is the reference's, step by step.
+
+cdef void* object_new = (<PyTypeObject*>object).tp_new
+cdef void* object_getattro = (<PyTypeObject*>object).tp_getattro
+cdef void* object_setattro = (<PyTypeObject*>object).tp_setattro
+cdef void* object_hash = (<PyTypeObject*>object).tp_hash
+cdef void* value_init = NULL    # Value.__init__, as shipped
+cdef void* value_compare = NULL
+
+# What was seen when the classes changed last.
+cdef bint constructor_shipped = False   # Value(data) makes a node, and no more
+cdef bint operators_shipped = False     # + and *
+cdef bint access_shipped = False        # nobody overrides the access to Value's attributes
+cdef bint networks_shipped = False      # the classes of nn and the activations are what they were
+
+cdef inline bint shipped() noexcept:
+    return (value_is_as_seen() or look_at_classes()) and constructor_shipped
+
+cdef inline bint operators_as_shipped() noexcept:
+    return (value_is_as_seen() or look_at_classes()) and operators_shipped
+
+cdef inline bint all_as_shipped() noexcept:
+    """Whether Value, and the classes of nn once it is imported, are what they were."""
+    return (shipped() and operators_as_shipped() and (classes_are_as_seen() or look_at_classes())
+            and networks_shipped)
+
+# {class: {name: attribute, or None for no such attribute}} for Value and the classes of nn
+cdef dict shipped_attributes = {}
+cdef tuple ACCESS = ("data", "grad", "_prev", "_op", "_backward")
+cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
+
+cdef bint look_at_classes() noexcept:
+    """See what the classes are now. Always true, so that `or` goes on to what it has seen."""
+    global constructor_shipped, operators_shipped, access_shipped, networks_shipped
+    begin_to_watch()
+    for cls in shipped_attributes:
+        watch_class(<PyTypeObject*>cls)
+    access_shipped, networks_shipped = not overrides_access(value_type), True
+    operators_shipped = True
+    for name in OPERATORS:
+        operators_shipped &= find_in_class(value_type, name) is value_attributes[name]
+    constructor_shipped = (access_shipped and value_type.tp_init == value_init
+                           and value_type.tp_new == object_new)
+    for cls, attributes in shipped_attributes.items():
+        for name, attribute in attributes.items():
+            if find_in_class(<PyTypeObject*>cls, name) is not attribute:
+                networks_shipped = False
+        if cls is not Value and (<PyTypeObject*>cls).tp_getattro != object_getattro:
+            networks_shipped = False
+    see_classes()
+    return True
+
+cdef object find_in_class(PyTypeObject* cls, name):
+    """The attribute as it stands in a class, or None."""
+    for base in (<object><PyObject*>cls).__mro__:
+        attributes = type.__dict__["__dict__"].__get__(base)
+        if name in attributes:
+            return attributes[name]
+    return None
+
+cdef bint overrides_access(PyTypeObject* cls) except -1:
+    if cls.tp_getattro != object_getattro or cls.tp_setattro != object_setattro:
+        return True
+    for name in ACCESS:
+        if find_in_class(cls, name) is not value_attributes[name]:
+            return True
+    return False
+
+cdef dict value_attributes = {}         # those of ACCESS and OPERATORS, as shipped
+
+cdef enum:
+    SUBCLASSES = 32
+cdef struct Subclass:           # one that was looked up; the place is told by its address
+    PyTypeObject* cls
+    unsigned int version
+    bint overrides
+cdef Subclass[SUBCLASSES] subclasses
+
+cdef inline bint accesses(object value) except -1:
+    """Whether the engine must go by Python's attributes for this Value."""
+    if Py_TYPE(<PyObject*>value) == value_type:
+        return (value_is_as_seen() or look_at_classes()) and not access_shipped
+    return subclass_accesses(Py_TYPE(<PyObject*>value))
+
+cdef bint subclass_accesses(PyTypeObject* cls) except -1:
+    cdef Subclass* seen = &subclasses[(<size_t>cls >> 6) % SUBCLASSES]
+    if seen.cls != cls or seen.version != class_version(cls) or seen.version == 0:
+        seen.overrides = overrides_access(cls)
+        seen.cls, seen.version = cls, class_version(cls)
+    return seen.overrides
+
+cdef int init_by_attributes(object value, object data, object children, object op) except -1:
+    """What the original's __init__ does, attribute by attribute."""
+    value.data = data
+    value.grad = 0
+    value._backward = make_nothing()
+    value._prev = set(children)
+    value._op = op
+    return 0
+
+cdef object sweep_by_attributes = None
+
+cdef int backward_by_attributes(object root) except -1:
+    global sweep_by_attributes
+    if sweep_by_attributes is None:
+        from micrograd._engine_py import Value as Reference
+        sweep_by_attributes = Reference.backward
+    sweep_by_attributes(root)
+    return 0

@@ -1,0 +1,176 @@
+# A program's own operations: a `_backward` of its own, operands and a name given to the constructor, local
+# gradients, and operands that are anything but a pair of Values.
+
+# Names of operations, by their places: a CUSTOM node keeps the place of its own. Names beyond the first
+# few thousand, and what is no str, become an attribute.
+cdef enum:
+    NAMES = 1 << 12
+cdef list op_names = [""]
+cdef dict op_places = {"": 0}
+
+cdef int set_op(object value, object name) except -1:
+    """Name a node that was made by the constructor."""
+    cdef Node* n = node_of(<PyObject*>value)
+    cdef PyObject* place = NULL
+    if type(name) is str:
+        place = PyDict_GetItemWithError(<PyObject*>op_places, <PyObject*>name)
+        if place == NULL and len(op_names) < NAMES:
+            op_places[name] = len(op_names)
+            op_names.append(name)
+            place = PyDict_GetItemWithError(<PyObject*>op_places, <PyObject*>name)
+    if place == NULL or n.op > CUSTOM:
+        attrs_of(value)["_op"] = name
+    else:
+        n.op, n.index = CUSTOM, <object>place
+    return 0
+
+cdef class _Deleted:
+    """Stands for an attribute that the program has deleted."""
+
+cdef object deleted = _Deleted()
+
+cdef object op_of(object value):
+    cdef Node* n = node_of(<PyObject*>value)
+    cdef PyObject* name = find_attribute(value, "_op")
+    if name == <PyObject*>deleted:
+        return attribute_object(NULL, "_op")
+    if name != NULL:
+        return <object>name
+    if n.op == CUSTOM:
+        return op_names[n.index]
+    return operation_name(operation_of(n), n.b)
+
+cdef int set_children(object value, object children) except -1:
+    """Make the iterable children the operands of value."""
+    cdef PyObject** items
+    cdef Py_ssize_t count
+    cdef Node* n = node_of(<PyObject*>value)
+    if type(children) is tuple:
+        items, count = PySequence_Fast_ITEMS(<PyObject*>children), PySequence_Fast_GET_SIZE(<PyObject*>children)
+        if count == 0:
+            return 0
+        if count <= 2 and is_told_by_address(items[0]) and is_told_by_address(items[count - 1]):
+            replace_with_custom(n, items[0], NULL if items[0] == items[count - 1] else items[count - 1])
+            return 0
+    return set_any_children(value, children)
+
+cdef inline bint is_told_by_address(PyObject* child) noexcept:
+    """Whether it is a Value, and equal to itself alone."""
+    cdef PyTypeObject* cls = Py_TYPE(child)
+    return (cls.tp_hash == object_hash and cls.tp_richcompare == value_compare
+            and (cls == value_type or PyType_IsSubtype(cls, value_type)))
+
+cdef inline void replace_with_custom(Node* n, PyObject* a, PyObject* b) noexcept:
+    n.index = n.index if n.op == CUSTOM else 0
+    replace_operands(n, CUSTOM, node_of(a), NULL if b == NULL else node_of(b))
+
+cdef int set_any_children(object value, object children) except -1:
+    cdef list given = list(children)
+    cdef set unique = set(given)            # which may run __hash__ and __eq__ of subclasses
+    cdef dict places = {id(child): child for child in unique}
+    cdef list pair = [child for child in given if places.pop(id(child), None) is not None]
+    if len(unique) > 2 or not all([is_value(child) for child in unique]):
+        return set_attribute(value, "_prev", unique, OWN_PREV)
+    if pair:
+        track(<PyObject*>value)
+        replace_with_custom(node_of(<PyObject*>value), <PyObject*>pair[0],
+                            <PyObject*>pair[1] if len(pair) == 2 else NULL)
+    return 0
+
+cdef int set_backward(object value, object function) except -1:
+    """Let the function take the place of the operation's derivative; _Deleted, if there shall be none."""
+    cdef Body* body = <Body*>value
+    cdef PyObject* old
+    unpack(&body.node)
+    make_plain(&body.node)
+    if body.node.op == LEAF:
+        body.node.op, body.node.index = CUSTOM, 0
+    body.node.flags |= CALLBACK
+    old, body.backward = body.backward, <PyObject*>function
+    Py_INCREF(body.backward)
+    track_if_needed(<PyObject*>value, body.backward)
+    Py_XDECREF(old)
+    return 0
+
+cdef object backward_of(object value):
+    cdef Body* body = <Body*>value
+    if body.backward == <PyObject*>deleted:
+        return attribute_object(NULL, "_backward")
+    if body.backward != NULL:
+        return <object>body.backward
+    return make_nothing() if body.node.op in (LEAF, CUSTOM) else make_backward(_run, value)
+
+def _run(Value value not None):
+    """The operation's own backward, for one node; what `_backward` calls."""
+    make_plain(&value.node)
+    if is_swept_by_engine(value.node.op) and (any_accesses(value) or not add_by_rule(&value.node)):
+        add_objects(&value.node)
+
+
+# Local gradients: Value(y, (a, b), (dy/da, dy/db)) adds dy/da * out.grad to a.grad, and so on.
+
+cdef class _Locals:
+    """The operands of a LOCAL node, as they were given, and dy/da for each: numbers, or Values."""
+    cdef tuple operands
+    cdef tuple gradients
+
+    def __init__(self, operands, gradients):
+        self.operands, self.gradients = tuple(operands), tuple(gradients)
+        for operand in self.operands:
+            check_child(operand)
+        if len(self.operands) != len(self.gradients):
+            raise ValueError(f"{len(self.operands)} operands have as many local gradients, "
+                             f"not {len(self.gradients)}")
+        for gradient in self.gradients:
+            check_local_gradient(gradient)
+
+    def __reduce__(self):
+        return _Locals, (self.operands, self.gradients)
+
+cdef int check_local_gradient(object gradient) except -1:
+    cdef Number n = number_of(gradient)
+    if n.kind == OBJECT and not is_value(gradient):
+        from numbers import Number as AnyNumber
+        if not isinstance(gradient, AnyNumber) and type(gradient).__module__ != "numpy":
+            raise TypeError("a local gradient must be a number or a Value, "
+                            f"not {type(gradient).__name__}: {gradient!r:.60}")
+    return 0
+
+cdef inline _Locals locals_of(Node* n):
+    return <_Locals>value_of(n.a)
+
+cdef int set_locals(object value, object children, object gradients) except -1:
+    pair = _Locals(children, gradients)
+    unpack(node_of(<PyObject*>value))
+    track(<PyObject*>value)
+    replace_operands(node_of(<PyObject*>value), LOCAL, node_of(<PyObject*>pair), NULL)
+    return 0
+
+cdef bint add_locals(Node* n) noexcept:
+    """Apply the chain rule to a LOCAL node; False where that takes Python, and then nothing was changed."""
+    cdef _Locals pair = locals_of(n)
+    cdef Py_ssize_t i, count = PySequence_Fast_GET_SIZE(<PyObject*>pair.operands)
+    cdef PyObject** operands = PySequence_Fast_ITEMS(<PyObject*>pair.operands)
+    cdef PyObject** gradients = PySequence_Fast_ITEMS(<PyObject*>pair.gradients)
+    cdef Number g, more, sum
+    g.x, g.kind = n.grad.x, n.grad_kind
+    for i in range(count):
+        more = times(local_number(gradients[i]), g)
+        sum = plus(grad_of_node(node_of(operands[i])), more)
+        if (not is_number(more) or not is_number(sum) or Py_TYPE(operands[i]) != value_type
+                or (sum.kind == INTEGER and not -MODEST <= sum.x <= MODEST)):     # an operand may stand twice
+            return False
+    for i in range(count):
+        set_grad_of_node(node_of(operands[i]), plus(grad_of_node(node_of(operands[i])),
+                                                    times(local_number(gradients[i]), g)))
+    return True
+
+cdef inline Number local_number(PyObject* gradient) noexcept:
+    return data_of_node(node_of(gradient)) if Py_TYPE(gradient) == value_type else known_number(gradient)
+
+cdef int add_locals_as_objects(object value) except -1:
+    cdef _Locals pair = locals_of(node_of(<PyObject*>value))
+    for operand, gradient in zip(pair.operands, pair.gradients):
+        local = data_of(gradient) if is_value(gradient) else gradient
+        add_object(operand, PyNumber_Multiply(local, grad_of(value)))
+    return 0
