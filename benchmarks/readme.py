@@ -21,7 +21,8 @@ def short(data):
     """The README's table: four workloads on four engines."""
     chosen = [data["workloads"][name] for name in ROWS]
     rows = [[w["title"], *(report.cell(w["results"].get(e, {})) for e in COLUMNS)] for w in chosen]
-    table = report.table(["lower is better", *(data["engines"][e] for e in COLUMNS)], rows)
+    titles = {**data["engines"], "compiled": "micrograd-native"}
+    table = report.table(["lower is better", *(titles[e] for e in COLUMNS)], rows)
     machine, moons = data["machine"], data["workloads"]["moons"]["results"]
     without = report.duration(moons["published-nogc"]["median"])
     return (f"{table}\n\nWith Python's garbage collector off, micrograd 0.1.0 takes {without} for a "
