@@ -1,12 +1,12 @@
 """The machine and the versions that a measurement was made with."""
+import json
 import os
 import platform
 import subprocess
 from importlib import metadata
 
-import micrograd
-
 import floors
+import micrograd
 
 
 def machine():
@@ -32,9 +32,13 @@ def processor():
 def versions():
     """Of this project and of what it is compared with."""
     found = {"micrograd-native": micrograd.__version__, "micrograd as published": "0.1.0"}
-    for package in ("numpy", "pyperf", "torch", "xad", "casadi"):
+    for package in ("numpy", "torch", "xad", "casadi"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(machine()))

@@ -45,7 +45,7 @@ def with_graph(clock, X, y, model, k):
     losses = [(1 + -yi * scorei).relu() for yi, scorei in zip(y, scores)]
     data_loss = sum(losses) * (1.0 / len(losses))
     clock("losses")
-    total = data_loss + 1e-4 * sum((p * p for p in model.parameters()))
+    total = data_loss + 1e-4 * sum(p * p for p in model.parameters())
     clock("regularisation")
     accuracy = [(yi > 0) == (scorei.data > 0) for yi, scorei in zip(y, scores)]
     sum(accuracy) / len(accuracy)
@@ -68,7 +68,7 @@ def on_numbers(clock, X, y, scores, parameters, k):
     losses = [max(1 + -yi * scorei, 0) for yi, scorei in zip(y, scores)]
     data_loss = sum(losses) * (1.0 / len(losses))
     clock("losses")
-    data_loss + 1e-4 * sum((p.data * p.data for p in parameters))
+    data_loss + 1e-4 * sum(p.data * p.data for p in parameters)
     clock("regularisation")
     accuracy = [(yi > 0) == (scorei > 0) for yi, scorei in zip(y, scores)]
     sum(accuracy) / len(accuracy)

@@ -11,7 +11,7 @@ import types
 
 def stand_in(Value):
     """From now on `from micrograd.engine import Value` gives this class."""
-    import micrograd                        # the package stays; only its engine is replaced
+    import micrograd  # the package stays; only its engine is replaced
     engine = types.ModuleType("micrograd.engine")
     engine.Value, engine.__engine__ = Value, "a stand-in"
     engine.__core__ = importlib.import_module("micrograd._engine_py")     # which has no short cuts

@@ -1,25 +1,21 @@
-"""The suite's numbers as text and as pictures."""
+"""The suite's numbers as JSON and as tables."""
 import json
+import re
 
 SWEEPS = ("chain", "tree")
-ORIGIN = "compiled"         # the engine whose time is 1 in the ratios
 
 
 def write(data, path):
-    """The JSON, the table and the two pictures, side by side."""
+    """The JSON, with an engine's numbers of a workload on one line, to four digits."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(data, indent=1) + "\n")
-    text = rendered(data)
-    path.with_suffix(".md").write_text(text)
-    print(text)
-    ratios = path.with_name(path.stem + "-ratios.png")
-    growth = path.with_name(path.stem + "-growth.png")
-    try:
-        draw_ratios(data, ratios)
-        draw_growth(data, growth)
-    except ImportError as error:
-        return print(f"no pictures: {error}; the numbers are in {path}")
-    print(f"written: {path}, {path.with_suffix('.md').name}, {ratios.name}, {growth.name}")
+    text = json.dumps(rounded(data), indent=1)
+    path.write_text(re.sub(r"{[^{}]*}", lambda one: " ".join(one[0].split()), text) + "\n")
+
+
+def rounded(data):
+    if isinstance(data, dict):
+        return {name: rounded(part) for name, part in data.items()}
+    return float(f"{data:.4g}") if isinstance(data, float) else data
 
 
 def duration(seconds):
@@ -48,7 +44,7 @@ def cell(result, ratio=True):
     if "median" not in result:
         return reason(result)
     text = duration(result["median"])
-    return f"{text} ({digits(result['ratio']['median'])}x)" if ratio and "ratio" in result else text
+    return f"{text} ({digits(result['ratio'])}x)" if ratio and "ratio" in result else text
 
 
 def reason(result):
@@ -96,16 +92,6 @@ def weight(found):
     return f"{found['bytes_per_node']:.0f} B, {amount(found['peak'])}"
 
 
-def processes(data):
-    found = data["processes"]
-    if "skipped" in found:
-        return f"left out: {found['skipped']}"
-    rows = [[data["engines"][e], cell(result), f"{duration(result['low'])} to "
-             f"{duration(result['high'])}" if "low" in result else ""]
-            for e, result in found.items()]
-    return table(["", "median", "quartiles"], rows)
-
-
 def spreads(data):
     """The widest spread of an engine: the distance of the quartiles over the median."""
     rows = []
@@ -143,94 +129,31 @@ def remarks(data):
     return "\n".join(f"- {line}" for line in lines) or "none"
 
 
-def section(title, text):
-    return f"## {title}\n\n{text}\n"
-
-
 def conditions(data):
-    return "\n".join(f"- {key.replace('_', ' ')}: {value}"
-                     for key, value in {**data["machine"], **data["versions"]}.items())
+    machine, versions = data["machine"], data["versions"]
+    peers = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return (f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, "
+            f"{machine['implementation']} {machine['python']}, {machine['compiler']}; {peers}.")
+
+
+def workloads(data):
+    return times(data, [n for n, w in data["workloads"].items() if w["sweep"] not in SWEEPS])
+
+
+def growth(data):
+    return times(data, [n for n, w in data["workloads"].items() if w["sweep"] in SWEEPS])
 
 
 def rendered(data):
-    workloads = data["workloads"]
-    single = [n for n, w in workloads.items() if w["sweep"] not in SWEEPS]
-    growth = [n for n, w in workloads.items() if w["sweep"] in SWEEPS]
-    disagreed = wrong(data)
+    """All tables, as Markdown."""
     kind = " (quick: a check, not a timing)" if data["quick"] else ""
-    return "\n".join([
-        f"# Benchmarks{kind}\n",
-        "Median time of a run, and in brackets the multiple of the compiled engine's.\n",
-        section("Workloads", times(data, single)),
-        section("Growth of time", times(data, growth)),
-        section("Memory: bytes a node, peak of the process", memory(data)),
-        section("A whole process: import, README expression, exit", processes(data)),
-        section("Spread: distance of the quartiles over the median", spreads(data)),
-        section("Disagreements and errors", "\n".join(disagreed) or "none"),
-        section("Left out", remarks(data)),
-        section("Conditions", conditions(data)),
-    ])
-
-
-def draw_ratios(data, path):
-    """A row for each workload, a dot for each engine, the compiled engine at 1."""
-    plt = pyplot()
-    single = [w for w in data["workloads"].values() if w["sweep"] not in SWEEPS]
-    figure, axes = plt.subplots(figsize=(9, 0.42 * len(single) + 2))
-    for i, (engine, title) in enumerate(measured(data).items()):
-        points = [(w["results"][engine]["ratio"]["median"], row) for row, w in enumerate(single)
-                  if "ratio" in w["results"].get(engine, {})]
-        if points:
-            axes.plot(*zip(*points), linestyle="", markersize=6, label=title, **style(i))
-    axes.axvline(1, color="gray", linewidth=0.8)
-    axes.set_xscale("log")
-    axes.set_yticks(range(len(single)), [w["title"] for w in single])
-    axes.invert_yaxis()
-    axes.set_xlabel("time, in multiples of the compiled engine's")
-    axes.grid(axis="x", alpha=0.3)
-    axes.legend(bbox_to_anchor=(1.01, 1), loc="upper left", fontsize=8)
-    save(plt, figure, path)
-
-
-def draw_growth(data, path):
-    """Time and peak memory against the nodes of a graph, both axes logarithmic."""
-    plt = pyplot()
-    figure, panels = plt.subplots(2, 2, figsize=(11, 8), sharex=True)
-    for column, sweep in enumerate(SWEEPS):
-        top, bottom = panels[0][column], panels[1][column]
-        points = [w for w in data["workloads"].values() if w["sweep"] == sweep]
-        for i, (engine, title) in enumerate(measured(data).items()):
-            drawn = {**style(i), "markersize": 4, "label": title}
-            curve(top, points, "results", engine, "median", drawn)
-            curve(bottom, points, "memory", engine, "peak", drawn)
-        top.set_title(sweep)
-        bottom.set_xlabel("nodes")
-    panels[0][0].set_ylabel("seconds, forward and backward")
-    panels[1][0].set_ylabel("peak memory of the process, bytes")
-    panels[0][1].legend(bbox_to_anchor=(1.01, 1), loc="upper left", fontsize=8)
-    save(plt, figure, path)
-
-
-def curve(axes, workloads, part, engine, key, drawn):
-    found = [(w["nodes"], w.get(part, {}).get(engine, {}).get(key)) for w in workloads]
-    found = [point for point in found if point[1] is not None]
-    if found:
-        axes.loglog(*zip(*found), **drawn)
-    axes.grid(alpha=0.3)
-
-
-def style(i):
-    """How the i-th engine is drawn."""
-    return {"marker": "os^vD<>Ph*X"[i % 11], "color": "black" if i % 11 == 10 else f"C{i % 11}"}
-
-
-def pyplot():
-    import matplotlib
-    matplotlib.use("Agg")
-    import matplotlib.pyplot
-    return matplotlib.pyplot
-
-
-def save(plt, figure, path):
-    figure.savefig(path, dpi=110, bbox_inches="tight")
-    plt.close(figure)
+    tables = {
+        "Workloads" + kind: workloads(data),
+        "Growth of time": growth(data),
+        "Memory: bytes a node, peak of the process": memory(data),
+        "Spread: distance of the quartiles over the median": spreads(data),
+        "Disagreements and errors": "\n".join(wrong(data)) or "none",
+        "Left out": remarks(data),
+        "Conditions": conditions(data),
+    }
+    return "\n".join(f"### {title}\n\n{text}\n" for title, text in tables.items())

@@ -1,7 +1,4 @@
-"""Time every workload on every engine, check that the results agree, and report.
-
-Writes the numbers as JSON, and beside it a table (.md) and two pictures (.png).
-"""
+"""Time every workload on every engine, check that the results agree, and write the numbers as JSON."""
 import argparse
 import math
 import pathlib
@@ -16,7 +13,6 @@ import engines
 import report
 import workloads
 from engines import ENGINES
-from processes import spread, whole_processes
 
 ROOT = pathlib.Path(__file__).parent.parent
 TOLERANCE = 1e-9        # relative, between the results of two engines
@@ -27,7 +23,7 @@ class Effort:
 
     def __init__(self, quick):
         self.quick = quick
-        self.rounds, self.processes = (3, 1) if quick else (9, 10)
+        self.rounds = 3 if quick else 9
         self.round_seconds = 0.01 if quick else 0.05
         self.engine_seconds = 0.2 if quick else 1.5     # for all rounds of one workload
         self.limit = 3 if quick else 10
@@ -52,11 +48,19 @@ def close(x, y):
     return math.isclose(x, y, rel_tol=TOLERANCE, abs_tol=1e-12)
 
 
-def ratios(seconds, others):
-    """Round by round; of a single round, which the others' first would meet cold, to their median."""
+def spread(numbers):
+    """The median and, as low and high, the quartiles."""
+    low, middle, high = (statistics.quantiles(numbers, method="inclusive") if len(numbers) > 1
+                         else numbers * 3)
+    return {"median": middle, "low": low, "high": high, "rounds": len(numbers)}
+
+
+def ratio(seconds, others):
+    """The median of the ratios within a round; of a single round, which the others' first would meet cold,
+    the ratio to their median."""
     if len(seconds) == 1:
-        return [seconds[0] / statistics.median(others)]
-    return [s / o for s, o in zip(seconds, others)]
+        return seconds[0] / statistics.median(others)
+    return statistics.median([s / o for s, o in zip(seconds, others)])
 
 
 class History:
@@ -142,7 +146,7 @@ class Suite:
     def summary(self, answers, plans, samples):
         compiled = [s.get("seconds") for s in samples.get("compiled", [])]
         standard = self.standard(plans, answers, samples)
-        return {e: self.line(answer, plans.get(e), samples.get(e), compiled, standard)
+        return {e: self.line(answer, samples.get(e), compiled, standard)
                 for e, answer in answers.items()}
 
     def standard(self, plans, answers, samples):
@@ -152,7 +156,7 @@ class Suite:
                  if "results" in a]
         return max(found, key=len, default=None)
 
-    def line(self, answer, plan, samples, compiled, standard):
+    def line(self, answer, samples, compiled, standard):
         """One engine's seconds, spread, ratio and verdict."""
         for given in [answer, *(samples or [])]:
             if "seconds" not in given:
@@ -160,11 +164,11 @@ class Suite:
             if not agree(given["results"], standard):
                 return {"wrong": f"{given['results']} instead of {standard}"}
         seconds = [s["seconds"] for s in samples]
-        line = {"number": plan[0], **spread(seconds), "samples": seconds}
+        line = spread(seconds)
         if "build_seconds" in answer:
             line["build_seconds"] = answer["build_seconds"]
         if compiled and None not in compiled:
-            line["ratio"] = spread(ratios(seconds, compiled))
+            line["ratio"] = ratio(seconds, compiled)
         return line
 
     def nodes(self, name, entry):
@@ -197,7 +201,7 @@ class Suite:
         self.start()
         weighed = sum(e.sweep in ("chain", "tree") and e.nodes > 9000
                       for e in self.entries.values())
-        total = len(self.processes) * (len(self.entries) + weighed) + 1
+        total = len(self.processes) * (len(self.entries) + weighed)
         results = {}
         with tqdm(total=total, unit="part", file=sys.stdout) as bar:
             for name, entry in self.entries.items():
@@ -205,17 +209,12 @@ class Suite:
                                  "nodes": self.nodes(name, entry),
                                  "results": self.measure(name, entry, bar)}
             self.weigh(results, bar)
-            bar.set_postfix_str("whole processes")
-            names = [e for e in self.processes if ENGINES[e].gc == "on"
-                     and "median" in results["readme"]["results"].get(e, {})]
-            processes = whole_processes(names, self.effort.processes)
-            bar.update()
         for process in self.processes.values():
             process.close()
         return {"quick": self.effort.quick, "machine": conditions.machine(),
                 "versions": conditions.versions(),
                 "engines": {n: ENGINES[n].title for n in self.only}, "skipped": self.skipped,
-                "workloads": results, "processes": processes}
+                "workloads": results}
 
 
 def main():
@@ -228,6 +227,7 @@ def main():
     path = options.json or ROOT / default
     data = Suite(options.quick, options.engine).run()
     report.write(data, path)
+    print(report.rendered(data), f"written: {path}", sep="\n")
     sys.exit(1 if report.wrong(data) else 0)
 
 

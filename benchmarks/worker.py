@@ -1,7 +1,6 @@
 """One engine in a process of its own: reads a question a line, answers a line, in JSON.
 
     python worker.py ENGINE         answer questions until the input ends
-    python worker.py ENGINE once    run the README expression and leave: the cost of a short program
 """
 import gc
 import json
@@ -67,7 +66,7 @@ def peak_memory():
 class Worker:
     def __init__(self, engine):
         self.prepare = opened(engine)
-        import workloads                # not before: a peer's stand-in must be in place
+        import workloads  # not before: a peer's stand-in must be in place
         self.entries, self.name, self.workload = workloads.entries(), None, None
         if os.environ.get("BENCHMARK_GC") == "off":
             gc.disable()
@@ -130,7 +129,7 @@ class Worker:
             return {"failed": f"{type(error).__name__}: {error}"}
 
 
-def main(engine, once=None):
+def main(engine):
     replies, sys.stdout = sys.stdout, sys.stderr        # a peer that prints must not disturb
 
     def reply(answer):
@@ -140,12 +139,10 @@ def main(engine, once=None):
         worker = Worker(engine)
     except Exception as error:
         return reply({"skipped": f"{type(error).__name__}: {error}"})
-    if once:
-        return worker.round("readme", 1)
     reply({"ready": engine})
     for line in sys.stdin:
         reply(worker.answer(**json.loads(line)))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1])

@@ -8,10 +8,9 @@ step, of the parameters). A peer without Values of its own takes a workload apar
 """
 import random
 
+import microgpt
 from micrograd.engine import Value
 from micrograd.nn import MLP
-
-import microgpt
 
 
 def digest(numbers):
@@ -153,7 +152,7 @@ class Moons:
         self.reset()
 
     def reset(self):
-        import moons            # needs scikit-learn, which the other workloads do not
+        import moons  # needs scikit-learn, which the other workloads do not
         self.moons, self.steps, self.out = moons, 0, None
         self.X, self.y, self.model = moons.problem()
 

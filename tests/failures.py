@@ -18,7 +18,6 @@ from graphs import nodes_under
 from micrograd import _core as core, nn, optim
 from micrograd.engine import Value
 
-
 # What is made to fail: the allocation of that number while the context lasts.
 
 @contextlib.contextmanager
@@ -50,7 +49,7 @@ class Chain:
 
     def program(self, it):
         x = it[0]
-        for i in range(100):
+        for _ in range(100):
             x = x * 1.5 + 1
         it[1] = x
 

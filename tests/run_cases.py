@@ -17,6 +17,7 @@ import copy, gc, math, operator, pickle, random, re, sys
 from micrograd.engine import Value as V
 from micrograd import nn
 """
+PATH = pathlib.Path(__file__).with_name("surface.md")
 # ### name - remark, then the code, what the original prints, and what an engine prints where it differs
 CASE = re.compile(r"^### (\S+)(.*)\n```python\n([\s\S]*?)```\n((?:```.*\n[\s\S]*?```\n)+)", re.M)
 OUTPUT = re.compile(r"```(.*)\n([\s\S]*?)```\n")
@@ -29,10 +30,10 @@ class Case(NamedTuple):
     improved: dict      # {engine: what it prints instead}
 
 
-def read(path=pathlib.Path(__file__).with_name("surface.md")):
+def read():
     """{name: Case}"""
     cases = {}
-    for name, remark, code, outputs in CASE.findall(path.read_text()):
+    for name, remark, code, outputs in CASE.findall(PATH.read_text()):
         texts = {kind: text for kinds, text in OUTPUT.findall(outputs) for kind in kinds.split() or [""]}
         cases[name] = Case(remark, code, texts.pop(""), texts)
     return cases

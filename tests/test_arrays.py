@@ -215,7 +215,8 @@ def test_numpy_is_not_imported():
     assert children.run("-c", code, MICROGRAD_ENGINE=engine.__engine__).stdout == "False\n"
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int8", "uint8", "uint64", "bool"])
+@pytest.mark.parametrize(
+    "dtype", ["float64", "float32", "float16", "int64", "int8", "uint8", "uint64", "bool"])
 @pytest.mark.parametrize("weight", [float, np.float32, np.float64, "trained"])
 @pytest.mark.parametrize("shape", [(2, 3, 2), (2, 1), (3, 20, 4, 1), (2, 2, 2, 2)])
 def test_arrays_of_any_numbers(dtype, weight, shape):

@@ -183,7 +183,8 @@ def test_functions_of_the_engine_given_what_is_no_value():
     ends_well("""
     from micrograd import _core
     some = [None], bytearray(8), 0.1, 0.0, 0.0, True
-    calls = [(None,) * n for n in range(4)] + [some, some[:1] + some, ([1], 2.0), ({}, {}), ([None], b"x" * 8, 1)]
+    calls = [(None,) * n for n in range(4)]
+    calls += [some, some[:1] + some, ([1], 2.0), ({}, {}), ([None], b"x" * 8, 1)]
     functions = [f for name, f in vars(_core).items() if name[0] == "_" != name[1]]
     functions += [lambda *_: _core._EndOfNodes([None]).__reduce__()]
     for function in filter(callable, functions):

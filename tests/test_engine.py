@@ -202,7 +202,7 @@ def test_backward_of_the_same_root_in_a_callback(Value):
         if len(calls) < 2:
             calls.append(1)
             z.backward()
-        y_backward()
+        y_backward()    # noqa: F821 - deleted only below
 
     y_backward, y._backward = y._backward, again
     z = y + 1

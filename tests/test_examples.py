@@ -1,10 +1,11 @@
-"""The notebooks of examples/: their code runs and comes to what they say; none holds outputs."""
+"""The demo and the notebooks of examples/: their code runs and comes to what they say; none holds outputs."""
 import json
 import pathlib
 
 import pytest
 
 from micrograd import engine
+from processes import python
 
 FOLDER = pathlib.Path(__file__).parent.parent / "examples"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -44,6 +45,13 @@ def test_digits(pyplot):
     defined = run("digits.ipynb")
     assert defined["checks"][0][1] < defined["checks"][-1][1] > 0.93
     assert len(pyplot.get_fignums()) == 3
+
+
+def test_the_demo(pyplot, tmp_path):
+    pytest.importorskip("tqdm")
+    said = python(FOLDER / "moons.py", "--picture", tmp_path / "moons.png")
+    assert "step 99 loss 0.010978" in said and "times faster" in said
+    assert (tmp_path / "moons.png").stat().st_size > 10_000
 
 
 def test_tracing():

@@ -1,5 +1,5 @@
 """The programs that fuzzing has found worth keeping (fuzz/corpus), and those that once crashed the
-engine (fuzz/crashes), run again. The fuzzer itself: fuzz/fuzz.py."""
+engine (fuzz/crashes), run again. The fuzzer itself: tools/fuzz.py."""
 import gc
 import pathlib
 import sys
@@ -7,16 +7,14 @@ import warnings
 
 import pytest
 
+import fuzz
+import program
 import twins
 
 if twins.COMPILED is None:
     pytest.skip("compares the compiled engine with the reference", allow_module_level=True)
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "fuzz"
-sys.path.insert(0, str(FOLDER))
-
-import fuzz
-import program
 
 
 @pytest.fixture(autouse=True)

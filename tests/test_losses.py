@@ -127,7 +127,7 @@ def test_max_margin_is_the_notebooks(Value):
 
 def test_l2_is_the_notebooks(Value):
     a, b = [[Value(0.1 * i) for i in range(9)] for _ in range(2)]
-    expected, loss = 1e-4 * sum((p * p for p in a)), losses.l2((p for p in b), 1e-4)
+    expected, loss = 1e-4 * sum(p * p for p in a), losses.l2((p for p in b), 1e-4)
     expected.backward()
     loss.backward()
     assert repr(loss) == repr(expected) and repr(a) == repr(b)

@@ -6,8 +6,6 @@ MICROGRAD_EXAMPLES sets how many machines are run, 20 if unset.
 """
 import gc
 import os
-import pathlib
-import sys
 
 import pytest
 
@@ -19,8 +17,6 @@ import twins
 
 if twins.COMPILED is None:
     pytest.skip("compares the compiled engine with the reference", allow_module_level=True)
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "fuzz"))
 
 from operations import AVOIDED, OPERATIONS
 from program import Bytes, Machine, Notes
@@ -73,7 +69,7 @@ class SideBySide(RuleBasedStateMachine):
             for machine in self.pair:
                 machine.end()
             gc.collect()
-            gc.freeze()         # what Hypothesis remembers of this machine: the next one's collections stay quick
+            gc.freeze()     # what Hypothesis remembers of it: the next one's collections stay quick
 
 
 def rule_of(operation):

@@ -17,8 +17,7 @@ Value = core.Value
 
 def alone(code):
     """Run the code in a fresh process; what it prints."""
-    ran = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                         text=True)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ran.returncode == 0, f"exit {ran.returncode}: {ran.stderr}"
     return ran.stdout
 

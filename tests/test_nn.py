@@ -114,12 +114,14 @@ def change_the_class(nn, m):
             return super().__call__(x) * 2
     m.layers[0].neurons[0].__class__ = Doubled
 def define_a_call(nn, m):
-    m.__class__ = type("Doubled", (nn.MLP,), {"__call__": lambda self, x: [y * 2 for y in nn.MLP.__call__(self, x)]})
+    doubled = {"__call__": lambda self, x: [y * 2 for y in nn.MLP.__call__(self, x)]}
+    m.__class__ = type("Doubled", (nn.MLP,), doubled)
 
 
 CHANGES = [replace_a_weight, replace_the_weights, write_into_the_dict, update_the_dict, replace_the_dict,
            change_the_activation, shorten_a_neuron, replace_a_neuron, replace_the_neurons, drop_a_neuron,
-           replace_a_layer, exchange_dicts, put_a_name_where_one_was, copy_a_layer, change_the_class, define_a_call]
+           replace_a_layer, exchange_dicts, put_a_name_where_one_was, copy_a_layer, change_the_class,
+           define_a_call]
 
 
 def outputs(model):

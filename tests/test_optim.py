@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from micrograd import engine, optim
+from micrograd import optim
 from micrograd.engine import Value
 from micrograd.nn import MLP
 

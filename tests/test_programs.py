@@ -14,8 +14,7 @@ INSTALLED = pathlib.Path(conftest.engine.__file__).parent.parent
 
 def printed(program, path, engine=""):
     environ = {**os.environ, "PYTHONPATH": str(path), "MICROGRAD_ENGINE": engine}
-    ran = subprocess.run([sys.executable, str(program)], env=environ, text=True,
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    ran = subprocess.run([sys.executable, str(program)], env=environ, text=True, capture_output=True)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 

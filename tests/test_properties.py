@@ -31,7 +31,8 @@ step = st.one_of(
     st.tuples(st.just("activation"), small, st.sampled_from([True, False, *FUNCTIONS])),
     st.tuples(st.sampled_from(["maximum", "minimum", "power"]), small, small),
     st.tuples(st.sampled_from(["leaf", "float64"]), number),
-    st.tuples(st.sampled_from(["add", "mul", "sub", "call2", "edit_prev", "custom", "interrupted"]), small, small),
+    st.tuples(st.sampled_from(["add", "mul", "sub", "call2", "edit_prev", "custom", "interrupted"]),
+              small, small),
     st.tuples(st.sampled_from(["relu", "neg", "backward", "drop", "look", "look_deep", "by_hand",
                                "callback", "collect", "label", "copy"]), small),
     st.tuples(st.sampled_from(["pow"]), small, st.sampled_from([2, 3, -1, 0.5, 0, 1.0])),
@@ -132,7 +133,7 @@ class Program:
         return out
 
     def interrupted(self, i, j):
-        """A callback raises. How far the sweep came depends on the order of a set: what it did is forgotten."""
+        """A callback raises. How far the sweep came depends on a set's order: forget what it did."""
         value = self.at(i)
         own, value._backward = value._backward, lambda: 1 / 0
         logged = len(self.log)
@@ -250,7 +251,8 @@ def same_log(a, b):
     """In any order: which of two callbacks comes first may depend on that of a set."""
     a, b = sorted(a, key=repr), sorted(b, key=repr)
     return len(a) == len(b) and all(
-        x == y or close(x, y) or (isinstance(x, tuple) and x[0] in ("callback", "weight") and close(x[1], y[1]))
+        x == y or close(x, y) or (
+            isinstance(x, tuple) and x[0] in ("callback", "weight") and close(x[1], y[1]))
         for x, y in zip(a, b))
 
 

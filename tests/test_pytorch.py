@@ -168,4 +168,4 @@ def test_modules_that_come_in_as_they_are():
     assert repr(from_torch(torch.nn.Linear(1, 1))) == "MLP of [Layer of [LinearNeuron(1)]]"
     there = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.LeakyReLU(), torch.nn.Linear(1, 1),
                                 torch.nn.Softplus())
-    assert [l.neurons[0].nonlin for l in from_torch(there).layers] == ["leaky_relu", "softplus"]
+    assert [layer.neurons[0].nonlin for layer in from_torch(there).layers] == ["leaky_relu", "softplus"]

@@ -101,7 +101,7 @@ def test_numbers_are_kept_as_given():
 def test_nothing_is_set_where_something_is_no_number(bad):
     model = small()
     before = model.state_dict()
-    numbers = {name: 9.0 for name in before}
+    numbers = dict.fromkeys(before, 9.0)
     last = list(numbers)[-1]
     with pytest.raises(ValueError, match=f"{last} must be a real number, not {type(bad).__name__}"):
         model.load_state_dict({**numbers, last: bad})
@@ -111,7 +111,7 @@ def test_nothing_is_set_where_something_is_no_number(bad):
 def test_nothing_is_set_where_names_do_not_fit():
     model = small()
     before = model.state_dict()
-    numbers = {name: 9.0 for name in list(before)[5:]}
+    numbers = dict.fromkeys(list(before)[5:], 9.0)
     message = (r"missing 5 \('layers.0.neurons.0.w.0', .*, \.\.\.\); unexpected 1 \('weight'\)")
     with pytest.raises(ValueError, match=message):
         model.load_state_dict({**numbers, "weight": 1.0})

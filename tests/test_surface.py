@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import pytest
-import run_cases
 
 import conftest
+import run_cases
 
 CASES = run_cases.read()
 INSTALLED = pathlib.Path(conftest.engine.__file__).parent.parent

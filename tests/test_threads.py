@@ -12,6 +12,7 @@ if "c" not in ENGINES:
     pytest.skip("about the compiled engine", allow_module_level=True)
 
 from micrograd import nn
+
 Value = ENGINES["c"].Value
 EIGHT = range(8)
 

@@ -431,7 +431,9 @@ def new_without_init(m): m.put(m.Value.__new__(m.Value))
 
 
 @wild
-def delete_attribute(m): delattr(m.value(), ["data", "grad", "_prev", "_op", "_backward", "label"][m.byte() % 6])
+def delete_attribute(m):
+    names = ["data", "grad", "_prev", "_op", "_backward", "label"]
+    delattr(m.value(), names[m.byte() % 6])
 
 
 @wild
@@ -709,8 +711,8 @@ def doubles(m):
     """Memory for an optimiser or a prediction, mostly of the right kind."""
     count = len(m.model().parameters())
     choices = [array.array("d", bytes(8 * count)), array.array("d", bytes(16 * count)),
-               array.array("d", [0.5] * (m.byte() % 9)), array.array("i", [1] * 2 * count), bytearray(8 * count),
-               b"", memoryview(bytearray(8 * count)).cast("d"), None]
+               array.array("d", [0.5] * (m.byte() % 9)), array.array("i", [1] * 2 * count),
+               bytearray(8 * count), b"", memoryview(bytearray(8 * count)).cast("d"), None]
     return choices[m.byte() % len(choices)]
 
 

@@ -8,18 +8,14 @@ Any bytes are a program, so that a fuzzer may make them up. The first byte choos
             in callbacks and finalizers, raise, start threads, patch classes
 
 After either the pool must be empty. To add an operation, append a function to the end of
-operations.py: the corpus names operations by their places. Without atheris, `python program.py FILE`
-replays a program and says what it does.
+operations.py: the corpus names operations by their places. `python3 run.py fuzz replay FILE` runs one.
 """
 import gc
 import math
-import pathlib
 import pickle
 import sys
 import weakref
 from fractions import Fraction
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import twins
 from allocations import IDLE, living_allocations
@@ -171,7 +167,7 @@ class Machine:
 
     def note_value(self, what, value):
         grad = value.grad
-        if isinstance(grad, complex):   # of complex and numpy's numbers, the first says what type their sum has
+        if isinstance(grad, complex):   # its sum with numpy's numbers has the type of the first
             grad = complex(grad)
         self.note(what, described(value.data))
         self.note(what + " gradient", described(grad), self.scale)
@@ -349,13 +345,3 @@ def check_that_nothing_is_left(references):
     if living or count or blocks:
         raise AssertionError(f"left: {count} Values in the pool, {len(living)} that references know, "
                              f"{blocks} blocks of memory")
-
-
-def main(files):
-    for file in files:
-        run(pathlib.Path(file).read_bytes())
-
-
-if __name__ == "__main__":
-    sys.modules["program"] = sys.modules["__main__"]    # for operations.py
-    main(sys.argv[1:])

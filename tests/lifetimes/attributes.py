@@ -1,5 +1,6 @@
 """Attributes that lead back: through plain nodes, lists, layers, data, and `_prev`."""
 from growth import check
+
 from micrograd.engine import Value
 from micrograd.nn import MLP
 

@@ -3,6 +3,7 @@ import copy
 import weakref
 
 from growth import check
+
 from micrograd.engine import Value
 from micrograd.nn import MLP
 

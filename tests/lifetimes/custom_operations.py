@@ -1,5 +1,6 @@
 """Functions that programs add: each result refers to itself through its `_backward`."""
 from growth import check
+
 from micrograd.engine import Value
 from micrograd.nn import MLP
 

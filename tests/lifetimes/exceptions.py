@@ -1,5 +1,6 @@
 """Exceptions: in `_backward`, in arithmetic, where layers are called, and while nodes are made."""
 from growth import check
+
 from micrograd.engine import Value
 from micrograd.nn import MLP
 

@@ -4,6 +4,7 @@ import os
 import random
 
 from growth import values_alive
+
 from micrograd.engine import Value
 from micrograd.nn import MLP
 

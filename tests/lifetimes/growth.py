@@ -2,18 +2,15 @@
 
 Each script is run by test_lifetimes.py in a process of its own, and by hand:
 
-    python tests/lifetimes/training.py [steps, and as many before to warm up]
+    PYTHONPATH=tests python tests/lifetimes/training.py [steps, and as many before to warm up]
 """
 import gc
 import os
-import pathlib
 import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from allocations import counter, living_allocations
 
-LIMIT = 1_000_000       # bytes; and 20 a step, of which a Value that is left takes more than four times as much
+LIMIT = 1_000_000       # bytes; and 20 a step: a Value that is left takes more than four times as much
 
 
 def resident():

@@ -5,6 +5,7 @@ Chunks of the pool come and go: at times more Values are alive than its spare ch
 import gc
 
 from growth import check
+
 from micrograd.engine import Value
 from micrograd.nn import MLP
 

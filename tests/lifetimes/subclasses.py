@@ -1,5 +1,6 @@
 """Instances of subclasses, their attributes, and their classes."""
 from growth import check
+
 from micrograd.engine import Value
 
 

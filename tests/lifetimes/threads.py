@@ -3,6 +3,7 @@ import queue
 import threading
 
 from growth import check
+
 from micrograd.engine import Value
 from micrograd.nn import MLP
 

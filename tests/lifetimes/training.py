@@ -2,6 +2,7 @@
 import random
 
 from growth import check
+
 from micrograd.engine import Value
 from micrograd.nn import MLP
 

@@ -1,7 +1,7 @@
 """Run the tests where memory errors cannot hide:
 
     address     under AddressSanitizer and UndefinedBehaviorSanitizer, with a block of memory for every
-                Value, every block of the engine counted, and allocations that fail (allocations.h)
+                Value, every block of the engine counted, and allocations that fail (tests/allocations.h)
     debug       under Python's debug allocator, with fresh and freed memory filled
 
     python3 run.py sanitize [test files]        one after the other; needs gcc on Linux
@@ -13,8 +13,7 @@ import pathlib
 import subprocess
 import sys
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(sys.prefix) / "sanitized"
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
 # Those that look at how much memory or time the process takes, which a sanitizer changes.
@@ -30,7 +29,7 @@ def library(name):
 
 def build(target=TARGET, flags=""):
     """The engine with sanitizers, into the folder target."""
-    flags = f"{FLAGS} {flags} -include {HERE / 'allocations.h'} -fno-omit-frame-pointer -g"
+    flags = f"{FLAGS} {flags} -include {ROOT / 'tests' / 'allocations.h'} -fno-omit-frame-pointer -g"
     environ = {**os.environ, "LDFLAGS": FLAGS, "CFLAGS": f"{flags} -DMICROGRAD_CHUNK=128"}
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade",
                     "--no-cache-dir", "--target", target, ROOT], env=environ, check=True)

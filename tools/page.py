@@ -1,7 +1,7 @@
-"""The numbers of the last extended run on the page of promises, README.md, out of the committed record.
+"""The last extended run's numbers on the page of promises, docs/promises.md, from the committed record.
 
-    python tests/page.py            print them
-    python tests/page.py --write    put them into README.md, in place of those there
+    python tools/page.py            print them
+    python tools/page.py --write    put them into the page, in place of those there
 """
 import json
 import pathlib
@@ -9,7 +9,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 NUMBERS = HERE / "results" / "extended.json"
-PAGE = HERE / "README.md"
+PAGE = HERE.parent / "docs" / "promises.md"
 BEGIN, END = "<!-- extended run: begin -->\n", "<!-- extended run: end -->\n"
 
 

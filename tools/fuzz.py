@@ -1,25 +1,25 @@
 """Fuzz the compiled engine with programs in bytes (program.py), guided by coverage of its C code.
 
     python3 run.py fuzz run SECONDS     fuzz; new programs go to a folder beside the build
-    python3 run.py fuzz minimise        keep in corpus/ a small set that reaches as much
+    python3 run.py fuzz minimise        keep in tests/fuzz/corpus a small set that reaches as much
+    python3 run.py fuzz replay FILE     run the program that a crash has left in a file crash-...
 
-Each builds the engine first, with AddressSanitizer and coverage: needs gcc on Linux, and atheris. A crash
-leaves the program in a file crash-...; `python tests/fuzz/program.py FILE` replays it.
+Each builds the engine first, with AddressSanitizer and coverage: needs gcc on Linux, and atheris.
 """
 import ctypes
 import gc
+import os
 import pathlib
 import subprocess
 import sys
 import warnings
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
 import sanitize
 
+HERE = pathlib.Path(__file__).resolve().parent
+TESTS = HERE.parent / "tests"
 BUILD = pathlib.Path(sys.prefix) / "micrograd-fuzz"
-CORPUS = HERE / "corpus"
+CORPUS = TESTS / "fuzz" / "corpus"
 COVERAGE = f"-fsanitize-coverage=trace-pc -include {HERE / 'coverage.h'}"
 OPTIONS = ["-max_len=200", "-timeout=60", "-rss_limit_mb=3000", "-handle_int=0", "-print_final_stats=1",
            "-reload=0", "-len_control=0"]
@@ -31,9 +31,11 @@ def build():
 
 
 def again(job, *arguments):
-    """Do a job in a process that has the sanitizers loaded."""
-    return subprocess.run([sys.executable, __file__, job, *map(str, arguments)],
-                          cwd=BUILD, env=sanitize.sanitized(BUILD / "lib")).returncode
+    """Do a job in a process that has the sanitizers loaded, and finds the tests' modules."""
+    environ = sanitize.sanitized(BUILD / "lib")
+    environ["PYTHONPATH"] = os.pathsep.join(map(str, [BUILD / "lib", TESTS, TESTS / "fuzz"]))
+    files = [os.path.abspath(word) if os.path.exists(word) else word for word in arguments]
+    return subprocess.run([sys.executable, __file__, job, *files], cwd=BUILD, env=environ).returncode
 
 
 def get_ready():
@@ -63,6 +65,7 @@ def show_to_libfuzzer(atheris, counters):
 
 def fuzz(seconds):
     import atheris
+
     import program
     places = show_to_libfuzzer(atheris, counters())
     get_ready()
@@ -92,6 +95,12 @@ def minimise():
     print(f"{len(files)} programs, {len(kept)} kept")
 
 
+def replay(file):
+    import program
+    get_ready()
+    program.run(pathlib.Path(file).read_bytes())
+
+
 def cover(places):
     """Which of {file: places} to keep: the one that reaches most, then the one that reaches most of what
     is left, and so on. (libFuzzer's own merge counts visits, too, and keeps hundreds.)"""
@@ -102,7 +111,7 @@ def cover(places):
 
 
 def main(job="", *arguments):
-    jobs = {"run": fuzz, "minimise": minimise}
+    jobs = {"run": fuzz, "minimise": minimise, "replay": replay}
     if job.removeprefix("inside-") not in jobs:
         sys.exit(__doc__)
     if job in jobs:

@@ -6,9 +6,9 @@ processes of its own.
     python3 run.py prove depth fuzz         these parts, beside what was recorded of this engine before
     python3 run.py prove --quick            all of it with small numbers, to see that it works
 
-Needs gcc on Linux. After each part, what is known is written to results/extended.json and as a table
-into README.md, both beside this file; of a quick run, to build/prove/quick.json alone. What a part
-prints goes to build/prove/PART.log. The status is 0 if no part failed.
+Needs gcc on Linux. After each part, what is known is written to tools/results/extended.json and as a table
+into docs/promises.md; of a quick run, to build/prove/quick.json alone. What a part prints goes to
+build/prove/PART.log. The status is 0 if no part failed.
 """
 import argparse
 import importlib.metadata
@@ -22,13 +22,11 @@ import sys
 import time
 from typing import NamedTuple
 
+import page
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 LOGS = ROOT / "build" / "prove"
-sys.path.append(str(ROOT / "benchmarks"))      # behind: it too has a module `processes`
-
-import page
-
 PACKAGES = ["micrograd-native", "pytest", "hypothesis", "numpy", "torch", "atheris"]
 
 
@@ -72,7 +70,7 @@ def parts(effort):
     """{name: Part}"""
     def pytest(files, counts, **environ):
         options = ["-s", "-q", "-p", "no:cacheprovider", "--hypothesis-show-statistics"]
-        paths = [HERE / file for file in files.split()]
+        paths = [ROOT / "tests" / file for file in files.split()]
         return Part(files, ["-m", "pytest", *options, *paths], counts, environ)
 
     def script(file, counts, *arguments):
@@ -87,7 +85,7 @@ def parts(effort):
         "threads": pytest("test_threads.py", INTERRUPTS),
         "address": script("sanitize.py", TESTS, "address", *effort.tests),
         "debug": script("sanitize.py", TESTS, "debug", *effort.tests),
-        "fuzz": script("fuzz/fuzz.py", FUZZED, "run", f"{effort.minutes * 60:.0f}"),
+        "fuzz": script("fuzz.py", FUZZED, "run", f"{effort.minutes * 60:.0f}"),
     }
     if not effort.minutes:
         del found["fuzz"]
@@ -144,8 +142,9 @@ def prove(chosen, record, write):
 
 def about():
     """What was tested, by what, and where."""
-    from conditions import machine
-    return {"engine": engine(), "machine": machine(), "versions": {name: version(name) for name in PACKAGES}}
+    asked = subprocess.check_output([sys.executable, ROOT / "benchmarks" / "conditions.py"], cwd=sys.prefix)
+    return {"engine": engine(), "machine": json.loads(asked),
+            "versions": {name: version(name) for name in PACKAGES}}
 
 
 def git(*words):
@@ -158,7 +157,7 @@ def engine():
 
 
 def commit():
-    changes = git("status", "--porcelain", "--", ".", ":!tests/results", ":!tests/README.md")
+    changes = git("status", "--porcelain", "--", ".", ":!tools/results", ":!docs/promises.md")
     return git("rev-parse", "--short", "HEAD") + (" with changes" if changes else "")
 
 
