@@ -20,6 +20,7 @@ cdef extern from "Python.h":
     ctypedef int (*visitproc)(PyObject*, void*) noexcept
     ctypedef struct PyTypeObject:
         const char* tp_name
+        const char* tp_doc
         void* tp_getattro
         void* tp_setattro
         void* tp_hash

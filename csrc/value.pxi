@@ -17,7 +17,9 @@ class Value:
     def __init__(self, data, _children=(), _op='', *, label=None):
         return data, _children, _op, label
 def make_backward(run, value):
-    return lambda: run(value)
+    def _backward():
+        run(value)
+    return _backward
 def make_nothing():
     return lambda: None
 """, python)
@@ -246,6 +248,7 @@ cdef int check_child(object child) except -1:
     return 0
 
 
+@cython.binding(True)           # methods that tell their names and arguments, as Python's own do
 cdef class Value:
     """ stores a single scalar value and its gradient """
 
@@ -508,6 +511,9 @@ value_type.tp_weaklistoffset = <Py_ssize_t>&(<Body*>NULL).weakrefs
 Py_INCREF(<PyObject*>value_type)
 PyType_Modified(value_type)
 value_type.tp_name = "Value"            # as error messages call it
+value_type.tp_doc = "Value(data, _children=(), _op='', *, label=None)\n--\n\n"     # for inspect.signature
+for method in [method for name, method in vars(Value).items() if type(method) is type(Value.relu)]:
+    method.__module__ = "micrograd.engine"
 Value.__module__ = "micrograd.engine"
 Value.__doc__ = python["Value"].__doc__
 Value.__array_priority__ = -1.0         # numpy's scalars leave the operation to us, its arrays do not
