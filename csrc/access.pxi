@@ -7,7 +7,9 @@
 cdef void* object_new = (<PyTypeObject*>object).tp_new
 cdef void* object_getattro = (<PyTypeObject*>object).tp_getattro
 cdef void* object_setattro = (<PyTypeObject*>object).tp_setattro
-cdef void* object_hash = (<PyTypeObject*>object).tp_hash
+cdef Py_hash_t (*object_hash)(PyObject*) noexcept
+object_hash = <Py_hash_t (*)(PyObject*) noexcept>(<PyTypeObject*>object).tp_hash
+cdef void* value_hash = NULL
 cdef void* value_init = NULL    # Value.__init__, as shipped
 cdef void* value_compare = NULL
 

@@ -57,7 +57,7 @@ cdef int set_children(object value, object children) except -1:
 cdef inline bint is_told_by_address(PyObject* child) noexcept:
     """Whether it is a Value, and equal to itself alone."""
     cdef PyTypeObject* cls = Py_TYPE(child)
-    return (cls.tp_hash == object_hash and cls.tp_richcompare == value_compare
+    return (cls.tp_hash == value_hash and cls.tp_richcompare == value_compare
             and (cls == value_type or PyType_IsSubtype(cls, value_type)))
 
 cdef inline void replace_with_custom(Node* n, PyObject* a, PyObject* b) noexcept:

@@ -38,6 +38,10 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
     OF_ONE(OP, EXP,      "exp",      exp(a),      FLOAT(A), y * g,                    Y & G)            \
     OF_ONE(OP, LOG,      "log",      log(a),      FLOAT(A), g / a,                    FLOAT(A) & A & G) \
     OF_ONE(OP, TANH,     "tanh",     tanh(a),     FLOAT(A), (1 - y * y) * g,          Y & G)            \
+    OF_ONE(OP, LOG1P,    "log1p",    log1p(a),    FLOAT(A), g / (1 + a),              FLOAT(A) & A & G) \
+    OF_ONE(OP, TAN,      "tan",      tan(a),      FLOAT(A), (1 + y * y) * g,          Y & G)            \
+    OF_ONE(OP, ERF,      "erf",      erf(a),      FLOAT(A), TWO_BY_ROOT_PI * exp(-(a * a)) * g, FLOAT(A) & G) \
+    OF_ONE(OP, GELU,     "gelu",     gelu(a),     FLOAT(A), slope_of_gelu(a) * g,     FLOAT(A) & G)     \
     OF_ONE(OP, SIGMOID,  "sigmoid",  sigmoid(a),  FLOAT(A), y * (1 - y) * g,          Y & G)            \
     OF_ONE(OP, SIN,      "sin",      sin(a),      FLOAT(A), cos(a) * g,               FLOAT(A) & G)     \
     OF_ONE(OP, COS,      "cos",      cos(a),      FLOAT(A), -sin(a) * g,              FLOAT(A) & G)     \
@@ -80,6 +84,18 @@ static inline double sigmoid(double a) {
 /* log(1 + exp(a)), without an overflow */
 static inline double softplus(double a) {
     return (a > 0 ? a : 0) + log1p(exp(-fabs(a)));
+}
+
+#define TWO_BY_ROOT_PI 1.1283791670955126
+#define ROOT_OF_2 1.4142135623730951
+#define ROOT_OF_2_PI 2.5066282746310002
+
+static inline double gelu(double a) {
+    return a * (0.5 * (1 + erf(a / ROOT_OF_2)));
+}
+
+static inline double slope_of_gelu(double a) {
+    return 0.5 * (1 + erf(a / ROOT_OF_2)) + a * (exp(-0.5 * (a * a)) / ROOT_OF_2_PI);
 }
 
 /* What a node can be: a leaf, which is what a block of zeros is; a result whose derivative the program

@@ -72,6 +72,8 @@ cdef extern from "Python.h":
     PyObject* PyDict_GetItemWithError(PyObject*, PyObject*) except? NULL
     bint PyDict_Next(PyObject*, Py_ssize_t*, PyObject**, PyObject**) noexcept
     bint PyUnicode_CheckExact(PyObject*) noexcept
+    object PyObject_RichCompare(object, object, int)
+    enum: Py_LT, Py_LE, Py_GT, Py_GE
     int PyUnicode_Compare(PyObject*, PyObject*) noexcept
     Py_ssize_t Py_REFCNT(PyObject*) noexcept
     Py_ssize_t PyList_GET_SIZE(PyObject*) noexcept
@@ -106,7 +108,7 @@ cdef extern from "internals.h":
 cdef extern from "ops.h" nogil:
     enum: OBJECT, NUMPY, FLOAT32, REAL, INTEGER, PACKED
     enum: ADD, MUL, POW, RELU
-    enum: EXP, LOG, TANH, SIGMOID, SIN, COS, SQRT, ABS, SOFTPLUS
+    enum: EXP, LOG, LOG1P, TAN, ERF, GELU, TANH, SIGMOID, SIN, COS, SQRT, ABS, SOFTPLUS
     enum: LEAKY_RELU, MAXIMUM, MINIMUM, POWER
     enum: LEAF, CUSTOM, LOCAL, OUTPUT, CALL, OPERATION_END
     bint is_operation(int op)

@@ -123,6 +123,13 @@ cdef inline bint goes_by_attributes(object value) except -1:
     """accesses, but for a Value of the class itself, of which `compute` sees to it."""
     return Py_TYPE(<PyObject*>value) != value_type and accesses(value)
 
+cdef object compare(object a, object b, int than):
+    """By data; other classes may have comparisons of their own."""
+    from numbers import Number as AnyNumber
+    if is_value(b):
+        return PyObject_RichCompare(data_of(a), data_of(b), than)
+    return PyObject_RichCompare(data_of(a), b, than) if isinstance(b, AnyNumber) else NotImplemented
+
 cdef object unary(int op, object a):
     if goes_by_attributes(a):
         return compute_with_objects(op, node_of(<PyObject*>a), NULL)
@@ -381,6 +388,22 @@ cdef class Value:
         """ the natural logarithm; ValueError unless self is positive """
         return unary(LOG, self)
 
+    def log1p(self):
+        """ log(1 + self), exact near 0; ValueError unless self is above -1 """
+        return unary(LOG1P, self)
+
+    def tan(self):
+        """ the tangent of self radians; ValueError at infinity """
+        return unary(TAN, self)
+
+    def erf(self):
+        """ the error function """
+        return unary(ERF, self)
+
+    def gelu(self):
+        """ self * P(X <= self), X normal (Hendrycks and Gimpel, 2016); the exact one """
+        return unary(GELU, self)
+
     def tanh(self):
         """ the hyperbolic tangent """
         return unary(TANH, self)
@@ -423,6 +446,31 @@ cdef class Value:
     def minimum(self, other):
         """ the smaller, or nan; of two equal ones each gets half of the gradient """
         return binary(MINIMUM, self, other)
+
+    def clamp(self, low, high):
+        """ self between low and high; a half of the gradient where it is one of them """
+        return self.maximum(low).minimum(high)
+
+    def __lt__(self, other):            # by data; == is identity
+        return compare(self, other, Py_LT)
+
+    def __le__(self, other):
+        return compare(self, other, Py_LE)
+
+    def __gt__(self, other):
+        return compare(self, other, Py_GT)
+
+    def __ge__(self, other):
+        return compare(self, other, Py_GE)
+
+    def __hash__(self):
+        return object_hash(<PyObject*>self)
+
+    def __format__(self, spec):         # f"{self:.3f}"
+        return format(data_of(self), spec) if spec else str(self)
+
+    def __round__(self, digits=None):   # round(self), a number
+        return round(data_of(self), digits)
 
     def __abs__(self):                  # abs(self)
         return self.abs()
@@ -498,7 +546,8 @@ cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags, Py
 
 
 value_type = <PyTypeObject*>Value
-value_init, value_compare = value_type.tp_init, value_type.tp_richcompare
+value_init = value_type.tp_init
+value_hash, value_compare = value_type.tp_hash, value_type.tp_richcompare
 value_type.tp_new = object_new
 value_type.tp_alloc = value_alloc
 value_type.tp_dealloc = value_dealloc

@@ -4,6 +4,7 @@ It specifies the compiled engine, stands in where that is missing, and is what t
 with. Operands may be anything Python can add and multiply; its errors are Python's own.
 """
 import copy
+import operator
 from copyreg import __newobj__
 from functools import partial
 from numbers import Integral, Number
@@ -84,6 +85,13 @@ def apply(name, a, b=None):
     return out
 
 
+def compare(a, b, than):
+    """By data; other classes may have comparisons of their own."""
+    if isinstance(b, Value):
+        return than(a.data, b.data)
+    return than(a.data, b) if isinstance(b, Number) else NotImplemented
+
+
 class NodesUnder:
     """The nodes under a root that are no leaves, for pickle; marked until it has been there."""
 
@@ -153,6 +161,22 @@ class Value:
         """ the natural logarithm; ValueError unless self is positive """
         return apply("log", self)
 
+    def log1p(self):
+        """ log(1 + self), exact near 0; ValueError unless self is above -1 """
+        return apply("log1p", self)
+
+    def tan(self):
+        """ the tangent of self radians; ValueError at infinity """
+        return apply("tan", self)
+
+    def erf(self):
+        """ the error function """
+        return apply("erf", self)
+
+    def gelu(self):
+        """ self * P(X <= self), X normal (Hendrycks and Gimpel, 2016); the exact one """
+        return apply("gelu", self)
+
     def tanh(self):
         """ the hyperbolic tangent """
         return apply("tanh", self)
@@ -220,6 +244,28 @@ class Value:
 
     def __rpow__(self, other):          # other ** self
         return Value(other) ** self
+
+    def clamp(self, low, high):
+        """ self between low and high; a half of the gradient where it is one of them """
+        return self.maximum(low).minimum(high)
+
+    def __lt__(self, other):            # by data; == is identity
+        return compare(self, other, operator.lt)
+
+    def __le__(self, other):
+        return compare(self, other, operator.le)
+
+    def __gt__(self, other):
+        return compare(self, other, operator.gt)
+
+    def __ge__(self, other):
+        return compare(self, other, operator.ge)
+
+    def __format__(self, spec):         # f"{self:.3f}"
+        return format(self.data, spec) if spec else str(self)
+
+    def __round__(self, digits=None):   # round(self), a number
+        return round(self.data, digits)
 
     def __abs__(self):                  # abs(self)
         return self.abs()

@@ -37,6 +37,7 @@ def of_either(name):
 
 
 exp, log, tanh, sin, cos, sqrt = map(of_either, ("exp", "log", "tanh", "sin", "cos", "sqrt"))
+log1p, tan, erf = map(of_either, ("log1p", "tan", "erf"))
 
 
 def sigmoid(a):
@@ -45,6 +46,19 @@ def sigmoid(a):
     if a >= 0:
         return 1 / (1 + math.exp(-a))
     return math.exp(a) / (1 + math.exp(a))
+
+
+def gelu(a):
+    return a.gelu() if is_value(a) else a * normal(a)
+
+
+def normal(a):
+    """The chance of a normal number to be at most a."""
+    return 0.5 * (1 + erf(a / 1.4142135623730951))      # of sqrt(2)
+
+
+def slope_of_gelu(a):
+    return normal(a) + a * (exp(-0.5 * (a * a)) / 2.5066282746310002)       # of sqrt(2 * pi)
 
 
 def softplus(a):
@@ -104,6 +118,11 @@ def share(a, b, g):
 FUNCTIONS = {
     "exp": Function(lambda a, b: exp(a), lambda a, b, y, g: y * g),
     "log": Function(lambda a, b: log(a), lambda a, b, y, g: g / a),
+    "log1p": Function(lambda a, b: log1p(a), lambda a, b, y, g: g / (1 + a)),
+    "tan": Function(lambda a, b: tan(a), lambda a, b, y, g: (1 + y * y) * g),
+    "erf": Function(lambda a, b: erf(a),
+                    lambda a, b, y, g: 1.1283791670955126 * exp(-(a * a)) * g),     # 2 / sqrt(pi)
+    "gelu": Function(lambda a, b: gelu(a), lambda a, b, y, g: slope_of_gelu(a) * g),
     "tanh": Function(lambda a, b: tanh(a), lambda a, b, y, g: (1 - y * y) * g),
     "sigmoid": Function(lambda a, b: sigmoid(a), lambda a, b, y, g: y * (1 - y) * g),
     "sin": Function(lambda a, b: sin(a), lambda a, b, y, g: cos(a) * g),
