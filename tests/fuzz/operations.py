@@ -7,6 +7,7 @@ it saw with m.note(). One that is `wild` has no result that both engines must ag
 import array
 import copy as copying
 import gc
+import importlib
 import os
 import pickle
 import signal
@@ -759,3 +760,245 @@ def restored(m):
 def function_of_anything(m):
     name, value = (UNARY + BINARY)[m.byte() % 12], m.value()
     m.put(getattr(value, name)(m.number()) if name in ("leaky_relu", *BINARY) else getattr(value, name)())
+
+
+# What a network is made of, changed behind its back; numbers of numpy's other types; imports in any order.
+
+def number_of_kind(m):
+    """A number of few bits, of any type that a program may feed a network with."""
+    byte = m.byte()
+    x = (byte // 8 - 16) / 4
+    kinds = [float, float, int, lambda x: x > 0]
+    if np is not None:
+        kinds += [np.float32, np.float64, lambda x: np.int64(int(x)), lambda x: np.bool_(x > 0)]
+    return kinds[byte % len(kinds)](x)
+
+
+def inputs_of_kind(m, layer):
+    """As many inputs as the layer has, Values among them."""
+    return [m.value() if m.byte() % 3 == 0 else number_of_kind(m) for _ in layer.neurons[0].w]
+
+
+@operation
+def call_with_kinds(m):
+    model = m.model()
+    m.keep(model(inputs_of_kind(m, model.layers[0])))
+
+
+@operation
+def sweep_with_kinds(m):
+    """A sweep down to an input whose gradient is of any type before it."""
+    layer = m.layer()
+    inputs = inputs_of_kind(m, layer)
+    m.value().grad = number_of_kind(m)
+    made = layer(inputs)
+    sweep(m, sum(made) if isinstance(made, list) else made)
+
+
+@operation
+def weight_of_kind(m): m.weight().data = number_of_kind(m)
+
+
+@operation
+def gradient_of_kind(m): (m.weight() if m.byte() % 2 else m.value()).grad = number_of_kind(m)
+
+
+@operation
+def edited_output(m):
+    """Dropout by hand: an output of a layer is given other data, then all are swept."""
+    layer = m.layer()
+    made = layer(inputs_of_kind(m, layer))
+    outputs = made if isinstance(made, list) else [made]
+    outputs[m.byte() % len(outputs)].data = number_of_kind(m)
+    sweep(m, sum(outputs))
+
+
+@operation
+def some_outputs(m):
+    """Of several outputs one dies or is swept alone."""
+    layer = m.layer()
+    made = layer(inputs_of_kind(m, layer))
+    if isinstance(made, list):
+        del made[m.byte() % len(made)]
+    m.keep(made)
+
+
+@operation
+def other_class_of_neuron(m):
+    """Set while the layer is known to be as it was."""
+    class Twice(m.nn.Neuron):
+        def __call__(self, x):
+            return super().__call__(x) * 2.0
+
+    layer, neuron = m.layer(), m.neuron()
+    inputs = inputs_of_kind(m, layer)
+    m.keep(layer(inputs))
+    neuron.__class__ = Twice
+    m.keep(layer(inputs))
+
+
+@operation
+def held_weights(m): m.held.append(m.neuron().w)
+
+
+@operation
+def held_state(m):
+    """The list of weights, got while the layer is known to be as it was, in the way that pickle gets it."""
+    layer, neuron = m.layer(), m.neuron()
+    inputs = inputs_of_kind(m, layer)
+    m.keep(layer(inputs))
+    m.held.append(neuron.__reduce_ex__(2)[2]["w"])
+    edit_held(m)
+    m.keep(layer(inputs))
+
+
+@operation
+def edit_held(m):
+    """A list of weights that was kept gets another Value, which nobody tells the layer."""
+    lists = [held for held in m.held if type(held) is list and held]
+    if lists:
+        weights = lists[m.byte() % len(lists)]
+        weights[m.byte() % len(weights)] = m.Value(m.byte() / 8 - 16)
+
+
+@operation
+def let_go(m): m.held.clear()
+
+
+@operation
+def patch_layers(m):
+    """MLP.layers as a property, which reads only the first layer."""
+    if not m.undo:
+        m.nn.MLP.layers = property(lambda self: vars(self)["layers"][:1],
+                                   lambda self, layers: vars(self).update(layers=layers))
+        m.undo.append(lambda: delattr(m.nn.MLP, "layers"))
+
+
+@wild
+def finalizer_on_weight(m): m.weight().tag = Finalized(m)
+
+
+@wild
+def orphan(m):
+    """Outputs of a layer that only they keep alive, one of them dead, and a finalizer on a weight."""
+    layer = m.nn.Layer(2, 2)
+    layer.neurons[m.byte() % 2].w[0].tag = Finalized(m)
+    m.keep(layer([0.5, m.value()])[0] * 1.5)
+
+
+class Key(str):
+    """A name that is not equal to the one whose hash it has, and runs a piece of the program to say so."""
+
+    def __new__(cls, name, act):
+        self = super().__new__(cls, name)
+        self.act, self.name = act, hash(name)
+        return self
+
+    def __hash__(self):
+        return self.name
+
+    def __eq__(self, other):
+        self.act()
+        return self is other
+
+
+@wild
+def keys_that_act(m):
+    owner = [m.neuron(), m.layer(), m.model()][m.byte() % 3]
+    attributes = vars(owner)
+    name = list(attributes or {"w": 0})[m.byte() % max(1, len(attributes))]
+    former = attributes.pop(name, None)     # so that the key comes before it
+    attributes[Key(name, action(m))] = 0
+    attributes[name] = former
+
+
+@wild
+def edit_lists(m):
+    """The lists that a network is made of, as a finalizer may leave them."""
+    layer, neuron, weights = m.layer(), m.neuron(), m.neuron().w
+    layers = m.model().layers
+    [lambda: weights.extend(m.values()), lambda: weights.clear(), lambda: weights.__setitem__(0, object()),
+     lambda: layers.clear(), lambda: layers.extend(m.nn.MLP(2, [9, 17]).layers), lambda: layers.append(None),
+     lambda: layer.neurons.append(None), lambda: layer.neurons.clear(), lambda: vars(neuron).pop("b"),
+     lambda: m.held.append(weights), lambda: layers.reverse(),
+     lambda: setattr(neuron, "__dict__", dict(vars(neuron)))][m.byte() % 12]()
+
+
+@wild
+def edit_parameters(m):
+    """An optimiser whose list of parameters changes in a finalizer during its step."""
+    from micrograd.optim import SGD, Adam
+    optimizer = [SGD, Adam][m.byte() % 2](m.model().parameters(), 0.1)
+    parameters, more = optimizer.parameters, m.byte() * 16
+    piece = m.code.piece(2).data
+
+    class Edits:
+        def __del__(self):
+            parameters.extend(m.Value(0.0) for _ in range(more))
+            m.nested(piece)
+
+    garbage = Edits()
+    garbage.me = garbage
+    m.nn.Neuron.changed = m.byte()      # so that the engine looks at the classes
+    m.undo.append(lambda: delattr(m.nn.Neuron, "changed") if "changed" in vars(m.nn.Neuron) else None)
+    del garbage
+    optimizer.step()
+
+
+@wild
+def predict_rows_in_c(m):
+    core, model = sys.modules["micrograd._core"], m.model()
+    nin = len(model.layers[0].neurons[0].w)
+    core._predict(model.layers, array.array("fd"[m.byte() % 2], [0.5] * nin * (m.byte() % 70)), nin)
+
+
+@wild
+def crafted_state(m):
+    """States that no pickle has."""
+    names = ["ADD", "MUL", "POW", "RELU", "CUSTOM", "OUTPUT", "CALL", "LEAF", "TANH", "", 5]
+    value = [m.value(), m.weight()][m.byte() % 2]
+    state = [("_graph", (m.values(), names[m.byte() % len(names)], m.values())), ("data", m.number()),
+             ("grad", m.number()), ("_prev", m.values()), ("_backward", action(m)), ("_op", m.number())]
+    value.__setstate__(dict(state[:1 + m.byte() % 6] if m.byte() % 2 else state[m.byte() % 6:]))
+
+
+@wild
+def crafted_module(m):
+    """Modules made and filled by hand, in any way that the protocol of pickle has."""
+    module = [m.model, m.layer, m.neuron][m.byte() % 3]()
+    made = module.__reduce_ex__(2 + m.byte() % 3)
+    twin = made[0](*made[1])
+    [lambda: vars(twin).update(made[2]), lambda: setattr(twin, "__dict__", made[2]),
+     lambda: vars(twin).update(vars(m.neuron())), lambda: copying.copy(twin),
+     lambda: vars(twin).update(pickle.loads(pickle.dumps(made[2])))][m.byte() % 5]()
+    m.held.append(twin)
+    twin([m.value(), 0.5])
+
+
+@wild
+def imports(m):
+    """The modules forgotten, and imported in any order; the machine goes on with the classes that it has."""
+    if threading.current_thread() is not threading.main_thread() or any(name == "imports" for name in m.classes):
+        return
+    names = ["engine", "nn", "arrays", "optim", "state", "losses"]
+    former = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "micrograd"}
+    m.classes.append("imports")
+
+    def restore():
+        for name in [name for name in sys.modules if name.split(".")[0] == "micrograd"]:
+            del sys.modules[name]
+        sys.modules.update(former)
+        for name, module in former.items():
+            if "." in name:
+                setattr(former["micrograd"], name.split(".")[1], module)
+        if m.nn.__name__ == "micrograd.nn":
+            m.nn.__core__._ships(m.nn.Neuron, m.nn.Layer, m.nn.MLP)
+
+    m.undo.append(restore)
+    for name in former:
+        if name != "micrograd._core" or m.byte() % 2:
+            sys.modules.pop(name, None)
+    for _ in range(m.byte() % 5):
+        importlib.import_module("micrograd." + names[m.byte() % len(names)])
+    nn = importlib.import_module("micrograd.nn")
+    nn.MLP(2, [2, 1])([m.value(), 0.5])
