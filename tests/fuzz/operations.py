@@ -874,16 +874,66 @@ def patch_layers(m):
         m.undo.append(lambda: delattr(m.nn.MLP, "layers"))
 
 
+class Dying:
+    """Runs a piece of the program when its last reference goes, not when a collector finds it."""
+
+    def __init__(self, act):
+        self.act = act
+
+    def __del__(self):
+        self.act()
+
+
 @wild
-def finalizer_on_weight(m): m.weight().tag = Finalized(m)
+def finalizer_on_weight(m): m.weight().tag = Dying(action(m))
 
 
 @wild
 def orphan(m):
-    """Outputs of a layer that only they keep alive, one of them dead, and a finalizer on a weight."""
-    layer = m.nn.Layer(2, 2)
-    layer.neurons[m.byte() % 2].w[0].tag = Finalized(m)
-    m.keep(layer([0.5, m.value()])[0] * 1.5)
+    """A layer that only its outputs keep alive, one of them dead, dies in the midst of a sweep, and a
+    finalizer on one of its weights takes the graph apart."""
+    act, called_back, layer = action(m), m.byte() % 2, m.nn.Layer(2, 2)
+    first = layer([0.5, m.value()])[0]
+    root = first * 1.5
+    m.put(root)
+
+    def take_apart():
+        act()
+        root.__init__(0.0)
+        m.held.append([m.Value(0.0) for _ in range(9)])
+
+    for neuron in layer.neurons:
+        neuron.w[0].tag = Dying(take_apart)
+    del layer, first, neuron
+    if called_back:
+        root = m.Value(0.0)
+        root._prev, root._backward = [m.v.pop()], act
+    for _ in range(2):
+        root.backward()
+
+
+class Edits:
+    """Garbage that edits a list when a collection finds it: it gets `more`, or what it had goes."""
+
+    def __init__(self, target, more, clear):
+        self.target, self.more, self.clear, self.me = target, more, clear, self
+
+    def __del__(self):
+        if self.clear:
+            self.target.clear()
+        self.target.extend(self.more)
+
+
+def edited_soon(m, target, more, do):
+    """Do it while a collection, soon, edits the list target."""
+    former, lists = gc.get_threshold(), [[] for _ in range(200)]    # Python has no spare ones now
+    Edits(target, more, m.byte() % 2)
+    gc.set_threshold(gc.get_count()[0] + m.byte() % 32 + 1)
+    try:
+        do()
+    finally:
+        gc.set_threshold(*former)
+        del lists
 
 
 class Key(str):
@@ -908,8 +958,17 @@ def keys_that_act(m):
     attributes = vars(owner)
     name = list(attributes or {"w": 0})[m.byte() % max(1, len(attributes))]
     former = attributes.pop(name, None)     # so that the key comes before it
-    attributes[Key(name, action(m))] = 0
+    act, lists = action(m), [value for value in attributes.values() if type(value) is list]
+    more, clear = [object(), *m.values()], m.byte() % 2
+
+    def edit():
+        act()
+        for edited in lists:
+            Edits(edited, more, clear).__del__()
+
+    attributes[Key(name, edit if m.byte() % 2 else act)] = 0
     attributes[name] = former
+    m.layer()([m.value(), 0.5])
 
 
 @wild
@@ -925,31 +984,33 @@ def edit_lists(m):
 
 
 @wild
-def edit_parameters(m):
-    """An optimiser whose list of parameters changes in a finalizer during its step."""
-    from micrograd.optim import SGD, Adam
-    optimizer = [SGD, Adam][m.byte() % 2](m.model().parameters(), 0.1)
-    parameters, more = optimizer.parameters, m.byte() * 16
-    piece = m.code.piece(2).data
-
-    class Edits:
-        def __del__(self):
-            parameters.extend(m.Value(0.0) for _ in range(more))
-            m.nested(piece)
-
-    garbage = Edits()
-    garbage.me = garbage
-    m.nn.Neuron.changed = m.byte()      # so that the engine looks at the classes
-    m.undo.append(lambda: delattr(m.nn.Neuron, "changed") if "changed" in vars(m.nn.Neuron) else None)
-    del garbage
-    optimizer.step()
+def edited_parameters(m):
+    """The list of parameters changes while an optimiser works on it."""
+    core, parameters = sys.modules["micrograd._core"], m.model().parameters()
+    zeros = array.array("d", bytes(8 * len(parameters)))
+    m.nn.Neuron.changed = True          # so that the engine looks at the classes
+    more = [m.Value(0.0) for _ in range(m.byte() * 16)]
+    edited_soon(m, parameters, more, [lambda: core._sgd(parameters, zeros, 0.1, 0.9, 0.0, True),
+                                      lambda: core._adam(parameters, zeros, zeros[:], 0.1, 0.9, 0.9, 0.1, 0, 0, 1),
+                                      lambda: core._zeroed(parameters)][m.byte() % 3])
+    del m.nn.Neuron.changed
 
 
 @wild
-def predict_rows_in_c(m):
-    core, model = sys.modules["micrograd._core"], m.model()
-    nin = len(model.layers[0].neurons[0].w)
-    core._predict(model.layers, array.array("fd"[m.byte() % 2], [0.5] * nin * (m.byte() % 70)), nin)
+def edited_layers(m):
+    """The list of layers changes while they are applied to rows."""
+    core, layers = sys.modules["micrograd._core"], m.model().layers
+    nin = len(layers[0].neurons[0].w)
+    rows = array.array("fd"[m.byte() % 2], [0.5] * nin * (m.byte() % 70))
+    other = m.nn.MLP(nin, [9, 17 + m.byte()])
+    other.parameters()                  # packs them
+    edited_soon(m, layers, other.layers, lambda: core._predict(layers, rows, nin))
+
+
+@wild
+def edited_weights(m):
+    layer, neuron = m.layer(), m.neuron()
+    edited_soon(m, neuron.w, m.values(), lambda: layer([m.value(), 0.5]))
 
 
 @wild
