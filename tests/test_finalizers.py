@@ -1,6 +1,6 @@
-"""Python code that runs while the engine works on a network: finalizers, and keys of a dict that compare
-themselves. It may do as it likes; the engine may raise, and goes on. Each program is a process of its
-own, for it once ended one. (Where a build has AddressSanitizer it sees more: run.py sanitize.)"""
+"""Python code that runs while the engine works on a network: finalizers, and keys of a dict that
+compare themselves. It may do as it likes; the engine may raise, and goes on. Each program is a
+process of its own, for it once ended one. (A build with AddressSanitizer sees more.)"""
 import os
 
 import pytest
@@ -21,7 +21,7 @@ class Dying:
     def __del__(self): self.do()
 
 def soon(do, work):
-    "Work, again and again, while a collection finds garbage that does something; each time a little later."
+    "Work again and again while a collection, each time a little later, finds garbage that does it."
     for later in range(1, 60):
         lists = [[] for _ in range(200)]        # Python has no spare ones now
         gc.collect(), gc.disable()
@@ -54,18 +54,23 @@ def put_key(owner, name):
     attributes[name] = value
 """
 
+ENDING = """
+sum(nn.Layer(2, 3)([1.0, 2.0])).backward()
+print("went on")
+"""
+
 PROGRAMS = {
     "a weight's finalizer in the sort": """
 layer = nn.Layer(2, 2)
 out = layer([1.0, 2.0])
 root = out[0] * 2.0 + 1.0
-layer.neurons[1].w[0].tag = Dying(lambda: (root.__init__(0.0), [Value(i) for i in range(50)]))
+layer.neurons[1].w[0].tag = Dying(lambda: (root.__init__(0.0), list(map(Value, range(50)))))
 del layer, out
 root.backward(), root.backward()
 """,
     "a weight's finalizer before a callback": """
 layer = nn.Layer(2, 2)
-layer.neurons[1].w[0].tag = Dying(lambda: (root.__init__(0.0), [Value(i) for i in range(50)]))
+layer.neurons[1].w[0].tag = Dying(lambda: (root.__init__(0.0), list(map(Value, range(50)))))
 root = Value(0.0)
 root._prev = [layer([1.0, 2.0])[0] * 2.0]
 root._backward = lambda: None
@@ -81,7 +86,8 @@ def work(step, *memory):
     nn.Neuron.changed = True        # so that the engine looks at the classes
     step(parameters, *memory)
 soon(lambda: parameters.extend(more), lambda: work(__core__._sgd, zeros, 0.1, 0.9, 0.0, True))
-soon(parameters.clear, lambda: work(__core__._adam, zeros, zeros[:], 0.1, 0.9, 0.9, 0.1, 0.0, False, 1))
+soon(parameters.clear,
+     lambda: work(__core__._adam, zeros, zeros[:], 0.1, 0.9, 0.9, 0.1, 0.0, False, 1))
 """,
     "the layers are others during a prediction": """
 model, other = nn.MLP(3, [4, 2]), nn.MLP(3, [400, 200])
@@ -90,7 +96,8 @@ layers, rows = list(model.layers), array.array("f", [1.0] * 120)
 def work():
     layers[:] = model.layers
     __core__._predict(layers, rows, 3)
-for change in (lambda: layers.__setitem__(slice(None), other.layers), layers.clear, lambda: layers.append(None)):
+for change in (lambda: layers.__iadd__(other.layers).reverse(), layers.clear,
+               lambda: layers.append(None), lambda: layers.__setitem__(slice(None), other.layers)):
     soon(change, work)
 """,
     "a key changes the weights": """
@@ -109,7 +116,8 @@ for change in (lambda w: w.__setitem__(slice(None), [object(), object()]), lambd
     "a key gives the module another dict": """
 def change():
     Key.do = lambda: None
-    owner.__dict__ = {"w": [Value(1.0), Value(2.0)], "b": Value(3.0), "nonlin": False, "neurons": [nn.Neuron(2)], "layers": []}
+    owner.__dict__ = {"w": [Value(1.0), Value(2.0)], "b": Value(3.0), "nonlin": False,
+                      "neurons": [nn.Neuron(2)], "layers": []}
     [dict(a=1, b=2) for _ in range(100)]
 for name in ("w", "b", "nonlin", "neurons", "layers"):
     model = nn.MLP(2, [2])
@@ -124,6 +132,6 @@ for name in ("w", "b", "nonlin", "neurons", "layers"):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_engine_goes_on(name):
-    ending = "\ntotal = sum(nn.Layer(2, 3)([1.0, 2.0])); total.backward(); print('went on')"
-    ran = children.run("-c", PREAMBLE + PROGRAMS[name] + ending, PYTHONMALLOC=os.environ.get("PYTHONMALLOC", "debug"))
+    ran = children.run("-c", PREAMBLE + PROGRAMS[name] + ENDING,
+                       PYTHONMALLOC=os.environ.get("PYTHONMALLOC", "debug"))
     assert ran.returncode == 0 and "went on" in ran.stdout, ran.stderr[-2000:]

@@ -843,7 +843,7 @@ def held_weights(m): m.held.append(m.neuron().w)
 
 @operation
 def held_state(m):
-    """The list of weights, got while the layer is known to be as it was, in the way that pickle gets it."""
+    """The list of weights, got as pickle gets it, while the layer is known to be as it was."""
     layer, neuron = m.layer(), m.neuron()
     inputs = inputs_of_kind(m, layer)
     m.keep(layer(inputs))
@@ -890,8 +890,8 @@ def finalizer_on_weight(m): m.weight().tag = Dying(action(m))
 
 @wild
 def orphan(m):
-    """A layer that only its outputs keep alive, one of them dead, dies in the midst of a sweep, and a
-    finalizer on one of its weights takes the graph apart."""
+    """A layer that only its outputs keep alive, one of them dead, dies in the midst of a sweep, and
+    a finalizer on one of its weights takes the graph apart."""
     act, called_back, layer = action(m), m.byte() % 2, m.nn.Layer(2, 2)
     first = layer([0.5, m.value()])[0]
     root = first * 1.5
@@ -926,7 +926,8 @@ class Edits:
 
 def edited_soon(m, target, more, do):
     """Do it while a collection, soon, edits the list target."""
-    former, lists = gc.get_threshold(), [[] for _ in range(200)]    # Python has no spare ones now
+    former = gc.get_threshold()
+    lists = [[] for _ in range(200)]    # Python has no spare ones now
     Edits(target, more, m.byte() % 2)
     gc.set_threshold(gc.get_count()[0] + m.byte() % 32 + 1)
     try:
@@ -937,7 +938,7 @@ def edited_soon(m, target, more, do):
 
 
 class Key(str):
-    """A name that is not equal to the one whose hash it has, and runs a piece of the program to say so."""
+    """A name that has the hash of another, and runs a piece of the program to say that it is not it."""
 
     def __new__(cls, name, act):
         self = super().__new__(cls, name)
@@ -976,9 +977,9 @@ def edit_lists(m):
     """The lists that a network is made of, as a finalizer may leave them."""
     layer, neuron, weights = m.layer(), m.neuron(), m.neuron().w
     layers = m.model().layers
-    [lambda: weights.extend(m.values()), lambda: weights.clear(), lambda: weights.__setitem__(0, object()),
-     lambda: layers.clear(), lambda: layers.extend(m.nn.MLP(2, [9, 17]).layers), lambda: layers.append(None),
-     lambda: layer.neurons.append(None), lambda: layer.neurons.clear(), lambda: vars(neuron).pop("b"),
+    [lambda: weights.extend(m.values()), weights.clear, lambda: weights.__setitem__(0, object()),
+     layers.clear, lambda: layers.extend(m.nn.MLP(2, [9, 17]).layers), lambda: layers.append(None),
+     lambda: layer.neurons.append(None), layer.neurons.clear, lambda: vars(neuron).pop("b"),
      lambda: m.held.append(weights), lambda: layers.reverse(),
      lambda: setattr(neuron, "__dict__", dict(vars(neuron)))][m.byte() % 12]()
 
@@ -990,9 +991,10 @@ def edited_parameters(m):
     zeros = array.array("d", bytes(8 * len(parameters)))
     m.nn.Neuron.changed = True          # so that the engine looks at the classes
     more = [m.Value(0.0) for _ in range(m.byte() * 16)]
-    edited_soon(m, parameters, more, [lambda: core._sgd(parameters, zeros, 0.1, 0.9, 0.0, True),
-                                      lambda: core._adam(parameters, zeros, zeros[:], 0.1, 0.9, 0.9, 0.1, 0, 0, 1),
-                                      lambda: core._zeroed(parameters)][m.byte() % 3])
+    steps = [lambda: core._sgd(parameters, zeros, 0.1, 0.9, 0.0, True),
+             lambda: core._adam(parameters, zeros, zeros[:], 0.1, 0.9, 0.9, 0.1, 0, 0, 1),
+             lambda: core._zeroed(parameters)]
+    edited_soon(m, parameters, more, steps[m.byte() % 3])
     del m.nn.Neuron.changed
 
 
@@ -1018,8 +1020,9 @@ def crafted_state(m):
     """States that no pickle has."""
     names = ["ADD", "MUL", "POW", "RELU", "CUSTOM", "OUTPUT", "CALL", "LEAF", "TANH", "", 5]
     value = [m.value(), m.weight()][m.byte() % 2]
-    state = [("_graph", (m.values(), names[m.byte() % len(names)], m.values())), ("data", m.number()),
-             ("grad", m.number()), ("_prev", m.values()), ("_backward", action(m)), ("_op", m.number())]
+    state = [("_graph", (m.values(), names[m.byte() % len(names)], m.values())),
+             ("data", m.number()), ("grad", m.number()),
+             ("_prev", m.values()), ("_backward", action(m)), ("_op", m.number())]
     value.__setstate__(dict(state[:1 + m.byte() % 6] if m.byte() % 2 else state[m.byte() % 6:]))
 
 
@@ -1036,17 +1039,22 @@ def crafted_module(m):
     twin([m.value(), 0.5])
 
 
+def loaded():
+    """The names of our modules that are imported."""
+    return [name for name in sys.modules if name.split(".")[0] == "micrograd"]
+
+
 @wild
 def imports(m):
-    """The modules forgotten, and imported in any order; the machine goes on with the classes that it has."""
-    if threading.current_thread() is not threading.main_thread() or any(name == "imports" for name in m.classes):
+    """The modules forgotten, and imported in any order; the machine keeps the classes it has."""
+    if threading.current_thread() is not threading.main_thread() or "imports" in m.classes:
         return
     names = ["engine", "nn", "arrays", "optim", "state", "losses"]
-    former = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "micrograd"}
+    former = {name: sys.modules[name] for name in loaded()}
     m.classes.append("imports")
 
     def restore():
-        for name in [name for name in sys.modules if name.split(".")[0] == "micrograd"]:
+        for name in loaded():
             del sys.modules[name]
         sys.modules.update(former)
         for name, module in former.items():

@@ -1,4 +1,5 @@
-"""Networks that are changed between two calls in ways that nobody announces, and what a backward reads late."""
+"""Networks that are changed between two calls in ways that nobody announces, and what a backward
+reads only when it runs."""
 import copy
 import random
 from fractions import Fraction
