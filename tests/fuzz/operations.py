@@ -7,6 +7,7 @@ it saw with m.note(). One that is `wild` has no result that both engines must ag
 import array
 import copy as copying
 import gc
+import importlib
 import os
 import pickle
 import signal
@@ -761,3 +762,314 @@ def restored(m):
 def function_of_anything(m):
     name, value = (UNARY + BINARY)[m.byte() % 12], m.value()
     m.put(getattr(value, name)(m.number()) if name in ("leaky_relu", *BINARY) else getattr(value, name)())
+
+
+# What a network is made of, changed behind its back; numbers of numpy's other types; imports in any order.
+
+def number_of_kind(m):
+    """A number of few bits, of any type that a program may feed a network with."""
+    byte = m.byte()
+    x = (byte // 8 - 16) / 4
+    kinds = [float, float, int, lambda x: x > 0]
+    if np is not None:
+        kinds += [np.float32, np.float64, lambda x: np.int64(int(x)), lambda x: np.bool_(x > 0)]
+    return kinds[byte % len(kinds)](x)
+
+
+def inputs_of_kind(m, layer):
+    """As many inputs as the layer has, Values among them."""
+    return [m.value() if m.byte() % 3 == 0 else number_of_kind(m) for _ in layer.neurons[0].w]
+
+
+@operation
+def call_with_kinds(m):
+    model = m.model()
+    m.keep(model(inputs_of_kind(m, model.layers[0])))
+
+
+@operation
+def sweep_with_kinds(m):
+    """A sweep down to an input whose gradient is of any type before it."""
+    layer = m.layer()
+    inputs = inputs_of_kind(m, layer)
+    m.value().grad = number_of_kind(m)
+    made = layer(inputs)
+    sweep(m, sum(made) if isinstance(made, list) else made)
+
+
+@operation
+def weight_of_kind(m): m.weight().data = number_of_kind(m)
+
+
+@operation
+def gradient_of_kind(m): (m.weight() if m.byte() % 2 else m.value()).grad = number_of_kind(m)
+
+
+@operation
+def edited_output(m):
+    """Dropout by hand: an output of a layer is given other data, then all are swept."""
+    layer = m.layer()
+    made = layer(inputs_of_kind(m, layer))
+    outputs = made if isinstance(made, list) else [made]
+    outputs[m.byte() % len(outputs)].data = number_of_kind(m)
+    sweep(m, sum(outputs))
+
+
+@operation
+def some_outputs(m):
+    """Of several outputs one dies or is swept alone."""
+    layer = m.layer()
+    made = layer(inputs_of_kind(m, layer))
+    if isinstance(made, list):
+        del made[m.byte() % len(made)]
+    m.keep(made)
+
+
+@operation
+def other_class_of_neuron(m):
+    """Set while the layer is known to be as it was."""
+    class Twice(m.nn.Neuron):
+        def __call__(self, x):
+            return super().__call__(x) * 2.0
+
+    layer, neuron = m.layer(), m.neuron()
+    inputs = inputs_of_kind(m, layer)
+    m.keep(layer(inputs))
+    neuron.__class__ = Twice
+    m.keep(layer(inputs))
+
+
+@operation
+def held_weights(m): m.held.append(m.neuron().w)
+
+
+@operation
+def held_state(m):
+    """The list of weights, got as pickle gets it, while the layer is known to be as it was."""
+    layer, neuron = m.layer(), m.neuron()
+    inputs = inputs_of_kind(m, layer)
+    m.keep(layer(inputs))
+    m.held.append(neuron.__reduce_ex__(2)[2]["w"])
+    edit_held(m)
+    m.keep(layer(inputs))
+
+
+@operation
+def edit_held(m):
+    """A list of weights that was kept gets another Value, which nobody tells the layer."""
+    lists = [held for held in m.held if type(held) is list and held]
+    if lists:
+        weights = lists[m.byte() % len(lists)]
+        weights[m.byte() % len(weights)] = m.Value(m.byte() / 8 - 16)
+
+
+@operation
+def let_go(m): m.held.clear()
+
+
+@operation
+def patch_layers(m):
+    """MLP.layers as a property, which reads only the first layer."""
+    if not m.undo:
+        m.nn.MLP.layers = property(lambda self: vars(self)["layers"][:1],
+                                   lambda self, layers: vars(self).update(layers=layers))
+        m.undo.append(lambda: delattr(m.nn.MLP, "layers"))
+
+
+class Dying:
+    """Runs a piece of the program when its last reference goes, not when a collector finds it."""
+
+    def __init__(self, act):
+        self.act = act
+
+    def __del__(self):
+        self.act()
+
+
+@wild
+def finalizer_on_weight(m): m.weight().tag = Dying(action(m))
+
+
+@wild
+def orphan(m):
+    """A layer that only its outputs keep alive, one of them dead, dies in the midst of a sweep, and
+    a finalizer on one of its weights takes the graph apart."""
+    act, called_back, layer = action(m), m.byte() % 2, m.nn.Layer(2, 2)
+    first = layer([0.5, m.value()])[0]
+    root = first * 1.5
+    m.put(root)
+
+    def take_apart():
+        act()
+        root.__init__(0.0)
+        m.held.append([m.Value(0.0) for _ in range(9)])
+
+    for neuron in layer.neurons:
+        neuron.w[0].tag = Dying(take_apart)
+    del layer, first, neuron
+    if called_back:
+        root = m.Value(0.0)
+        root._prev, root._backward = [m.v.pop()], act
+    for _ in range(2):
+        root.backward()
+
+
+class Edits:
+    """Garbage that edits a list when a collection finds it: it gets `more`, or what it had goes."""
+
+    def __init__(self, target, more, clear):
+        self.target, self.more, self.clear, self.me = target, more, clear, self
+
+    def __del__(self):
+        if self.clear:
+            self.target.clear()
+        self.target.extend(self.more)
+
+
+def edited_soon(m, target, more, do):
+    """Do it while a collection, soon, edits the list target."""
+    former = gc.get_threshold()
+    lists = [[] for _ in range(200)]    # Python has no spare ones now
+    Edits(target, more, m.byte() % 2)
+    gc.set_threshold(gc.get_count()[0] + m.byte() % 32 + 1)
+    try:
+        do()
+    finally:
+        gc.set_threshold(*former)
+        del lists
+
+
+class Key(str):
+    """A name that has the hash of another, and runs a piece of the program to say that it is not it."""
+
+    def __new__(cls, name, act):
+        self = super().__new__(cls, name)
+        self.act, self.name = act, hash(name)
+        return self
+
+    def __hash__(self):
+        return self.name
+
+    def __eq__(self, other):
+        self.act()
+        return self is other
+
+
+@wild
+def keys_that_act(m):
+    owner = [m.neuron(), m.layer(), m.model()][m.byte() % 3]
+    attributes = vars(owner)
+    name = list(attributes or {"w": 0})[m.byte() % max(1, len(attributes))]
+    former = attributes.pop(name, None)     # so that the key comes before it
+    act, lists = action(m), [value for value in attributes.values() if type(value) is list]
+    more, clear = [object(), *m.values()], m.byte() % 2
+
+    def edit():
+        act()
+        for edited in lists:
+            Edits(edited, more, clear).__del__()
+
+    attributes[Key(name, edit if m.byte() % 2 else act)] = 0
+    attributes[name] = former
+    m.layer()([m.value(), 0.5])
+
+
+@wild
+def edit_lists(m):
+    """The lists that a network is made of, as a finalizer may leave them."""
+    layer, neuron, weights = m.layer(), m.neuron(), m.neuron().w
+    layers = m.model().layers
+    [lambda: weights.extend(m.values()), weights.clear, lambda: weights.__setitem__(0, object()),
+     layers.clear, lambda: layers.extend(m.nn.MLP(2, [9, 17]).layers), lambda: layers.append(None),
+     lambda: layer.neurons.append(None), layer.neurons.clear, lambda: vars(neuron).pop("b"),
+     lambda: m.held.append(weights), lambda: layers.reverse(),
+     lambda: setattr(neuron, "__dict__", dict(vars(neuron)))][m.byte() % 12]()
+
+
+@wild
+def edited_parameters(m):
+    """The list of parameters changes while an optimiser works on it."""
+    core, parameters = sys.modules["micrograd._core"], m.model().parameters()
+    zeros = array.array("d", bytes(8 * len(parameters)))
+    m.nn.Neuron.changed = True          # so that the engine looks at the classes
+    more = [m.Value(0.0) for _ in range(m.byte() * 16)]
+    steps = [lambda: core._sgd(parameters, zeros, 0.1, 0.9, 0.0, True),
+             lambda: core._adam(parameters, zeros, zeros[:], 0.1, 0.9, 0.9, 0.1, 0, 0, 1),
+             lambda: core._zeroed(parameters)]
+    edited_soon(m, parameters, more, steps[m.byte() % 3])
+    del m.nn.Neuron.changed
+
+
+@wild
+def edited_layers(m):
+    """The list of layers changes while they are applied to rows."""
+    core, layers = sys.modules["micrograd._core"], m.model().layers
+    nin = len(layers[0].neurons[0].w)
+    rows = array.array("fd"[m.byte() % 2], [0.5] * nin * (m.byte() % 70))
+    other = m.nn.MLP(nin, [9, 17 + m.byte()])
+    other.parameters()                  # packs them
+    edited_soon(m, layers, other.layers, lambda: core._predict(layers, rows, nin))
+
+
+@wild
+def edited_weights(m):
+    layer, neuron = m.layer(), m.neuron()
+    edited_soon(m, neuron.w, m.values(), lambda: layer([m.value(), 0.5]))
+
+
+@wild
+def crafted_state(m):
+    """States that no pickle has."""
+    names = ["ADD", "MUL", "POW", "RELU", "CUSTOM", "OUTPUT", "CALL", "LEAF", "TANH", "", 5]
+    value = [m.value(), m.weight()][m.byte() % 2]
+    state = [("_graph", (m.values(), names[m.byte() % len(names)], m.values())),
+             ("data", m.number()), ("grad", m.number()),
+             ("_prev", m.values()), ("_backward", action(m)), ("_op", m.number())]
+    value.__setstate__(dict(state[:1 + m.byte() % 6] if m.byte() % 2 else state[m.byte() % 6:]))
+
+
+@wild
+def crafted_module(m):
+    """Modules made and filled by hand, in any way that the protocol of pickle has."""
+    module = [m.model, m.layer, m.neuron][m.byte() % 3]()
+    made = module.__reduce_ex__(2 + m.byte() % 3)
+    twin = made[0](*made[1])
+    [lambda: vars(twin).update(made[2]), lambda: setattr(twin, "__dict__", made[2]),
+     lambda: vars(twin).update(vars(m.neuron())), lambda: copying.copy(twin),
+     lambda: vars(twin).update(pickle.loads(pickle.dumps(made[2])))][m.byte() % 5]()
+    m.held.append(twin)
+    twin([m.value(), 0.5])
+
+
+def loaded():
+    """The names of our modules that are imported."""
+    return [name for name in sys.modules if name.split(".")[0] == "micrograd"]
+
+
+@wild
+def imports(m):
+    """The modules forgotten, and imported in any order; the machine keeps the classes it has."""
+    if threading.current_thread() is not threading.main_thread() or "imports" in m.classes:
+        return
+    names = ["engine", "nn", "arrays", "optim", "state", "losses"]
+    former = {name: sys.modules[name] for name in loaded()}
+    m.classes.append("imports")
+
+    def restore():
+        for name in loaded():
+            del sys.modules[name]
+        sys.modules.update(former)
+        for name, module in former.items():
+            if "." in name:
+                setattr(former["micrograd"], name.split(".")[1], module)
+        if m.nn.__name__ == "micrograd.nn":
+            m.nn.__core__._ships(m.nn.Neuron, m.nn.Layer, m.nn.MLP)
+
+    m.undo.append(restore)
+    for name in former:
+        if name != "micrograd._core" or m.byte() % 2:
+            sys.modules.pop(name, None)
+    for _ in range(m.byte() % 5):
+        importlib.import_module("micrograd." + names[m.byte() % len(names)])
+    nn = importlib.import_module("micrograd.nn")
+    nn.MLP(2, [2, 1])([m.value(), 0.5])

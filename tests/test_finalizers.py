@@ -1,0 +1,137 @@
+"""Python code that runs while the engine works on a network: finalizers, and keys of a dict that
+compare themselves. It may do as it likes; the engine may raise, and goes on. Each program is a
+process of its own, for it once ended one. (A build with AddressSanitizer sees more.)"""
+import os
+
+import pytest
+
+import children
+import twins
+
+if twins.COMPILED is None:
+    pytest.skip("about the compiled engine", allow_module_level=True)
+
+PREAMBLE = """
+import array, gc
+from micrograd import nn
+from micrograd.engine import Value, __core__
+
+class Dying:
+    def __init__(self, do): self.do = do
+    def __del__(self): self.do()
+
+def soon(do, work):
+    "Work again and again while a collection, each time a little later, finds garbage that does it."
+    for later in range(1, 60):
+        lists = [[] for _ in range(200)]        # Python has no spare ones now
+        gc.collect(), gc.disable()
+        garbage = Dying(do)
+        garbage.me = garbage
+        del garbage
+        gc.set_threshold(gc.get_count()[0] + later)
+        gc.enable()
+        try: work()
+        except (TypeError, ValueError, AttributeError, IndexError): pass
+        finally: gc.set_threshold(700)
+
+class Key(str):
+    "A name with the hash of another; what it does when it is asked whether it is the other."
+    do = staticmethod(lambda: None)
+    def __new__(cls, name):
+        self = str.__new__(cls, "key")
+        self.hash = hash(name)
+        return self
+    def __hash__(self): return self.hash
+    def __eq__(self, other):
+        Key.do()
+        return False
+
+def put_key(owner, name):
+    "Put it before the attribute of that name."
+    attributes = vars(owner)
+    value = attributes.pop(name)
+    attributes[Key(name)] = 0
+    attributes[name] = value
+"""
+
+ENDING = """
+sum(nn.Layer(2, 3)([1.0, 2.0])).backward()
+print("went on")
+"""
+
+PROGRAMS = {
+    "a weight's finalizer in the sort": """
+layer = nn.Layer(2, 2)
+out = layer([1.0, 2.0])
+root = out[0] * 2.0 + 1.0
+layer.neurons[1].w[0].tag = Dying(lambda: (root.__init__(0.0), list(map(Value, range(50)))))
+del layer, out
+root.backward(), root.backward()
+""",
+    "a weight's finalizer before a callback": """
+layer = nn.Layer(2, 2)
+layer.neurons[1].w[0].tag = Dying(lambda: (root.__init__(0.0), list(map(Value, range(50)))))
+root = Value(0.0)
+root._prev = [layer([1.0, 2.0])[0] * 2.0]
+root._backward = lambda: None
+del layer
+root.backward()
+""",
+    "an optimiser's list grows": """
+parameters = nn.MLP(3, [4, 2]).parameters()
+few, more = parameters[:], [Value(1.0) for _ in range(4000)]
+zeros = array.array("d", bytes(8 * len(parameters)))
+def work(step, *memory):
+    parameters[:] = few
+    nn.Neuron.changed = True        # so that the engine looks at the classes
+    step(parameters, *memory)
+soon(lambda: parameters.extend(more), lambda: work(__core__._sgd, zeros, 0.1, 0.9, 0.0, True))
+soon(parameters.clear,
+     lambda: work(__core__._adam, zeros, zeros[:], 0.1, 0.9, 0.9, 0.1, 0.0, False, 1))
+""",
+    "the layers are others during a prediction": """
+model, other = nn.MLP(3, [4, 2]), nn.MLP(3, [400, 200])
+other([1.0, 2.0, 3.0])
+layers, rows = list(model.layers), array.array("f", [1.0] * 120)
+def work():
+    layers[:] = model.layers
+    __core__._predict(layers, rows, 3)
+for change in (lambda: layers.__iadd__(other.layers).reverse(), layers.clear,
+               lambda: layers.append(None), lambda: layers.__setitem__(slice(None), other.layers)):
+    soon(change, work)
+""",
+    "a key changes the weights": """
+for change in (lambda w: w.__setitem__(slice(None), [object(), object()]), lambda w: w.clear(),
+               lambda w: w.extend([Value(1.0)] * 9)):
+    for which in (0, 1):
+        for name in ("w", "b", "nonlin"):
+            layer = nn.Layer(2, 2)
+            w = layer.neurons[which].w
+            put_key(layer.neurons[which], name)
+            Key.do = lambda: change(w)
+            try: layer([1.0, 2.0])
+            except TypeError: pass
+            Key.do = lambda: None
+""",
+    "a key gives the module another dict": """
+def change():
+    Key.do = lambda: None
+    owner.__dict__ = {"w": [Value(1.0), Value(2.0)], "b": Value(3.0), "nonlin": False,
+                      "neurons": [nn.Neuron(2)], "layers": []}
+    [dict(a=1, b=2) for _ in range(100)]
+for name in ("w", "b", "nonlin", "neurons", "layers"):
+    model = nn.MLP(2, [2])
+    owner = {"neurons": model.layers[0], "layers": model}.get(name) or model.layers[0].neurons[0]
+    put_key(owner, name)
+    Key.do = change
+    try: model.zero_grad() if owner is model else model.layers[0]([1.0, 2.0])
+    except AttributeError: pass
+""",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_engine_goes_on(name):
+    ran = children.run("-c", PREAMBLE + PROGRAMS[name] + ENDING,
+                       PYTHONMALLOC=os.environ.get("PYTHONMALLOC", "debug"))
+    assert ran.returncode == 0 and "went on" in ran.stdout, ran.stderr[-2000:]
