@@ -12,8 +12,8 @@ cdef object numpy_generic = None            # the base of all its scalars
 
 cdef int learn_numpy_types() except -1:
     global numpy_float64, numpy_float32, numpy_integer, numpy_bool, numpy_generic
-    numpy = sys.modules.get("numpy")
-    if numpy_generic is None and hasattr(numpy, "generic"):     # it may be half imported
+    numpy = sys.modules.get("numpy")        # half imported, perhaps, or mocked
+    if numpy_generic is None and isinstance(getattr(numpy, "generic", None), type):
         if is_laid_out_as_float(kept_type(numpy.float64)):
             numpy_float64 = kept_type(numpy.float64)
         numpy_float32, numpy_bool = kept_type(numpy.float32), kept_type(numpy.bool_)

@@ -40,8 +40,8 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
     OF_ONE(OP, TANH,     "tanh",     tanh(a),     FLOAT(A), (1 - y * y) * g,          Y & G)            \
     OF_ONE(OP, LOG1P,    "log1p",    log1p(a),    FLOAT(A), g / (1 + a),              FLOAT(A) & A & G) \
     OF_ONE(OP, TAN,      "tan",      tan(a),      FLOAT(A), (1 + y * y) * g,          Y & G)            \
-    OF_ONE(OP, ERF,      "erf",      erf(a),      FLOAT(A), TWO_BY_ROOT_PI * exp(-(a * a)) * g, FLOAT(A) & G) \
-    OF_ONE(OP, GELU,     "gelu",     gelu(a),     FLOAT(A), slope_of_gelu(a) * g,     FLOAT(A) & G)     \
+    OF_ONE(OP, ERF,      "erf",      erf(a),      FLOAT(A), TWO_BY_ROOT_PI * exp(-(a * a)) * g, FLOAT(ALIKE(A, A)) & G) \
+    OF_ONE(OP, GELU,     "gelu",     gelu(a),     A & REAL, slope_of_gelu(a) * g,     A & REAL & G)     \
     OF_ONE(OP, SIGMOID,  "sigmoid",  sigmoid(a),  FLOAT(A), y * (1 - y) * g,          Y & G)            \
     OF_ONE(OP, SIN,      "sin",      sin(a),      FLOAT(A), cos(a) * g,               FLOAT(A) & G)     \
     OF_ONE(OP, COS,      "cos",      cos(a),      FLOAT(A), -sin(a) * g,              FLOAT(A) & G)     \

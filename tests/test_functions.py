@@ -17,6 +17,9 @@ inf, nan = math.inf, math.nan
 UNARY = {
     "exp": (lambda x: x.exp(), [0.5, -2.0, 0.0, -0.0, -1000.0, 700.0], []),
     "log": (lambda x: x.log(), [0.5, 3.0, 1.0, 1e-300], []),
+    "log1p": (lambda x: x.log1p(), [0.5, -0.5, 0.0, 1e-12, 1000.0], []),
+    "tan": (lambda x: x.tan(), [0.5, -1.0, 0.0, -0.0, 3.0], []),
+    "erf": (lambda x: x.erf(), [0.5, -2.0, 0.0, 10.0], []),
     "tanh": (lambda x: x.tanh(), [0.5, -2.0, 0.0, -0.0, 1000.0, -1000.0, 1e-9], []),
     "sigmoid": (lambda x: x.sigmoid(), [0.5, -2.0, 0.0, -0.0, 1000.0, -1000.0, 30.0], []),
     "sin": (lambda x: x.sin(), [0.5, -2.0, 0.0, -0.0, 1000.0], []),
@@ -26,9 +29,11 @@ UNARY = {
 }
 THEIRS = {      # what has another name in PyTorch
     "softplus": lambda F, x: F.softplus(x, threshold=800),
+    "gelu": lambda F, x: F.gelu(x),
     "leaky_relu": lambda F, x: F.leaky_relu(x, 0.01),
 }
 OTHERS = {
+    "gelu": (lambda x: x.gelu(), [0.5, -2.0, 0.0, 10.0, -0.0], []),
     "softplus": (lambda x: x.softplus(), [0.5, -2.0, 0.0, -0.0, 1000.0, -1000.0, 36.0], []),
     "leaky_relu": (lambda x: x.leaky_relu(), [0.5, -2.0, 1000.0, -1000.0], [0.0, -0.0]),
 }
@@ -272,7 +277,7 @@ def test_activations_on_both_engines(nonlin):
     assert texts[0][2:] == pytest.approx(texts[1][2:], rel=1e-13)
 
 
-@pytest.mark.parametrize("bad", ["gelu", "data", "", "no such"])
+@pytest.mark.parametrize("bad", ["silu", "data", "", "no such"])
 def test_an_activation_that_there_is_not(bad):
     from micrograd.nn import MLP
     with pytest.raises(ValueError, match=f"name of a function of Value, not {bad!r}"):
