@@ -24,10 +24,9 @@ def is_value(a):
 
 
 def number(a):
-    """What is compared: of a Value, and of a Value in a Value, the number in it."""
-    while is_value(a):
-        a = a.data
-    return a
+    """What is compared: of a Value, and of a Value in a Value, the number in it. RecursionError if there
+    is none: a Value may be its own data."""
+    return number(a.data) if is_value(a) else a
 
 
 def of_either(name):

@@ -194,3 +194,20 @@ def test_functions_of_the_engine_given_what_is_no_value():
             except (TypeError, ValueError, AttributeError, BufferError):
                 pass
     """)
+
+
+def test_functions_of_a_value_that_is_its_own_data():
+    """They end, with an error or not."""
+    ends_well("""
+    from micrograd import _engine_py
+    for cls in (Value, _engine_py.Value):
+        v = cls(1.0)
+        v.data = v
+        for use in (v.leaky_relu, v.abs, v.sqrt, v.exp, lambda: v.maximum(2.0), lambda: v < 1, lambda: f"{v:.2f}",
+                    lambda: round(v), lambda: v ** cls(2.0), v.gelu):
+            try:
+                use()
+            except (RecursionError, TypeError):
+                pass
+        v.data = 1.0
+    """)
