@@ -126,9 +126,20 @@ cdef inline bint goes_by_attributes(object value) except -1:
 cdef object compare(object a, object b, int than):
     """By data; other classes may have comparisons of their own."""
     from numbers import Number as AnyNumber
-    if is_value(b):
-        return PyObject_RichCompare(data_of(a), data_of(b), than)
-    return PyObject_RichCompare(data_of(a), b, than) if isinstance(b, AnyNumber) else NotImplemented
+    if not is_value(b) and not isinstance(b, AnyNumber):
+        return NotImplemented
+    Py_EnterRecursiveCall(" in a comparison of the data of a Value")    # which may be a Value itself
+    try:
+        return PyObject_RichCompare(data_of(a), data_of(b) if is_value(b) else b, than)
+    finally:
+        Py_LeaveRecursiveCall()
+
+cdef object call_with_data(object function, object value, object argument):
+    Py_EnterRecursiveCall(" with the data of a Value")
+    try:
+        return function(data_of(value), argument)
+    finally:
+        Py_LeaveRecursiveCall()
 
 cdef object unary(int op, object a):
     if goes_by_attributes(a):
@@ -467,10 +478,10 @@ cdef class Value:
         return object_hash(<PyObject*>self)
 
     def __format__(self, spec):         # f"{self:.3f}"
-        return format(data_of(self), spec) if spec else str(self)
+        return call_with_data(format, self, spec) if spec else str(self)
 
     def __round__(self, digits=None):   # round(self), a number
-        return round(data_of(self), digits)
+        return call_with_data(round, self, digits)
 
     def __abs__(self):                  # abs(self)
         return self.abs()
