@@ -156,11 +156,15 @@ cdef dict activations = {
     "relu": RELU, "exp": EXP, "log": LOG, "log1p": LOG1P, "tan": TAN, "erf": ERF, "gelu": GELU, "tanh": TANH, "sigmoid": SIGMOID, "sin": SIN, "cos": COS,
     "sqrt": SQRT, "abs": ABS, "softplus": SOFTPLUS, "leaky_relu": LEAKY_RELU}
 
+cdef dict activation_functions = {}     # the functions themselves, as Value was shipped with them
+
 cdef int activation(object nonlin) except -2:
     """The operation that nonlin stands for; ADD where there is none, -1 where it is not one of ours."""
     if type(nonlin) is bool:
         return RELU if nonlin else ADD
-    return activations.get(nonlin, -1) if type(nonlin) is str else -1
+    if type(nonlin) is str:
+        return activations.get(nonlin, -1)
+    return activation_functions.get(nonlin, -1) if type(nonlin) is type(Value.relu) else -1
 
 cdef tuple parameters_of_layers(list layers):
     """The Parameters of each layer, or None where one cannot be fused. As long as no Python code runs, each

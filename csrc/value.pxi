@@ -588,6 +588,7 @@ for part in ("w", "b", "nonlin", "neurons"):
     setattr(_Parts, part, _Part(part))
 gc.callbacks.append(_before_collection)
 value_attributes.update({name: find_in_class(value_type, name) for name in ACCESS + OPERATORS})
+activation_functions.update({getattr(Value, name): op for name, op in activations.items()})
 shipped_attributes[Value] = {name: find_in_class(value_type, name) for name in activations}
 cdef Value first = Value(0)
 if not heads_are_as_described(<PyObject*>first):

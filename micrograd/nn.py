@@ -36,11 +36,23 @@ class Module(__core__._Parts):
 
 class Neuron(Module):
     """f(w . x + b), for nin inputs. nonlin says what f is: the ReLU where it is true, nothing where it
-    is false, or a function of Value by its name, say "tanh"."""
+    is false, or a function of Value, say Value.tanh, or its name, "tanh"."""
+
+    @staticmethod
+    def _check_activation(nonlin):
+        """ValueError unless nonlin is a truth value, or a function of one Value, or the name of one."""
+        if nonlin is None or nonlin in (0, 1) and isinstance(nonlin, (bool, int)):
+            return
+        try:
+            y = getattr(Value(0.5), nonlin)() if isinstance(nonlin, str) else nonlin(Value(0.5))
+        except (AttributeError, TypeError):
+            y = None
+        if not isinstance(y, Value):
+            raise ValueError("nonlin must be True (the ReLU), False, a function from Value to Value, or the "
+                             f"name of a function of Value, not {nonlin!r:.60}")
 
     def __init__(self, nin, nonlin=True):
-        if isinstance(nonlin, str) and not callable(getattr(Value, nonlin, None)):
-            raise ValueError(f"nonlin must be a bool or the name of a function of Value, not {nonlin!r}")
+        self._check_activation(nonlin)
         self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
         self.b = Value(0)
         self.nonlin = nonlin
@@ -49,13 +61,17 @@ class Neuron(Module):
         act = sum((wi * xi for wi, xi in zip(self.w, x)), self.b)
         if isinstance(self.nonlin, str):
             return getattr(act, self.nonlin)()
+        if callable(self.nonlin):
+            return self.nonlin(act)
         return act.relu() if self.nonlin else act
 
     def parameters(self):
         return self.w + [self.b]
 
     def __repr__(self):
-        kind = self.nonlin if isinstance(self.nonlin, str) else "ReLU" if self.nonlin else "Linear"
+        kind = "ReLU" if self.nonlin else "Linear"
+        if isinstance(self.nonlin, str) or callable(self.nonlin):
+            kind = getattr(self.nonlin, "__name__", self.nonlin)
         return f"{kind}Neuron({len(self.w)})"
 
 
@@ -83,6 +99,9 @@ class MLP(Module):
     """Layers of the widths nouts over nin inputs; all but the last have nonlin, which is a Neuron's."""
 
     def __init__(self, nin, nouts, *, nonlin=True):
+        if not isinstance(nouts, list):
+            raise TypeError("nouts must be a list of the layers' widths, "
+                            f"not {type(nouts).__name__}: {nouts!r:.60}")
         sizes = [nin] + nouts
         last = len(nouts) - 1
         self.layers = [Layer(sizes[i], sizes[i + 1], nonlin=i != last and nonlin)

@@ -1,5 +1,5 @@
 """The types of nn. An input may be a Value or a number, numpy's included."""
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from micrograd.engine import Value
@@ -15,16 +15,16 @@ class Module:
 class Neuron(Module):
     w: list[Value]
     b: Value
-    nonlin: bool | str
-    def __init__(self, nin: int, nonlin: bool | str = True) -> None: ...
+    nonlin: bool | str | Callable[[Value], Value]
+    def __init__(self, nin: int, nonlin: bool | str | Callable[[Value], Value] = True) -> None: ...
     def __call__(self, x: Iterable[Any]) -> Value: ...
 
 class Layer(Module):
     neurons: list[Neuron]
-    def __init__(self, nin: int, nout: int, *, nonlin: bool | str = ...) -> None: ...
+    def __init__(self, nin: int, nout: int, *, nonlin: bool | str | Callable[[Value], Value] = ...) -> None: ...
     def __call__(self, x: Iterable[Any]) -> Any: ...        # a Value from one neuron, else a list
 
 class MLP(Module):
     layers: list[Layer]
-    def __init__(self, nin: int, nouts: list[int], *, nonlin: bool | str = True) -> None: ...
+    def __init__(self, nin: int, nouts: list[int], *, nonlin: bool | str | Callable[[Value], Value] = True) -> None: ...
     def __call__(self, x: Iterable[Any]) -> Any: ...        # as its last layer's

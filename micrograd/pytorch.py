@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from micrograd import nn
+from micrograd.engine import Value
 
 # Where `nonlin` is the name, the module of PyTorch and its arguments. With the threshold above
 # which it takes x for softplus(x) at 40, where they are equal, its Softplus is ours.
@@ -71,8 +72,11 @@ def kind(layer: nn.Layer, i: int) -> tuple[int, str]:
     return kinds.pop()
 
 
-def activation_name(nonlin: bool | str) -> str:
+def activation_name(nonlin: Any) -> str:
     name = nonlin if isinstance(nonlin, str) else "relu" if nonlin else ""
+    if callable(nonlin):        # a function of Value, by its name
+        name = getattr(nonlin, "__name__", "")
+        name = name if getattr(Value, name, None) is nonlin else repr(nonlin)
     if name and name not in ACTIVATIONS:
         raise ValueError(f"nonlin must be a bool or one of {', '.join(ACTIVATIONS)}, not {name!r}")
     return name

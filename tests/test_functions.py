@@ -33,7 +33,7 @@ THEIRS = {      # what has another name in PyTorch
     "leaky_relu": lambda F, x: F.leaky_relu(x, 0.01),
 }
 OTHERS = {
-    "gelu": (lambda x: x.gelu(), [0.5, -2.0, 0.0, 10.0, -0.0], []),
+    "gelu": (lambda x: x.gelu(), [0.5, -1.5, 0.0, 10.0, -0.0], []),
     "softplus": (lambda x: x.softplus(), [0.5, -2.0, 0.0, -0.0, 1000.0, -1000.0, 36.0], []),
     "leaky_relu": (lambda x: x.leaky_relu(), [0.5, -2.0, 1000.0, -1000.0], [0.0, -0.0]),
 }

@@ -1,4 +1,5 @@
 """Neuron, Layer and MLP, and the two-moons problem of the original's notebook."""
+import math
 import random
 
 import pytest
@@ -235,3 +236,29 @@ def test_a_debugger_sees_the_call():
     finally:
         sys.settrace(former)
     assert "MLP.__call__" in seen
+
+
+@pytest.mark.parametrize("bad", [math.tanh, ["relu", "tanh"], "maximum", "backward", "data", 2, 1.5, lambda v: 1])
+def test_what_is_no_activation(bad):
+    with pytest.raises(ValueError, match="nonlin must be True .* or the name of a function of Value, not "):
+        nn.MLP(2, [2, 1], nonlin=bad)
+    with pytest.raises(ValueError, match="nonlin must be"):
+        nn.Neuron(2, nonlin=bad)
+
+
+def test_an_activation_may_be_a_function():
+    outputs = []
+    for nonlin in ("tanh", Value.tanh, lambda v: v.tanh()):
+        random.seed(3)
+        model = nn.MLP(2, [3, 1], nonlin=nonlin)
+        out = model([0.5, -1.0])
+        out.backward()
+        outputs.append([out.data] + [p.grad for p in model.parameters()])
+    assert outputs[1] == outputs[0] and outputs[2] == pytest.approx(outputs[0], rel=1e-13)
+    assert repr(nn.Neuron(2, nonlin=Value.tanh)) == "tanhNeuron(2)"
+    assert [repr(nn.Neuron(1, nonlin=n)) for n in (None, 0, 1)] == ["LinearNeuron(1)", "LinearNeuron(1)", "ReLUNeuron(1)"]
+
+
+def test_widths_are_a_list():
+    with pytest.raises(TypeError, match="nouts must be a list of the layers' widths, not int: 4"):
+        nn.MLP(3, 4)

@@ -85,7 +85,7 @@ x *= 2
 x -= a
 x /= 4
 print(x, x._op)
-for bad in (lambda: Value(0.0) ** -1, lambda: 1 / Value(0), lambda: Value(1e200) ** 2, lambda: a + "a", lambda: a < b, lambda: float(a), lambda: Value(-8.) ** .5):
+for bad in (lambda: Value(0.0) ** -1, lambda: 1 / Value(0), lambda: Value(1e200) ** 2, lambda: a + "a", lambda: float(a), lambda: Value(-8.) ** .5):
     try:
         print(bad())
     except Exception as error:
