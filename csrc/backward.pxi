@@ -282,7 +282,8 @@ cdef int look_for_interrupt(Sweep* s) except -1:
     return 0
 
 cdef int raise_interrupt() except -1:
-    """KeyboardInterrupt if Ctrl-C was pressed, and nothing else may run; other handlers wait until they may."""
+    """KeyboardInterrupt if Ctrl-C was pressed, and nothing else may run; other handlers wait until they
+    may."""
     if PyOS_InterruptOccurred():
         if interrupt_raises():
             PyErr_SetNone(PyExc_KeyboardInterrupt)

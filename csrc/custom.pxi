@@ -46,7 +46,8 @@ cdef int set_children(object value, object children) except -1:
     cdef Py_ssize_t count
     cdef Node* n = node_of(<PyObject*>value)
     if type(children) is tuple:
-        items, count = PySequence_Fast_ITEMS(<PyObject*>children), PySequence_Fast_GET_SIZE(<PyObject*>children)
+        items = PySequence_Fast_ITEMS(<PyObject*>children)
+        count = PySequence_Fast_GET_SIZE(<PyObject*>children)
         if count == 0:
             return 0
         if count <= 2 and is_told_by_address(items[0]) and is_told_by_address(items[count - 1]):

@@ -424,7 +424,8 @@ cdef void sweep_kinds(Stage* s, Stage* before, Kind g) noexcept:
         memset(kinds_of_row(before, OUT_GRAD), m.weight_kind & g, before.nout)
 
 cdef Kind sweep_activations(Stage* s) noexcept:
-    """From the gradients of the outputs to those of the sums, whose kind it gives; OBJECT where they differ."""
+    """From the gradients of the outputs to those of the sums, whose kind it gives; OBJECT where they
+    differ."""
     cdef Matrix* m = matrix(s)
     cdef Kind all = NO_GRADIENT, any = OBJECT
     cdef Number g

@@ -153,7 +153,8 @@ cdef bint is_traced() except -1:
 
 # What a Neuron's nonlin can be, beside True and False, and which operation that is.
 cdef dict activations = {
-    "relu": RELU, "exp": EXP, "log": LOG, "log1p": LOG1P, "tan": TAN, "erf": ERF, "gelu": GELU, "tanh": TANH, "sigmoid": SIGMOID, "sin": SIN, "cos": COS,
+    "relu": RELU, "exp": EXP, "log": LOG, "log1p": LOG1P, "tan": TAN, "erf": ERF, "gelu": GELU,
+    "tanh": TANH, "sigmoid": SIGMOID, "sin": SIN, "cos": COS,
     "sqrt": SQRT, "abs": ABS, "softplus": SOFTPLUS, "leaky_relu": LEAKY_RELU}
 
 cdef dict activation_functions = {}     # the functions themselves, as Value was shipped with them

@@ -85,7 +85,8 @@ cdef bint activate_rows(Matrix* m, Rows* rows, int count) noexcept:
     cdef int i, j
     for i in range(count):
         if m.all_relu or m.all_linear:
-            if not arithmetic.activations(m.nout, m.all_relu, rows.sums + i * m.width, rows.after + i * m.nout):
+            if not arithmetic.activations(m.nout, m.all_relu, rows.sums + i * m.width,
+                                          rows.after + i * m.nout):
                 return False
             continue
         for j in range(m.nout):
@@ -98,7 +99,6 @@ cdef bint activate_rows(Matrix* m, Rows* rows, int count) noexcept:
                 return False
             rows.after[i * m.nout + j] = y.x
     return True
-
 
 
 # Rows of numpy.float32, with weights that are floats or numpy.float32.

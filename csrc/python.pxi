@@ -135,7 +135,8 @@ cdef extern from "layer.h" nogil:
     ctypedef struct Arithmetic:
         const char* name
         void (*sums)(int rows, int nin, int width, const double* w, const double* x, double* y) noexcept
-        void (*sums_of_floats)(int rows, int nin, int width, const float* w, const float* x, float* y) noexcept
+        void (*sums_of_floats)(int rows, int nin, int width, const float* w, const float* x,
+                               float* y) noexcept
         Kind (*outputs)(int nout, bint relu, const Kind* w_kind, Kind x_kinds, const double* sum,
                         double* y, Kind* y_kind) noexcept
         int (*activations)(int nout, bint relu, const double* sum, double* y) noexcept

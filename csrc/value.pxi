@@ -592,6 +592,7 @@ activation_functions.update({getattr(Value, name): op for name, op in activation
 shipped_attributes[Value] = {name: find_in_class(value_type, name) for name in activations}
 cdef Value first = Value(0)
 if not heads_are_as_described(<PyObject*>first):
-    raise ImportError("micrograd-native cannot run on this Python: its garbage collector is not the one that the "
-                      f"engine was written for (CPython 3.10 to 3.15; this is {sys.version.split()[0]})")
+    raise ImportError("micrograd-native cannot run on this Python: its garbage collector is not the one "
+                      "that the engine was written for (CPython 3.10 to 3.15; this is "
+                      f"{sys.version.split()[0]})")
 first = None

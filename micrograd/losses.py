@@ -26,8 +26,8 @@ def mse(outputs: Iterable[Value], targets: Iterable[Any]) -> Value:
 def binary_cross_entropy(logits: Iterable[Value], targets: Iterable[Any]) -> Value:
     """-log(sigmoid(z)) where the target is 1, -log(1 - sigmoid(z)) where it is 0, or a mixture.
 
-    As torch.nn.functional.binary_cross_entropy_with_logits. Computed as t*softplus(-z) +
-    (1-t)*softplus(z), which is the same: nothing overflows, and no small loss is a difference of
+    As torch.nn.functional.binary_cross_entropy_with_logits. Computed as `t*softplus(-z) +
+    (1-t)*softplus(z)`, which is the same: nothing overflows, and no small loss is a difference of
     large numbers. ValueError for a target outside 0..1.
     """
     return mean([probability(t) * (-z).softplus() + (1 - t) * z.softplus()

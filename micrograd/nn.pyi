@@ -4,6 +4,8 @@ from typing import Any
 
 from micrograd.engine import Value
 
+_Activation = bool | str | Callable[[Value], Value]
+
 class Module:
     def zero_grad(self) -> None: ...
     def parameters(self) -> list[Value]: ...
@@ -15,16 +17,16 @@ class Module:
 class Neuron(Module):
     w: list[Value]
     b: Value
-    nonlin: bool | str | Callable[[Value], Value]
-    def __init__(self, nin: int, nonlin: bool | str | Callable[[Value], Value] = True) -> None: ...
+    nonlin: _Activation
+    def __init__(self, nin: int, nonlin: _Activation = True) -> None: ...
     def __call__(self, x: Iterable[Any]) -> Value: ...
 
 class Layer(Module):
     neurons: list[Neuron]
-    def __init__(self, nin: int, nout: int, *, nonlin: bool | str | Callable[[Value], Value] = ...) -> None: ...
+    def __init__(self, nin: int, nout: int, *, nonlin: _Activation = ...) -> None: ...
     def __call__(self, x: Iterable[Any]) -> Any: ...        # a Value from one neuron, else a list
 
 class MLP(Module):
     layers: list[Layer]
-    def __init__(self, nin: int, nouts: list[int], *, nonlin: bool | str | Callable[[Value], Value] = True) -> None: ...
+    def __init__(self, nin: int, nouts: list[int], *, nonlin: _Activation = True) -> None: ...
     def __call__(self, x: Iterable[Any]) -> Any: ...        # as its last layer's

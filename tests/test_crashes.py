@@ -203,8 +203,8 @@ def test_functions_of_a_value_that_is_its_own_data():
     for cls in (Value, _engine_py.Value):
         v = cls(1.0)
         v.data = v
-        for use in (v.leaky_relu, v.abs, v.sqrt, v.exp, lambda: v.maximum(2.0), lambda: v < 1, lambda: f"{v:.2f}",
-                    lambda: round(v), lambda: v ** cls(2.0), v.gelu):
+        for use in (v.leaky_relu, v.abs, v.sqrt, v.exp, lambda: v.maximum(2.0), lambda: v < 1,
+                    lambda: f"{v:.2f}", lambda: round(v), lambda: v ** cls(2.0), v.gelu):
             try:
                 use()
             except (RecursionError, TypeError):

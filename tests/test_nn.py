@@ -238,7 +238,8 @@ def test_a_debugger_sees_the_call():
     assert "MLP.__call__" in seen
 
 
-@pytest.mark.parametrize("bad", [math.tanh, ["relu", "tanh"], "maximum", "backward", "data", 2, 1.5, lambda v: 1])
+@pytest.mark.parametrize("bad", [math.tanh, ["relu", "tanh"], "maximum", "backward", "data", 2, 1.5,
+                                 lambda v: 1])
 def test_what_is_no_activation(bad):
     with pytest.raises(ValueError, match="nonlin must be True .* or the name of a function of Value, not "):
         nn.MLP(2, [2, 1], nonlin=bad)
@@ -256,7 +257,8 @@ def test_an_activation_may_be_a_function():
         outputs.append([out.data] + [p.grad for p in model.parameters()])
     assert outputs[1] == outputs[0] and outputs[2] == pytest.approx(outputs[0], rel=1e-13)
     assert repr(nn.Neuron(2, nonlin=Value.tanh)) == "tanhNeuron(2)"
-    assert [repr(nn.Neuron(1, nonlin=n)) for n in (None, 0, 1)] == ["LinearNeuron(1)", "LinearNeuron(1)", "ReLUNeuron(1)"]
+    kinds = [repr(nn.Neuron(1, nonlin=nonlin)) for nonlin in (None, 0, 1)]
+    assert kinds == ["LinearNeuron(1)", "LinearNeuron(1)", "ReLUNeuron(1)"]
 
 
 def test_widths_are_a_list():

@@ -9,7 +9,8 @@ import micrograd
 from micrograd import engine
 
 pytest.importorskip("mypy")
-MODULES = ["arrays", "draw", "draw_layout", "draw_page", "draw_steps", "gradients", "losses", "optim", "state"]
+MODULES = ["arrays", "draw", "draw_layout", "draw_page", "draw_steps", "gradients", "losses", "optim",
+           "state"]
 
 PROGRAM = """
 from micrograd import Value, arrays, draw, losses, nn, optim, state

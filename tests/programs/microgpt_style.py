@@ -69,7 +69,7 @@ class Scalar(Value):
 random.seed(5)
 for make in (Value, Scalar):
     w = [[make(random.uniform(-1, 1)) for _ in range(3)] for _ in range(2)]
-    for step in range(3):
+    for _ in range(3):
         x = [make(0.5), make(-1.0), make(2.0)]
         rows = [tanh(sum((wi * xi for wi, xi in zip(row, x)), make(0.0))) for row in w]
         loss = mean([(r + -0.5) * (r + -0.5) for r in rows])
