@@ -1,6 +1,6 @@
 /* What the engine takes for granted about CPython, and CPython does not promise: all of it, in one place.
-   Each part says for which versions it is true. `check_internals`, called at import, looks whether it
-   still is, so that a new CPython gives an ImportError and never a corrupted heap. */
+   Each part says for which versions it is true. What could corrupt memory is tried at import (the end of
+   value.pxi), so that a new CPython gives an ImportError. */
 #ifndef MICROGRAD_INTERNALS_H
 #define MICROGRAD_INTERNALS_H
 
@@ -9,8 +9,8 @@
 
 /* The head of an object in memory of our own. All of the head is set, for it has more than a count and a
    type: from 3.14 on, flags beside the count say which references are counted. (Public, and inline
-   where PyObject_Init is a call. Value and Run live as long as the process: instances own no reference
-   to them.) */
+   where PyObject_Init is a call. Values and calls own no reference to their types, which live as
+   long as the process.) */
 static inline void init_head(PyObject *o, PyTypeObject *type) {
     memset(o, 0, sizeof(PyObject));
     Py_SET_REFCNT(o, 1);
