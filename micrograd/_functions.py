@@ -5,6 +5,7 @@ where an operand is no plain number, or Python has an error to raise. micrograd.
 derivatives Values in place of numbers, and so gets derivatives that are Values.
 """
 import math
+from numbers import Complex, Real
 from operator import ge, le
 
 
@@ -29,10 +30,26 @@ def number(a):
     return number(a.data) if is_value(a) else a
 
 
+def check_real(name, a):
+    """Of numpy's complex numbers math takes a part, and only warns."""
+    if isinstance(a, Complex) and not isinstance(a, Real) and type(a) is not complex:
+        raise TypeError(f"{name} takes real numbers, not {type(a).__name__}: {a!r:.60}")
+
+
 def of_either(name):
-    """The function of math; of a Value its own."""
+    """The function of math, whose errors name it and the number; of a Value its own."""
     function = getattr(math, name)
-    return lambda a: getattr(a, name)() if is_value(a) else function(a)
+
+    def apply(a):
+        if is_value(a):
+            return getattr(a, name)()
+        check_real(name, a)
+        try:
+            return function(a)
+        except (ValueError, OverflowError) as error:
+            raise type(error)(f"{name} of {a!r:.60}: {error}") from None
+
+    return apply
 
 
 exp, log, tanh, sin, cos, sqrt = map(of_either, ("exp", "log", "tanh", "sin", "cos", "sqrt"))
@@ -43,8 +60,8 @@ def sigmoid(a):
     if is_value(a):
         return a.sigmoid()
     if a >= 0:
-        return 1 / (1 + math.exp(-a))
-    return math.exp(a) / (1 + math.exp(a))
+        return 1 / (1 + exp(-a))
+    return exp(a) / (1 + exp(a))
 
 
 def gelu(a):
@@ -64,6 +81,7 @@ def softplus(a):
     """log(1 + exp(a)), without an overflow"""
     if is_value(a):
         return a.softplus()
+    check_real("softplus", a)
     return max(float(a), 0.0) + math.log1p(math.exp(-abs(a)))
 
 
