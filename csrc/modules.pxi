@@ -86,9 +86,11 @@ cdef class _Part:
     def __get__(self, module, cls):
         if module is None:
             raise AttributeError(f"type object '{cls.__name__}' has no attribute '{self.name}'")
-        touch()
         if has_part(<_Parts?>module, self.name):
-            return part_of(<_Parts>module, self.name)
+            value = part_of(<_Parts>module, self.name)
+            if type(value) is list:
+                touch()
+            return value
         raise AttributeError(f"'{type(module).__name__}' object has no attribute '{self.name}'")
 
     def __set__(self, module, value):

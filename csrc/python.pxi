@@ -39,11 +39,9 @@ cdef extern from "Python.h":
     PyTypeObject* Py_TYPE(PyObject*) noexcept
     void Py_INCREF(PyObject*) noexcept
     void Py_DECREF(PyObject*) noexcept
-    void Py_XINCREF(PyObject*) noexcept
     void Py_XDECREF(PyObject*) noexcept
     void PyObject_GC_Track(void*) noexcept
     void PyObject_GC_UnTrack(void*) noexcept
-    bint PyObject_GC_IsTracked(PyObject*) noexcept
     bint PyObject_IS_GC(PyObject*) noexcept
     void PyObject_ClearWeakRefs(PyObject*) noexcept
     int PyObject_CallFinalizerFromDealloc(PyObject*) noexcept
