@@ -11,6 +11,7 @@ import pytest
 
 from allocations import IDLE, living_allocations
 from micrograd import _engine_py, engine, nn
+from recording_twins import twins
 
 try:
     from micrograd import _core
@@ -38,6 +39,15 @@ def elsewhere():
 def Value(request):
     """class Value of each engine there is."""
     return ENGINES[request.param].Value
+
+
+RECORDING = twins(ENGINES)
+
+
+@pytest.fixture(params=RECORDING)
+def twin(request):
+    """Each engine, with micrograd.recording over it."""
+    return RECORDING[request.param]
 
 
 @pytest.fixture(scope="session")
