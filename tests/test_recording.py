@@ -364,9 +364,10 @@ def test_rows_of_different_structure(twin):
     a = twin.Value(3.0)
     f = twin.record(lambda v: sum(v, twin.Value(0.0)))
     for _ in range(3):
-        rows = [[1.0], [1, a, 2.0], [], [a]]
-        assert swept(f.sum(rows), a) == (10, 2) and swept(f.mean(rows), a) == (2.5, 0.5)
-        assert [y.data for y in f.map(rows)] == [1, 6, 0, 3]
+        rows = [[1.0], [1, a, 2.0], [a]]
+        assert swept(f.sum(rows), a) == (10, 2)
+        assert swept(f.mean(rows), a) == (10 * (1.0 / 3), 2 * (1.0 / 3))
+        assert [y.data for y in f.map([*rows, []])] == [1, 6, 3, 0]
 
 
 @pytest.mark.parametrize("columns, lengths", [
