@@ -15,7 +15,8 @@ class Twin:
         self.name, self.core, self.Value = name, core, core.Value
         self.modules = {"micrograd.engine": types.SimpleNamespace(
             Value=core.Value, __core__=core, __engine__=name)}
-        self.recording, self.nn, self.losses = map(self.over, ("recording", "nn", "losses"))
+        self.recording, self.nn, self.losses, self.optim = map(
+            self.over, ("recording", "nn", "losses", "optim"))
         self.record, self.pick = self.recording.record, self.recording.pick
         self.RecordingError = self.recording.RecordingError
 

@@ -6,10 +6,11 @@ import math
 import pickle
 import random
 import threading
+from fractions import Fraction
 
 import pytest
 
-from micrograd import losses, optim
+np = pytest.importorskip("numpy")
 
 
 def swept(total, *values):
@@ -33,61 +34,61 @@ def set_attribute(x, name, value):
 
 
 REFUSED = {         # name: (what the function does with Values x and w, what the message says)
-    "data of an argument": (lambda V, x, w: x * x.data, "reads the data.*maximum, relu, pick or detach"),
-    "data of a parameter": (lambda V, x, w: x * w.data, "reads the data"),
-    "data of a result": (lambda V, x, w: x * (x * w).data, "reads the data"),
-    "data by getattr": (lambda V, x, w: x * getattr(w, "data"), "reads the data"),
-    "data of detach": (lambda V, x, w: x * w.detach().data, "reads the data"),
-    "data of pick": (lambda V, x, w: x * 2 if x.relu().data > 0 else x, "reads the data"),
-    "grad of an argument": (lambda V, x, w: x * x.grad, "reads the gradient.*an argument"),
-    "grad of a parameter": (lambda V, x, w: x * w.grad, "reads the gradient"),
-    "<": (lambda V, x, w: x if x < 0 else w, "compares a Value.*maximum, minimum, relu or pick"),
-    "<=": (lambda V, x, w: x if x <= w else w, "compares"),
-    ">": (lambda V, x, w: x if x > w else w, "compares"),
-    ">=": (lambda V, x, w: x if x >= 1 else w, "compares"),
-    "number < Value": (lambda V, x, w: x if 0 < w else w, "compares"),
-    "constant < Value": (lambda V, x, w: x if V(0.0) < w else w, "compares"),
-    "max": (lambda V, x, w: max(x, w), "compares"),
-    "min": (lambda V, x, w: min(x, w * 2), "compares"),
-    "sorted": (lambda V, x, w: sorted([x, w])[0], "compares"),
-    "format": (lambda V, x, w: x * len(f"{x:.3f}"), "makes a text.*after the call"),
-    "format without a format": (lambda V, x, w: x * len(f"{w}"), "makes a text"),
-    "str": (lambda V, x, w: x * len(str(x)), "makes a text"),
-    "repr": (lambda V, x, w: x * len(repr(w)), "makes a text"),
-    "print": (lambda V, x, w: print(x) or x, "makes a text"),
-    "percent": (lambda V, x, w: x * len("%s" % x), "makes a text"),
-    "round": (lambda V, x, w: x * round(x), "rounds.*after the call"),
-    "round to digits": (lambda V, x, w: x * round(w, 3), "rounds"),
-    "setting data": (lambda V, x, w: set_attribute(w, "data", 1.0), "sets an attribute.*outside"),
-    "setting data of an argument": (lambda V, x, w: set_attribute(x, "data", 1.0), "sets an attribute"),
-    "setting grad": (lambda V, x, w: set_attribute(w, "grad", 0), "sets an attribute"),
-    "setting _prev": (lambda V, x, w: set_attribute(w * x, "_prev", set()), "sets an attribute"),
-    "setting _op": (lambda V, x, w: set_attribute(w * x, "_op", "op"), "sets an attribute"),
-    "setting _backward": (lambda V, x, w: set_attribute(w * x, "_backward", len), "sets an attribute"),
-    "calling __init__": (lambda V, x, w: w.__init__(2.0) or w, "sets an attribute"),
-    "backward": (lambda V, x, w: (w * x).backward() or w, r"sweeps a graph.*call backward\(\) on what"),
-    "zero_grad": (lambda V, x, w: optim.SGD([w], 0.1).zero_grad() or w, "sets an attribute|reads the grad"),
-    "step": (lambda V, x, w: optim.SGD([w], 0.1).step() or w, "sets an attribute|reads the"),
-    "copy": (lambda V, x, w: copy.copy(w) * x, "copies a Value.*detach"),
-    "deepcopy": (lambda V, x, w: copy.deepcopy(w * x), "copies a Value"),
-    "pickle": (lambda V, x, w: pickle.loads(pickle.dumps(x)), "copies a Value"),
-    "own _backward": (lambda V, x, w: custom(V, x), "by a _backward, operands or local gradients"),
-    "own operands": (lambda V, x, w: V(3.0, (x, w), "op"), "by a _backward, operands or local"),
-    "local gradients": (lambda V, x, w: V(3.0, (x,), (2.0,)), "by a _backward, operands or local"),
+    "data of an argument": (lambda t, x, w: x * x.data, "reads the data.*maximum, relu, pick or detach"),
+    "data of a parameter": (lambda t, x, w: x * w.data, "reads the data"),
+    "data of a result": (lambda t, x, w: x * (x * w).data, "reads the data"),
+    "data by getattr": (lambda t, x, w: x * getattr(w, "data"), "reads the data"),
+    "data of detach": (lambda t, x, w: x * w.detach().data, "reads the data"),
+    "data of pick": (lambda t, x, w: x * 2 if x.relu().data > 0 else x, "reads the data"),
+    "grad of an argument": (lambda t, x, w: x * x.grad, "reads the gradient.*an argument"),
+    "grad of a parameter": (lambda t, x, w: x * w.grad, "reads the gradient"),
+    "<": (lambda t, x, w: x if x < 0 else w, "compares a Value.*maximum, minimum, relu or pick"),
+    "<=": (lambda t, x, w: x if x <= w else w, "compares"),
+    ">": (lambda t, x, w: x if x > w else w, "compares"),
+    ">=": (lambda t, x, w: x if x >= 1 else w, "compares"),
+    "number < Value": (lambda t, x, w: x if 0 < w else w, "compares"),
+    "constant < Value": (lambda t, x, w: x if t.Value(0.0) < w else w, "compares"),
+    "max": (lambda t, x, w: max(x, w), "compares"),
+    "min": (lambda t, x, w: min(x, w * 2), "compares"),
+    "sorted": (lambda t, x, w: sorted([x, w])[0], "compares"),
+    "format": (lambda t, x, w: x * len(f"{x:.3f}"), "makes a text.*after the call"),
+    "format without a format": (lambda t, x, w: x * len(f"{w}"), "makes a text"),
+    "str": (lambda t, x, w: x * len(str(x)), "makes a text"),
+    "repr": (lambda t, x, w: x * len(repr(w)), "makes a text"),
+    "print": (lambda t, x, w: print(x) or x, "makes a text"),
+    "percent": (lambda t, x, w: x * len("%s" % x), "makes a text"),
+    "round": (lambda t, x, w: x * round(x), "rounds.*after the call"),
+    "round to digits": (lambda t, x, w: x * round(w, 3), "rounds"),
+    "setting data": (lambda t, x, w: set_attribute(w, "data", 1.0), "sets an attribute.*outside"),
+    "setting data of an argument": (lambda t, x, w: set_attribute(x, "data", 1.0), "sets an attribute"),
+    "setting grad": (lambda t, x, w: set_attribute(w, "grad", 0), "sets an attribute"),
+    "setting _prev": (lambda t, x, w: set_attribute(w * x, "_prev", set()), "sets an attribute"),
+    "setting _op": (lambda t, x, w: set_attribute(w * x, "_op", "op"), "sets an attribute"),
+    "setting _backward": (lambda t, x, w: set_attribute(w * x, "_backward", len), "sets an attribute"),
+    "calling __init__": (lambda t, x, w: w.__init__(2.0) or w, "sets an attribute"),
+    "backward": (lambda t, x, w: (w * x).backward() or w, r"sweeps a graph.*call backward\(\) on what"),
+    "zero_grad": (lambda t, x, w: t.optim.SGD([w], 0.1).zero_grad() or w, "sets an attribute|reads the grad"),
+    "step": (lambda t, x, w: t.optim.SGD([w], 0.1).step() or w, "sets an attribute|reads the"),
+    "copy": (lambda t, x, w: copy.copy(w) * x, "copies a Value.*detach"),
+    "deepcopy": (lambda t, x, w: copy.deepcopy(w * x), "copies a Value"),
+    "pickle": (lambda t, x, w: pickle.loads(pickle.dumps(x)), "copies a Value"),
+    "own _backward": (lambda t, x, w: custom(t.Value, x), "by a _backward, operands or local gradients"),
+    "own operands": (lambda t, x, w: t.Value(3.0, (x, w), "op"), "by a _backward, operands or local"),
+    "local gradients": (lambda t, x, w: t.Value(3.0, (x,), (2.0,)), "by a _backward, operands or local"),
 }
 
 
-@pytest.fixture(params=REFUSED)
-def refused(twin, request):
-    """(the recording of a function that is refused, the line of its function, the message)"""
-    f, message = REFUSED[request.param]
+def refused(twin, name):
+    """(the recording of a function that is refused, the line of its function, the message, the parameter)"""
+    f, message = REFUSED[name]
     w = twin.Value(2.0)
-    return twin.record(lambda x: f(twin.Value, x, w)), f.__code__.co_firstlineno, message, w
+    return twin.record(lambda x: f(twin, x, w)), f.__code__.co_firstlineno, message, w
 
 
-def test_refused_while_recording(twin, refused):
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_while_recording(twin, name):
     """The message says where, what, and what to write instead; it is the same at every call."""
-    f, line, message, w = refused
+    f, line, message, w = refused(twin, name)
     for _ in range(3):
         with pytest.raises(twin.RecordingError, match=message) as caught:
             f(3.0)
@@ -100,8 +101,9 @@ def place(line):
     return f"{__file__}, line {line}: {linecache.getline(__file__, line).strip()}"
 
 
-def test_after_an_error_all_is_as_before(twin, refused):
-    f, _, _, w = refused
+@pytest.mark.parametrize("name", REFUSED)
+def test_after_an_error_all_is_as_before(twin, name):
+    f, _, _, w = refused(twin, name)
     with pytest.raises(twin.RecordingError):
         f(3.0)
     assert (w.data, w.grad, w._prev, w._op) == (2.0, 0, set(), "")
@@ -116,7 +118,7 @@ def test_after_an_error_all_is_as_before(twin, refused):
 def test_the_line_of_an_error_in_a_network(twin):
     """A layer reads no data; what the program's own code does is blamed, not micrograd's."""
     model = twin.nn.MLP(2, [3, 1])
-    f = twin.record(lambda x: losses.softmax([model(x).data]))
+    f = twin.record(lambda x: twin.losses.softmax([model(x).data]))
     with pytest.raises(twin.RecordingError, match=r"test_recording_errors\.py, line \d+: f = "):
         f([1.0, 2.0])
 
@@ -177,7 +179,7 @@ class Overridden:
 def test_values_of_an_overridden_class(twin, how):
     w, other = twin.Value(2.0), getattr(Overridden, how)(twin.Value)(3.0)
     for f, x in ((lambda x: w * x, other), (lambda x: other * x, 1.0)):
-        with pytest.raises(twin.RecordingError, match="of a class that overrides how data or gradients"):
+        with pytest.raises(twin.RecordingError, match="overrides how data or gradients|reads the data"):
             twin.record(f)(x)
     assert twin.record(lambda x: w * x)(1.0).data == 2.0
 
@@ -193,6 +195,19 @@ def test_values_of_a_subclass(twin):
     for _ in range(5):
         assert swept(f(a), a, w) == (30, 10, 6)
     assert swept(f.sum([a, a]), a, w) == (60, 20, 12)
+
+
+@pytest.mark.parametrize("number", [2, 2.0, True, np.float64(2)])
+def test_constants_are_ints_and_floats(twin, number):
+    f = twin.record(lambda x: x * number + twin.Value(number))
+    assert [f(3.0).data for _ in range(3)] == [4.0 * number] * 3
+
+
+@pytest.mark.parametrize("number", [np.float32(2), np.int64(2), Fraction(2), 1j])
+def test_constants_of_other_kinds(twin, number):
+    for f in (lambda x: x * number, lambda x: twin.Value(number)):
+        with pytest.raises(twin.RecordingError, match="computes with what is no float"):
+            twin.record(f)(3.0)
 
 
 def test_data_that_is_no_float(twin):
