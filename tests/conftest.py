@@ -11,7 +11,7 @@ import pytest
 
 from allocations import IDLE, living_allocations
 from micrograd import _engine_py, engine, nn
-from recording_twins import twins
+from twins import COMPILED, REFERENCE, Twin
 
 try:
     from micrograd import _core
@@ -41,13 +41,15 @@ def Value(request):
     return ENGINES[request.param].Value
 
 
-RECORDING = twins(ENGINES)
+TWINS = {"python": REFERENCE}
+if _core is not None:
+    TWINS["c"] = COMPILED or Twin("c", _core)
 
 
-@pytest.fixture(params=RECORDING)
+@pytest.fixture(params=TWINS)
 def twin(request):
-    """Each engine, with micrograd.recording over it."""
-    return RECORDING[request.param]
+    """Each engine, with the modules over it."""
+    return TWINS[request.param]
 
 
 @pytest.fixture(scope="session")

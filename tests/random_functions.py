@@ -16,6 +16,9 @@ def safe(name, a):
     return a.tanh() if name in ("exp", "tan") else a
 
 
+INPUTS, PARAMETERS = 3, 6
+
+
 class Operations:
     """For Values."""
 
@@ -62,8 +65,14 @@ def dot(o, v, i, j, bias):
 
 
 def layer(o, v, i, j, x):
-    """Several sums of products over the same inputs."""
-    return [dot(o, v, i + k, j, v[(i + k) % len(v)]) for k in range(2 + i % 8)]
+    """Several sums of products of parameters and the same inputs, in one of the ways to write them."""
+    w, xs = v[INPUTS:INPUTS + PARAMETERS], [v[0], v[i], v[j]]
+    neurons = []
+    for k in range(1 + j % 10):
+        products = [w[(k + m) % PARAMETERS] * y if k % 2 else y * w[(k + m) % PARAMETERS] for m, y in enumerate(xs)]
+        bias = [None, w[k % PARAMETERS], x, v[i]][i % 4]
+        neurons.append(products[0] + products[1] + products[2] if bias is None else sum(products, bias))
+    return neurons
 
 
 def chain(o, v, i, j, x):
@@ -101,6 +110,7 @@ STEPS = {
     "constant": lambda o, v, i, j, x: o.constant(x),
     "constant arithmetic": lambda o, v, i, j, x: (o.constant(x) * 3 + 1) * v[i],
     "dot": lambda o, v, i, j, x: dot(o, v, i, j, v[j]),
+    "dot alone": lambda o, v, i, j, x: v[i] * v[j] + v[0] * v[INPUTS],
     "dot and number": lambda o, v, i, j, x: dot(o, v, i, j, x),
     "neuron": lambda o, v, i, j, x: dot(o, v, i, j, v[i]).tanh(),
     "layer": layer,
@@ -128,7 +138,7 @@ steps = st.builds(list.__add__, st.lists(step(STEPS), min_size=1, max_size=14), 
 
 
 def compute(o, steps, inputs, parameters):
-    """The last three of all values. The first input is the place that is picked."""
+    """The last three of all values. The first input is a place to pick."""
     v = [*inputs, *parameters]
     for name, i, j, x in steps:
         made = {**STEPS, **FAILING}[name](o, v, i % len(v), j % len(v), x)

@@ -407,6 +407,13 @@ def test_the_node_of_a_result(twin):
             assert (type(y), y._op, y._prev, y.grad) == (twin.Value, "error", {w, a, unused}, 0)
 
 
+def test_the_operands_of_rows(twin):
+    w, a, b = twin.values([2, 3, 4])
+    f = twin.record(lambda x: w * x)
+    assert [y._prev for y in f.map([a, 1.0, b])] == [{w, a}, {w}, {w, b}]
+    assert f.sum([a, 1.0, b])._prev == {w, a, b}
+
+
 def test_structures_of_results(twin):
     f = twin.record(lambda x, y: [x * y, (x + y,), Point(x, [y])])
     for _ in range(5):

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from conftest import RECORDING
+from conftest import TWINS
 from processes import python
 
 
@@ -355,7 +355,7 @@ INTERRUPTED = """if True:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-@pytest.mark.skipif("c" not in RECORDING, reason="about the compiled engine")
+@pytest.mark.skipif("c" not in TWINS, reason="about the compiled engine")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_interrupt_in_a_batch_and_in_a_sweep(threads):
     pytest.importorskip("numpy")
