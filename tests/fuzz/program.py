@@ -16,6 +16,7 @@ import pickle
 import sys
 import weakref
 from fractions import Fraction
+from numbers import Real
 
 import twins
 from allocations import IDLE, living_allocations
@@ -169,7 +170,7 @@ class Machine:
         grad = value.grad
         if isinstance(grad, complex):   # its sum with numpy's numbers has the type of the first
             grad = complex(grad)
-        if self.recordings and isinstance(grad, int):   # compiled, these compute with floats
+        if self.recordings and isinstance(grad, Real):  # compiled, these add floats
             grad = float(grad)
         self.note(what, described(value.data))
         self.note(what + " gradient", described(grad), self.scale)
