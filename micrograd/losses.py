@@ -167,7 +167,7 @@ def probability(target: Any) -> Any:
     return target
 
 
-def logit_of_class(zs: list[Value], target: Any) -> Value:
+def logit_of_class(zs: list[Value], target: Any) -> Any:
     if is_value(target) and __core__._is_recording():
         return pick(zs, target.leaky_relu(1e9))     # below 0, pick counts from the end; not at -1e9
     return zs[checked_class(target, len(zs))]
