@@ -78,7 +78,7 @@ def cross_entropy(logits: Iterable[Any], targets: Any, label_smoothing: float = 
 def surprise(logits: list[Value], target: Any, smoothing: float) -> Value:
     """log(sum(exp(z))) - z[target], where a share of z[target] is the mean of all z."""
     zs = shifted(logits)
-    expected = logit_of_class(zs, target)
+    expected: Value = logit_of_class(zs, target)
     if smoothing:
         expected = expected * (1 - smoothing) + total(zs) * (smoothing / len(zs))
     return log_of_sum(zs) - expected
