@@ -70,6 +70,15 @@ def test_microgpt_says_how_fast_it_was():
     assert len(said) == 3 and len(said[2].split()) == 20        # names; and no bar, for this is no terminal
 
 
+def test_distributed():
+    torch = pytest.importorskip("torch")
+    if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
+        pytest.skip("PyTorch without its gloo")
+    before, after, apart = (float(line.split()[-1]) for line in
+                            python(FOLDER / "distributed.py", "--steps", 30).splitlines())
+    assert after < before / 2 and apart < 1e-12
+
+
 def test_tracing():
     defined = run("tracing.ipynb")
     assert defined["page"]._repr_html_().startswith("<iframe")
