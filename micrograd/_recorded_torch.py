@@ -35,7 +35,7 @@ class Operand(NamedTuple):
 
 class Group(NamedTuple):
     kind: str
-    count: int                          # of steps
+    size: int                           # how many steps
     operands: list[Operand]
 
 
@@ -47,6 +47,9 @@ class RecordedModule(torch.nn.Module):
     of shape (rows,) in place of Values. ValueError for columns of another shape. Where micrograd raises an
     error, as for the logarithm of 0, the result is infinite or nan. All parameters are one vector, `weights`.
     """
+
+    constants: Tensor
+    index: Tensor
 
     def __init__(self, structure: Any, kept: Kept):
         super().__init__()
@@ -64,7 +67,7 @@ class RecordedModule(torch.nn.Module):
         lines = [inputs, self.weights[:, None], self.constants[:, None]]
         for group in self.groups:
             operands = [self.taken(lines, operand) for operand in group.operands]
-            lines.append(computed(group.kind, group.count, operands))
+            lines.append(computed(group.kind, group.size, operands))
         results = [lines[group][i].expand(inputs.shape[1]) for group, i in self.outputs]
         return rebuilt(self.results, iter(results))
 
@@ -90,27 +93,27 @@ class RecordedModule(torch.nn.Module):
         return together if operand.order is None else together[self.index[operand.order]]
 
 
-def computed(kind: str, count: int, operands: list[Tensor]) -> Tensor:
+def computed(kind: str, size: int, operands: list[Tensor]) -> Tensor:
     """The lines of a group; an operand has as many lines, or a multiple, those of one step together."""
     if kind == "layer":
         weights, x, *biases = operands
-        return added(weights.reshape(count, -1) @ x, biases, count)
+        return added(weights.reshape(size, -1) @ x, biases, size)
     if kind == "products":
         a, b, *plain = operands
-        return added((a * b).reshape(count, -1, max(a.shape[1], b.shape[1])).sum(1), plain, count)
+        return added((a * b).reshape(size, -1, max(a.shape[1], b.shape[1])).sum(1), plain, size)
     if kind == "sum":
-        return operands[0].reshape(count, -1, operands[0].shape[1]).sum(1)
+        return operands[0].reshape(size, -1, operands[0].shape[1]).sum(1)
     if kind == "pick":
-        return picked(count, *operands)
+        return picked(size, *operands)
     return ELEMENTWISE[kind](*operands)     # type: ignore[no-any-return]
 
 
-def added(y: Tensor, plain: list[Tensor], count: int) -> Tensor:
-    return y + computed("sum", count, plain) if plain else y
+def added(y: Tensor, plain: list[Tensor], size: int) -> Tensor:
+    return y + computed("sum", size, plain) if plain else y
 
 
-def picked(count: int, values: Tensor, i: Tensor) -> Tensor:
-    values = values.reshape(count, -1, values.shape[1])
+def picked(size: int, values: Tensor, i: Tensor) -> Tensor:
+    values = values.reshape(size, -1, values.shape[1])
     rows = max(values.shape[2], i.shape[1])
     place = i.detach().long().expand(-1, rows)
     place = torch.where(place < 0, place + values.shape[1], place)
@@ -231,7 +234,9 @@ class Operations:
 
     def terms(self, operands: list[int]) -> tuple[list[list[int]], list[int]]:
         """The products and the other terms that a sum adds up, sums in it included."""
-        products, plain, stack = [], [], operands[::-1]
+        products: list[list[int]] = []
+        plain: list[int] = []
+        stack = operands[::-1]
         while stack:
             x = stack.pop()
             symbol, *operands = self.steps[x]

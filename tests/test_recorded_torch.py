@@ -120,7 +120,7 @@ def test_a_network_is_a_product_of_matrices():
     random.seed(5)
     model = nn.MLP(3, [8, 8, 2])
     module = check(lambda x: model(x), uniform(6, 3), parameters=model.parameters())
-    assert [(g.kind, g.count) for g in module.groups] == [
+    assert [(g.kind, g.size) for g in module.groups] == [
         ("layer", 8), ("ReLU", 8), ("layer", 8), ("ReLU", 8), ("layer", 2)]
 
 
@@ -224,7 +224,7 @@ def test_errors():
     with pytest.raises(ValueError, match="the recording has 0 parameters, the module 17"):
         from_torch_parameters(module, other)
     for shapes in [[(3, 2)], [(3, 2), (2,)], [(3,), (3,)], [(3, 2), ()], [(0, 2), (0,)]]:
-        with pytest.raises(ValueError, match="must have the same number of rows, of 2, 1 numbers each; their"):
+        with pytest.raises(ValueError, match="must have the same number of rows, of 2, 1 numbers each"):
             module(*map(torch.zeros, shapes))
 
 
