@@ -67,7 +67,7 @@ def test_microgpt_says_how_fast_it_was():
         pytest.skip("takes minutes on the reference")
     said = python(FOLDER / "microgpt.py", "--steps", 40, "--compare").splitlines()
     assert [line.split(":")[0] for line in said[:2]] == ["eager", "recorded"]
-    assert len(said) == 3 and len(said[2].split()) == 20        # names; and no bar, for this is no terminal
+    assert len(said) == 3 and len(said[2].split(" ")) == 20      # names; and no bar, for this is no terminal
 
 
 def test_distributed():
