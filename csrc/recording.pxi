@@ -788,15 +788,20 @@ cdef void divide(Job* job, Py_ssize_t rows) noexcept:
 cdef int look_for_signals() noexcept with gil:
     return check_signals() != 0
 
-def _fill(list columns, list structures, Py_ssize_t rows):
-    """The numbers of all rows, side by side, where each column is a list of floats or ints, a list of lists or
-    tuples of these, or an array of doubles; else None."""
-    cdef Py_ssize_t at = 0, width = 0
+def _fill(tuple columns, tuple structures):
+    """The numbers of all rows, side by side, where the columns have these structures and one length, and each is
+    a list of floats or ints, a list of lists or tuples of these, or an array of doubles; else None."""
+    cdef Py_ssize_t at = 0, width = 0, rows
     cdef bytearray filled
+    if len(columns) != len(structures) or not columns or not hasattr(columns[0], "__len__"):
+        return None
+    rows = len(columns[0])
     for structure in structures:
         width += width_of(structure)
         if width_of(structure) < 0:
             return None
+    if rows < 1:
+        return None
     filled = PyByteArray_FromStringAndSize(NULL, rows * width * sizeof(double))
     for column, structure in zip(columns, structures):
         if not fill_column(column, structure, rows, <double*>PyByteArray_AS_STRING(filled) + at, width):
@@ -824,7 +829,7 @@ cdef bint fill_column(column, structure, Py_ssize_t rows, double* to, Py_ssize_t
     cdef PyObject* row
     cdef Py_ssize_t i, width = width_of(structure)
     if type(column) is not list and type(column) is not tuple:
-        return fill_array(column, rows, width, to, stride)
+        return fill_array(column, structure, rows, width, to, stride)
     items = PySequence_Fast_ITEMS(<PyObject*>column)
     if PySequence_Fast_GET_SIZE(<PyObject*>column) != rows:
         return False
@@ -853,14 +858,18 @@ cdef inline bint fill_row(PyObject** items, Py_ssize_t count, double* to) noexce
             return False
     return True
 
-cdef bint fill_array(column, Py_ssize_t rows, Py_ssize_t width, double* to, Py_ssize_t stride) except -1:
+cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, double* to, Py_ssize_t stride) except -1:
     cdef Py_buffer view
     cdef Py_ssize_t i
     cdef bint fits
+    if structure is not Value and type(structure[1]) is not tuple:
+        return False
     if not PyObject_CheckBuffer(column) or PyObject_GetBuffer(column, &view, PyBUF_FORMAT | PyBUF_ND) < 0:
         return False
-    fits = has_format(&view, b"d") and view.ndim >= 1 and view.shape[0] == rows and (
-        view.len == rows * width * <Py_ssize_t>sizeof(double))
+    shape = () if structure is Value else structure[1]
+    fits = has_format(&view, b"d") and view.ndim == 1 + len(shape) and view.shape[0] == rows
+    for i in range(len(shape) if fits else 0):
+        fits = fits and view.shape[i + 1] == shape[i]
     for i in range(rows if fits else 0):
         memcpy(to + i * stride, <double*>view.buf + i * width, width * sizeof(double))
     PyBuffer_Release(&view)

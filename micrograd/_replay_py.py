@@ -307,5 +307,5 @@ def backward_of_run(run, seeds, out):
                 run.leaves(row)[operands[0]].grad += g
 
 
-def _fill(columns, structures, rows):
+def _fill(columns, structures):
     """The compiled engine's short cut to the numbers of all rows."""
