@@ -64,7 +64,7 @@ REFUSED = {         # name: (what the function does with Values x and w, what th
     "setting grad": (lambda t, x, w: set_attribute(w, "grad", 0), "sets an attribute"),
     "setting _prev": (lambda t, x, w: set_attribute(w * x, "_prev", set()), "sets an attribute"),
     "setting _op": (lambda t, x, w: set_attribute(w * x, "_op", "op"), "sets an attribute"),
-    "setting _backward": (lambda t, x, w: set_attribute(w * x, "_backward", len), "sets an attribute"),
+    "setting _backward": (lambda t, x, w: set_attribute(w * x, "_backward", len), "computes a node by a _backward"),
     "calling __init__": (lambda t, x, w: w.__init__(2.0) or w, "sets an attribute"),
     "backward": (lambda t, x, w: (w * x).backward() or w, r"sweeps a graph.*call backward\(\) on what"),
     "zero_grad": (lambda t, x, w: t.optim.SGD([w], 0.1).zero_grad() or w, "sets an attribute|reads the grad"),
@@ -197,13 +197,13 @@ def test_values_of_a_subclass(twin):
     assert swept(f.sum([a, a]), a, w) == (60, 20, 12)
 
 
-@pytest.mark.parametrize("number", [2, 2.0, True, np.float64(2)])
+@pytest.mark.parametrize("number", [2, 2.0, True, np.float64(2), np.int64(2)])
 def test_constants_are_ints_and_floats(twin, number):
     f = twin.record(lambda x: x * number + twin.Value(number))
     assert [f(3.0).data for _ in range(3)] == [4.0 * number] * 3
 
 
-@pytest.mark.parametrize("number", [np.float32(2), np.int64(2), Fraction(2), 1j])
+@pytest.mark.parametrize("number", [np.float32(2), Fraction(2), 1j])
 def test_constants_of_other_kinds(twin, number):
     for f in (lambda x: x * number, lambda x: twin.Value(number)):
         with pytest.raises(twin.RecordingError, match="computes with what is no float"):
