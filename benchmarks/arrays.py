@@ -121,6 +121,10 @@ class Torch(Arrays):
 class Compiled(Torch):
     """torch.compile"""
 
+    def __init__(self):
+        super().__init__()
+        import torch._inductor.compile_fx       # else the first result waits for it
+
     def compiled(self, f):
         return torch.compile(f)
 
