@@ -15,6 +15,7 @@ include "parameters.pxi"  # ... where their parameters stand
 include "layer.pxi"       # ... the call: forward, backward, the plain nodes
 include "predict.pxi"     # ... forward without a graph
 include "value.pxi"       # class Value: the operators and attributes of the original
+include "recording.pxi"   # recorded functions: steps, their runs, and the call
 include "copying.pxi"     # copy and deepcopy
 include "pickling.pxi"    # pickle
 include "optim.pxi"       # the optimisers' steps over the parameters

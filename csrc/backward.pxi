@@ -318,7 +318,7 @@ cdef inline bint sweep_numbers(Node* n) noexcept:
     if n.op == OUTPUT:
         return pass_gradient(n)
     if n.op == CALL:
-        call_of(n).kind.sweep(call_of(n))
+        return call_of(n).kind.sweep(call_of(n))
     return True
 
 cdef int sweep_with_python(object value) except -1:

@@ -7,10 +7,11 @@
 #       x1 <--+---- Call <----+-- out1        an edge is a reference, as ever
 #       ...   |               |   ...
 #
-# What the sort and the sweep need to know of a call is its CallKind, five functions:
+# What the sort and the sweep need to know of a call is its CallKind, these functions first of all:
 #
 #   visit       puts its operands on the sort's stack
-#   sweep       adds to the gradients of its operands, from those of its outputs in call.grad
+#   sweep       adds to the gradients of its operands, from those of its outputs in call.grad; says False where
+#               that takes Python
 #   is_current  says whether sweep would read what the original's nodes would: not after an operand
 #               was given other data, and not a second time
 #   make_plain  makes every output the result of plain nodes; then nobody refers to the call, and it is gone
@@ -21,7 +22,7 @@
 
 cdef struct CallKind:
     int (*visit)(Call*, Sweep*) except -1
-    void (*sweep)(Call*) noexcept
+    bint (*sweep)(Call*) noexcept
     bint (*is_current)(Call*) noexcept
     int (*make_plain)(Call*) except -1
     bint (*accepts)(Call*, int, Number) noexcept
@@ -29,6 +30,8 @@ cdef struct CallKind:
     Py_ssize_t (*work)(Call*) noexcept          # multiply-adds of a sweep
     int (*traverse)(Call*, visitproc, void*) noexcept
     void (*release)(Call*) noexcept             # its references, and its memory
+    object (*name)(Call*)                       # where its outputs are shown as the results of one operation:
+    object (*operands)(Call*)                   # its name and a set of its operands; else NULL
 
 cdef struct Call:
     Body body                   # op is CALL; a and b are not used

@@ -38,6 +38,8 @@ cdef object op_of(object value):
         return <object>name
     if n.op == CUSTOM:
         return op_names[n.index]
+    if n.op == OUTPUT and call_of(n).kind.name != NULL:
+        return call_of(n).kind.name(call_of(n))
     return operation_name(operation_of(n), n.b)
 
 cdef int set_children(object value, object children) except -1:

@@ -383,7 +383,7 @@ cdef Py_ssize_t work_of_layers(Call* call) noexcept:
         count += <Py_ssize_t>c.stages[i - 1].nout * c.stages[i].width
     return count
 
-cdef void sweep_layers(Call* call) noexcept:
+cdef bint sweep_layers(Call* call) noexcept:
     """Apply the chain rule to the layers, the last one first."""
     cdef LayersCall* c = <LayersCall*>call
     cdef Stage* last = &c.stages[c.depth - 1]
@@ -399,6 +399,7 @@ cdef void sweep_layers(Call* call) noexcept:
         if c.inputs[i] != NULL and c.inputs[i].ob_type == value_type:
             grad = plus(grad_of_node(node_of(c.inputs[i])), number_at(&c.stages[0], OUT_GRAD, i))
             set_grad_of_node(node_of(c.inputs[i]), grad)
+    return True
 
 cdef void sweep_stage(LayersCall* c, Stage* s, Stage* before) noexcept:
     cdef Matrix* m = matrix(s)

@@ -44,6 +44,7 @@ cdef enum:
     CALLBACK = 2                # `backward` replaces the operation's derivative
     OWN_PREV = 4                # attrs["_prev"] replaces a and b where the graph is walked
     PICKLING = 8                # see pickling.pxi
+    MADE = 16                   # made by a function that is being recorded; see recording.pxi
 
 cdef struct Body:               # a Value as C sees it; value.pxi declares the class
     PyObject head
@@ -86,6 +87,7 @@ cdef inline void set_grad_of_node(Node* n, Number grad) noexcept:
 # Allocation and deallocation.
 
 cdef PyTypeObject* value_type = NULL    # class Value
+cdef unsigned char made_flag = 0        # the flag of new nodes: MADE, or 0
 cdef PyObject* dead = NULL              # objects to clear and free, linked through weakrefs
 cdef bint deallocating = False          # somebody is working that list off
 

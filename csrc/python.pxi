@@ -1,15 +1,16 @@
 # What the parts below use of C and of Python's C API.
 
 cimport cython
-from cpython.buffer cimport (Py_buffer, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release,
-                             PyObject_GetBuffer)
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from cpython.buffer cimport (Py_buffer, PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release,
+                             PyObject_CheckBuffer, PyObject_GetBuffer)
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Multiply
 from cpython.number cimport PyNumber_Negative, PyNumber_Power, PyNumber_Subtract
 from libc.math cimport NAN, isfinite, pow, sqrt
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 import gc
 import sys
@@ -52,6 +53,11 @@ cdef extern from "Python.h":
     void PyErr_SetObject(PyObject*, PyObject*) noexcept
     PyObject* PyExc_AttributeError
     bint PyOS_InterruptOccurred() noexcept
+    int check_signals "PyErr_CheckSignals"() noexcept
+    unsigned long PyThread_get_thread_ident() noexcept
+    void* PyMem_RawMalloc(size_t) noexcept
+    void* PyMem_RawRealloc(void*, size_t) noexcept
+    void PyMem_RawFree(void*) noexcept
     void PyErr_SetInterrupt() noexcept
     void PyErr_SetNone(PyObject*) noexcept
     PyObject* PyExc_KeyboardInterrupt
@@ -150,3 +156,43 @@ cdef extern from "layer.h" nogil:
                         Kind* dw, Kind* dx)
     Kind common_kind(int rows, int nout, int width, const Kind* kinds)
     int arithmetic_count()          # how many of them this processor can run
+
+cdef extern from "replay.h" nogil:
+    enum: DOT, DENSE, PICK, DETACH
+    ctypedef struct Step:
+        int op, y, a, b
+    ctypedef struct Dense:
+        int weights, xs, nin, nout, width
+    ctypedef struct Code:
+        int inputs, constants, singles, slots, parameters, packed, outputs, step_count, layer_count, place_count
+        int scratch
+        Step* steps
+        Dense* layers
+        int* places
+        double* constant
+        int* single
+        int* packed_from
+        double* packed_number
+        int* output
+    ctypedef struct Replay:
+        pass
+    const Replay** replays          # for each arithmetic: for one row, and for eight
+    ctypedef struct Job:
+        const Code* code
+        const Replay* replay
+        int wide, threads, stop
+        long rows, blocks, tiles
+        const double* inputs
+        const double* parameters
+        const double* packed
+        double* values
+        double* results
+        unsigned char* odd
+        const double* seeds
+        double* input_grads
+        double* grads
+        const unsigned char* live
+        int (*look)() noexcept
+    bint do_job(Job*)
+    void mark_live(const Code*, unsigned char* live)
+    void forward_block(Job*, long block, double* values, double* scratch)

@@ -31,7 +31,7 @@ make_backward, make_nothing = python["make_backward"], python["make_nothing"]
 
 cdef inline void fill(Node* n, int op, Node* a, Node* b) noexcept:
     """Everything but the data of a new node."""
-    n.grad.x, n.grad_kind, n.flags = 0, INTEGER, 0
+    n.grad.x, n.grad_kind, n.flags = 0, INTEGER, made_flag
     set_operands(n, op, a, b)
 
 cdef inline object number_node(Number data, int op, Node* a, Node* b):
@@ -125,6 +125,8 @@ cdef inline bint goes_by_attributes(object value) except -1:
 
 cdef object compare(object a, object b, int than):
     """By data; other classes may have comparisons of their own."""
+    if made_flag:
+        forbid("comparison", <PyObject*>a)
     from numbers import Number as AnyNumber
     if not is_value(b) and not isinstance(b, AnyNumber):
         return NotImplemented
@@ -185,6 +187,8 @@ cdef object divisor(object o):
 
 cdef int give_operands(object value, object children, object op) except -1:
     """The constructor's second and third argument."""
+    if made_flag and children:
+        forbid("operation", NULL)
     if isinstance(op, (tuple, list)):
         return set_locals(value, children, op)
     set_children(value, children)
@@ -208,6 +212,8 @@ cdef object prev_of(object value):
         return attribute_object(NULL, "_prev")
     if own != NULL:
         return <object>own
+    if n.op == OUTPUT and call_of(n).kind.operands != NULL:
+        return call_of(n).kind.operands(call_of(n))
     make_plain(n)
     if n.op == LOCAL:
         return set(locals_of(n).operands)
@@ -287,7 +293,7 @@ cdef class Value:
         if accesses(self):
             init_by_attributes(self, data, children, op)
         else:
-            n.flags = 0
+            n.flags = made_flag
             unpack(n)
             replace_operands(n, LEAF, NULL, NULL)
             forget_attributes(<Body*>self)
@@ -305,27 +311,35 @@ cdef class Value:
 
     @property
     def data(self):
+        if made_flag:
+            forbid("data", <PyObject*>self)
         return own_data(self)
 
     @data.setter
     def data(self, new):
+        forbid_writing()
         put_data(&self.node, new)
 
     @data.deleter
     def data(self):
+        forbid_writing()
         unpack(&self.node)
         clear_slot(&self.node.data, &self.node.data_kind)
 
     @property
     def grad(self):
+        if made_flag:
+            forbid("grad", <PyObject*>self)
         return own_grad(self)
 
     @grad.setter
     def grad(self, new):
+        forbid_writing()
         put_grad(&self.node, new)
 
     @grad.deleter
     def grad(self):
+        forbid_writing()
         unpack(&self.node)
         clear_slot(&self.node.grad, &self.node.grad_kind)
 
@@ -335,10 +349,12 @@ cdef class Value:
 
     @_prev.setter
     def _prev(self, children):
+        forbid_writing()
         set_attribute(self, "_prev", children, OWN_PREV)
 
     @_prev.deleter
     def _prev(self):
+        forbid_writing()
         set_attribute(self, "_prev", deleted, OWN_PREV)
 
     @property
@@ -347,10 +363,12 @@ cdef class Value:
 
     @_op.setter
     def _op(self, name):
+        forbid_writing()
         attrs_of(self)["_op"] = name
 
     @_op.deleter
     def _op(self):
+        forbid_writing()
         attrs_of(self)["_op"] = deleted
 
     @property
@@ -359,10 +377,12 @@ cdef class Value:
 
     @_backward.setter
     def _backward(self, function):
+        forbid_writing()
         set_backward(self, function)
 
     @_backward.deleter
     def _backward(self):
+        forbid_writing()
         set_backward(self, deleted)
 
     @property
@@ -458,6 +478,10 @@ cdef class Value:
         """ the smaller, or nan; of two equal ones each gets half of the gradient """
         return binary(MINIMUM, self, other)
 
+    def detach(self):
+        """ a Value of the same number, without a gradient """
+        return detached(self)
+
     def clamp(self, low, high):
         """ self between low and high; a half of the gradient where it is one of them """
         return self.maximum(low).minimum(high)
@@ -478,9 +502,13 @@ cdef class Value:
         return object_hash(<PyObject*>self)
 
     def __format__(self, spec):         # f"{self:.3f}"
+        if made_flag:
+            forbid("text", <PyObject*>self)
         return call_with_data(format, self, spec) if spec else str(self)
 
     def __round__(self, digits=None):   # round(self), a number
+        if made_flag:
+            forbid("rounding", <PyObject*>self)
         return call_with_data(round, self, digits)
 
     def __abs__(self):                  # abs(self)
@@ -498,22 +526,29 @@ cdef class Value:
 
     def backward(self):
         """ set the gradients of all nodes under this one: the chain rule, results before operands """
+        if made_flag:
+            forbid("backward", NULL)
         if accesses(self) or not run_backward(&self.node):
             backward_by_attributes(self)
 
     def __copy__(self):
+        forbid_copy()
         return copy_value(self)
 
     def __deepcopy__(self, memo):
+        forbid_copy()
         return deep_copy(self, memo)
 
     def __reduce__(self):
+        forbid_copy()
         return reduce_value(self)
 
     def __setstate__(self, state):
         restore_value(self, state)
 
     def __repr__(self):
+        if made_flag:
+            forbid("text", <PyObject*>self)
         return f"Value(data={self.data}, grad={self.grad})"
 
 

@@ -76,6 +76,15 @@ def check_locals(operands, gradients):
                             f"not {type(gradient).__name__}: {gradient!r:.60}")
 
 
+# While a function is recorded (see _replay_py), what refuses that which a recording cannot repeat.
+recorder = None
+
+
+def forbid(what, value=None):
+    if recorder is not None:
+        recorder.check(what, value)
+
+
 def apply(name, a, b=None):
     """The result of a function of the table, applied to the Values a and b."""
     function = FUNCTIONS[name]
@@ -87,7 +96,9 @@ def apply(name, a, b=None):
 
 def compare(a, b, than):
     """By data; other classes may have comparisons of their own."""
+    forbid("comparison", a)
     if isinstance(b, Value):
+        forbid("comparison", b)
         return than(a.data, b.data)
     return than(a.data, b) if isinstance(b, Number) else NotImplemented
 
@@ -113,6 +124,8 @@ class Value:
     """ stores a single scalar value and its gradient """
 
     def __init__(self, data, _children=(), _op='', *, label=None):
+        if recorder is not None and _children:
+            recorder.check_constructor()
         self.data = data
         self.grad = 0
         self._backward = backward_of_leaf   # adds this node's share to the gradients of its operands
@@ -220,8 +233,13 @@ class Value:
         """ the smaller, or nan; of two equal ones each gets half of the gradient """
         return apply("minimum", self, other if isinstance(other, Value) else Value(other))
 
+    def detach(self):
+        """ a Value of the same number, without a gradient """
+        return Value(self.data) if recorder is None else _marked("detach", self.data, (self,))
+
     def backward(self):
         """ set the gradients of all nodes under this one: the chain rule, results before operands """
+        forbid("backward")
         order = operands_first(self)
         self.grad = 1
         for node in reversed(order):
@@ -262,9 +280,11 @@ class Value:
         return compare(self, other, operator.ge)
 
     def __format__(self, spec):         # f"{self:.3f}"
+        forbid("text", self)
         return format(self.data, spec) if spec else str(self)
 
     def __round__(self, digits=None):   # round(self), a number
+        forbid("rounding", self)
         return round(self.data, digits)
 
     def __abs__(self):                  # abs(self)
@@ -279,12 +299,14 @@ class Value:
         return other * self**-1
 
     def __copy__(self):
+        forbid("copy")
         twin = type(self).__new__(type(self))
         vars(twin).update(vars(self))
         return twin
 
     def __deepcopy__(self, memo):
         """A copy of the whole graph, with gradients of its own."""
+        forbid("copy")
         for node in operands_first(self):
             if id(node) not in memo:
                 twin = memo[id(node)] = type(node).__new__(type(node))
@@ -294,6 +316,7 @@ class Value:
     def __reduce_ex__(self, protocol):
         """For pickle. The state of a root begins with the nodes under it, operands first: when it is
         a node's turn, its operands have been pickled."""
+        forbid("copy")
         fresh = {"_backward": backward_of_leaf, "_prev": set(), "_op": ''}
         state = {k: v for k, v in vars(self).items() if k not in fresh or v != fresh[k]}
         if not state.pop("_under_a_root", False) and self._prev:
@@ -308,6 +331,7 @@ class Value:
         vars(self).pop("_under", None)
 
     def __repr__(self):
+        forbid("text", self)
         return f"Value(data={self.data}, grad={self.grad})"
 
 
@@ -353,3 +377,6 @@ def _no_short_cut(*arguments):
 
 
 _fused = _parameters_of = _zero_grad = _zeroed = _ships = _predict = _sgd = _adam = _no_short_cut
+
+from micrograd._replay_py import (_begin_recording, _end_recording, _fill, _is_recording,   # noqa: E402, F401
+                                  _marked, _pick, _Program)

@@ -132,6 +132,16 @@ def share(a, b, g):
     return 0 if a < b else 0.5 * g if a == b else g
 
 
+def place_of(i, count):
+    """The place that the number i means in a list: for micrograd.recording.pick."""
+    place = int(i) if i == i and abs(i) < math.inf else None
+    if place != i:
+        raise TypeError(f"pick takes an int for the place, not {i!r:.60}")
+    if not -count <= place < count:
+        raise IndexError(f"pick has {count} values and none at {place}")
+    return place
+
+
 FUNCTIONS = {
     "exp": Function(lambda a, b: exp(a), lambda a, b, y, g: y * g),
     "log": Function(lambda a, b: log(a), lambda a, b, y, g: g / a),

@@ -1,0 +1,212 @@
+/* Going through the steps of a recording, for ROWS rows at a time: replay.h includes this file for each kind of
+   vector, for one row and for eight, with
+       ROWS, LANES, TARGET     as kernels.h has the last two,
+       NAME(f)                 what f is called here,
+       KERNEL(f)               what kernels.h calls it.
+   A slot is ROWS numbers, one of each row. Each row is computed as if it were alone. */
+
+#define PARTS (ROWS < LANES ? 1 : ROWS / LANES)     /* vectors in a slot */
+#if ROWS > 1 && LANES > 1
+typedef double NAME(Part) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+#else
+typedef double NAME(Part);
+#endif
+#define SLOT(numbers, place) ((numbers) + (size_t)(place) * ROWS)
+#define PART(p, k) (((NAME(Part) *)(p))[k])
+#define EACH_ROW for (int r = 0; r < ROWS; r++)
+#define EACH_PART for (int k = 0; k < PARTS; k++)
+
+/* y = c + a0 b0 + a1 b1 + ..., added up from the left. */
+TARGET static void NAME(dot)(const int *terms, int count, const double *v, double *RESTRICT y) {
+    NAME(Part) sum[PARTS];
+    const int *term = terms + 1, *end = term + 2 * count;
+    if (terms[0] >= 0)
+        EACH_PART sum[k] = PART(SLOT(v, terms[0]), k);
+    else {
+        EACH_PART sum[k] = PART(SLOT(v, term[0]), k) * PART(SLOT(v, term[1]), k);
+        term += 2;
+    }
+    for (; term < end; term += 2) {
+        const double *a = SLOT(v, term[0]), *b = SLOT(v, term[1]);
+        EACH_PART sum[k] += PART(a, k) * PART(b, k);
+    }
+    EACH_PART PART(y, k) = sum[k];
+}
+
+TARGET static void NAME(dot_backward)(const int *terms, int count, const double *v, double *d,
+                                      const double *g) {
+    if (terms[0] >= 0)
+        EACH_PART PART(SLOT(d, terms[0]), k) += PART(g, k);
+    for (const int *term = terms + 1, *end = term + 2 * count; term < end; term += 2) {
+        EACH_PART PART(SLOT(d, term[0]), k) += PART(SLOT(v, term[1]), k) * PART(g, k);
+        EACH_PART PART(SLOT(d, term[1]), k) += PART(SLOT(v, term[0]), k) * PART(g, k);
+    }
+}
+
+#if ROWS == 1
+/* A layer: y = b + w x for `width` neurons. */
+static void NAME(dense)(const Dense *l, const int *xs, const double *w, const double *v, double *y, double *x) {
+    for (int i = 0; i < l->nin; i++) x[i] = v[xs[i]];
+    KERNEL(sums)(1, l->nin, l->width, w, x, y);
+}
+
+static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w, const double *v, double *d,
+                                 const double *g, double *dw, double *x) {
+    double *dx = x + l->nin;
+    for (int i = 0; i < l->nin; i++) x[i] = v[xs[i]];
+    KERNEL(sums_backward)(l->nin, l->width, w, x, g, dw, dx);
+    for (int i = 0; i < l->nin; i++) d[xs[i]] += dx[i];
+}
+#else
+/* Several sums side by side hide each other's latency and share their factors. */
+#define SIDE LANES
+
+#define SUMS(COUNT, FIRST, TERMS, FACTOR, WEIGHT, TAKE)                                         \
+    {                                                                                           \
+        NAME(Part) sum[COUNT][PARTS];                                                           \
+        for (int s = 0; s < (COUNT); s++)                                                       \
+            EACH_PART sum[s][k] = (NAME(Part)){0} + (FIRST);                                    \
+        for (int t = 0; t < (TERMS); t++) {                                                     \
+            const double *factor = (FACTOR);                                                    \
+            for (int s = 0; s < (COUNT); s++)                                                   \
+                EACH_PART sum[s][k] += PART(factor, k) * (WEIGHT);                              \
+        }                                                                                       \
+        for (int s = 0; s < (COUNT); s++)                                                       \
+            EACH_PART TAKE;                                                                     \
+    }
+
+TARGET static void NAME(dense)(const Dense *l, const int *xs, const double *w, const double *v, double *y,
+                               double *scratch) {
+    const int width = l->width, nin = l->nin;
+    const double *b = w + (size_t)nin * width;
+    int j = 0;
+    (void)scratch;
+    for (; j + SIDE <= width; j += SIDE)
+        SUMS(SIDE, b[j + s], nin, SLOT(v, xs[t]), w[(size_t)t * width + j + s], PART(SLOT(y, j + s), k) = sum[s][k])
+    for (; j < width; j++)
+        SUMS(1, b[j + s], nin, SLOT(v, xs[t]), w[(size_t)t * width + j + s], PART(SLOT(y, j + s), k) = sum[s][k])
+}
+
+/* dw += sum of x g over the rows, of eight neurons at a time; gt is g with a row's numbers side by side. */
+TARGET static void NAME(weights_backward)(int width, const double *x, const double *gt, double *RESTRICT dw) {
+    if (width == 1) {
+        double sum = 0;
+        EACH_ROW sum += x[r] * gt[r];
+        dw[0] += sum;
+    }
+    else for (int j = 0; j < width; j += 8) {
+        NAME(Part) sum[PARTS];
+        EACH_PART sum[k] = x[0] * PART(gt + j, k);
+        for (int r = 1; r < ROWS; r++)
+            EACH_PART sum[k] += x[r] * PART(gt + (size_t)r * width + j, k);
+        EACH_PART PART(dw + j, k) += sum[k];
+    }
+}
+
+TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w, const double *v, double *d,
+                                        const double *g, double *dw, double *gt) {
+    const int width = l->width, nin = l->nin, nout = l->nout;
+    static const double ones[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    int i = 0;
+    for (; i + SIDE <= nin; i += SIDE)
+        SUMS(SIDE, 0, nout, SLOT(g, t), w[(size_t)(i + s) * width + t], PART(SLOT(d, xs[i + s]), k) += sum[s][k])
+    for (; i < nin; i++)
+        SUMS(1, 0, nout, SLOT(g, t), w[(size_t)(i + s) * width + t], PART(SLOT(d, xs[i + s]), k) += sum[s][k])
+    for (int j = 0; j < width; j++)
+        EACH_ROW gt[(size_t)r * width + j] = SLOT(g, j)[r];
+    for (i = 0; i < nin; i++) NAME(weights_backward)(width, SLOT(v, xs[i]), gt, dw + (size_t)i * width);
+    NAME(weights_backward)(width, ones, gt, dw + (size_t)nin * width);
+}
+#undef SUMS
+#undef SIDE
+#endif
+
+/* Where row r finds the number that it picks, as a place in `choices`; -1 where there is none. */
+TARGET static int NAME(chosen)(const int *choices, double i) {
+    int count = choices[0], place = i >= -count && i < count ? (int)i : count;
+    return place == i ? 1 + (place < 0 ? place + count : place) : -1;
+}
+
+TARGET static void NAME(forward)(const Code *c, const double *parameters, const double *packed, double *v,
+                                 double *scratch, unsigned char *odd) {
+    for (const Step *s = c->steps, *end = s + c->step_count; s < end; s++) {
+        const double *a = SLOT(v, s->a), *b = SLOT(v, s->b);
+        double *RESTRICT y = SLOT(v, s->y);
+        switch (s->op) {
+        case ADD: EACH_ROW y[r] = a[r] + b[r]; break;
+        case MUL: EACH_ROW y[r] = a[r] * b[r]; break;
+        case RELU: EACH_ROW y[r] = a[r] < 0 ? 0 : a[r]; break;
+        case DETACH: EACH_ROW y[r] = a[r]; break;
+        case DOT: NAME(dot)(c->places + s->a, s->b, v, y); break;
+        case DENSE: {
+            const Dense *l = c->layers + s->a;
+            NAME(dense)(l, c->places + l->xs, packed + l->weights, v, y, scratch);
+            break;
+        }
+        case PICK:
+            EACH_ROW {
+                const int *choices = c->places + s->b;
+                int at = NAME(chosen)(choices, a[r]);
+                if (at < 0) odd[r] = 1;
+                int place = choices[at < 0 ? 1 : at];
+                y[r] = place < 0 ? parameters[-1 - place] : SLOT(v, place)[r];
+            }
+            break;
+        default:
+            EACH_ROW {
+                y[r] = apply(s->op, a[r], REAL, b[r], REAL).x;
+                if (!(fabs(y[r]) <= DBL_MAX)) odd[r] = 1;
+            }
+        }
+    }
+}
+
+/* Where `live` is given, only the steps that it marks lead to an output that has a gradient. */
+TARGET static void NAME(backward)(const Code *c, const double *packed, const double *v, double *d,
+                                  double *parameter_grads, double *packed_grads, double *scratch,
+                                  const unsigned char *live, unsigned char *odd) {
+    for (const Step *s = c->steps + c->step_count - 1; s >= c->steps; s--) {
+        const double *a = SLOT(v, s->a), *b = SLOT(v, s->b), *y = SLOT(v, s->y), *g = SLOT(d, s->y);
+        double *da = SLOT(d, s->a), *db = SLOT(d, s->b);
+        if (live && !live[s->y]) continue;
+        switch (s->op) {
+        case ADD:
+            EACH_ROW da[r] += g[r];
+            EACH_ROW db[r] += g[r];
+            break;
+        case MUL:
+            EACH_ROW da[r] += b[r] * g[r];
+            EACH_ROW db[r] += a[r] * g[r];
+            break;
+        case RELU: EACH_ROW da[r] += (y[r] > 0) * g[r]; break;
+        case DETACH: break;
+        case DOT: NAME(dot_backward)(c->places + s->a, s->b, v, d, g); break;
+        case DENSE: {
+            const Dense *l = c->layers + s->a;
+            NAME(dense_backward)(l, c->places + l->xs, packed + l->weights, v, d, g, packed_grads + l->weights,
+                                 scratch);
+            break;
+        }
+        case PICK:
+            EACH_ROW {
+                const int *choices = c->places + s->b;
+                int at = NAME(chosen)(choices, a[r]), place = choices[at < 0 ? 1 : at];
+                *(place < 0 ? parameter_grads - 1 - place : SLOT(d, place) + r) += g[r];
+            }
+            break;
+        default:
+            EACH_ROW {
+                Pair p = derivatives(s->op, a[r], REAL, b[r], REAL, y[r], REAL, g[r], REAL);
+                if (RAISES(s->op) && !(fabs(p.a.x) <= DBL_MAX) && fabs(g[r]) <= DBL_MAX) odd[r] = 1;
+                da[r] += p.a.x;
+                if (gradients[s->op] == 2) db[r] += p.b.x;
+            }
+        }
+    }
+}
+
+#undef PARTS
+#undef SLOT
+#undef PART
+#undef EACH_ROW
+#undef EACH_PART

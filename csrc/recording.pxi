@@ -1,0 +1,1150 @@
+# Recordings: what a function of Values computes, as a list of steps (replay.h), for micrograd.recording.
+#
+# A function is recorded by running it: every Value that is made meanwhile is marked, and the graph under its
+# results, as far as it is marked, becomes the steps. What is not marked is a parameter, read anew at every call.
+# A sum of products becomes one step (DOT), and such sums of parameters by the same numbers a layer (DENSE).
+
+
+# While a function is recorded.
+
+cdef object refuse = None               # raises RecordingError
+cdef unsigned long recording_thread
+
+def _is_recording():
+    return is_recording()
+
+cdef inline bint is_recording() noexcept:
+    return made_flag and recording_thread == PyThread_get_thread_ident()
+
+def _begin_recording(refusing):
+    """Mark what is computed; False where another thread is recording."""
+    global made_flag, refuse, recording_thread
+    if made_flag:
+        return False
+    if not (shipped() and access_shipped):
+        refusing("override")
+    refuse, recording_thread, made_flag = refusing, PyThread_get_thread_ident(), MADE
+    return True
+
+def _end_recording():
+    global made_flag, refuse
+    cdef Chunk* c = head
+    cdef int i
+    made_flag, refuse = 0, None
+    while c != NULL:
+        for i in range(c.fresh, CELLS):
+            if is_live(&c.cells[i]):
+                c.cells[i].body.node.flags &= ~MADE
+        c = NULL if c.next == head else c.next
+
+cdef int forbid(str what, PyObject* value) except -1:
+    """RecordingError, but for reading a number that the function made itself, and in other threads."""
+    if is_recording() and (value == NULL or not is_constant(node_of(value))):
+        refuse(what)
+    return 0
+
+cdef inline int forbid_writing() except -1:
+    return forbid("writing", NULL) if made_flag else 0
+
+cdef inline int forbid_copy() except -1:
+    return forbid("copy", NULL) if made_flag else 0
+
+cdef inline bint is_constant(Node* n) noexcept:
+    return (n.flags & MADE and not n.flags & (CALLBACK | OWN_PREV)
+            and (n.op == LEAF or (n.op == CUSTOM and n.a == NULL)))
+
+cdef class _Marked(_Locals):
+    """The operands of what is an operation in a recording only."""
+    cdef int op
+
+cdef object marked(int op, object data, tuple operands):
+    cdef _Marked pair = _Marked(operands, (0,) * len(operands))
+    pair.op = op
+    value = plain_leaf(data)
+    track(<PyObject*>value)
+    replace_operands(node_of(<PyObject*>value), LOCAL, node_of(<PyObject*>pair), NULL)
+    return value
+
+cdef inline _Marked marked_operands(Node* n):
+    """The operands of such a node; None of any other."""
+    pair = <object>value_of(n.a) if n.op == LOCAL else None
+    return <_Marked>pair if type(pair) is _Marked else None
+
+def _pick(list values, Value i not None):
+    from micrograd._functions import place_of
+    chosen = values[place_of(data_of(i), len(values))]
+    return marked(PICK, data_of(chosen), (*values, i)) if is_recording() else chosen
+
+cdef object detached(object value):
+    return marked(DETACH, data_of(value), (value,)) if is_recording() else leaf(data_of(value))
+
+
+# The graph in numbers: an operand is a place in it, or, below 0, a leaf.
+
+cdef struct Ints:
+    int* items
+    Py_ssize_t count, capacity
+
+cdef int put(Ints* ints, int i) except -1:
+    cdef void* items
+    if ints.count == ints.capacity:
+        items = PyMem_RawRealloc(ints.items, (2 * ints.count + 64) * sizeof(int))
+        if items == NULL:
+            raise MemoryError
+        ints.items, ints.capacity = <int*>items, 2 * ints.count + 64
+    ints.items[ints.count] = i
+    ints.count += 1
+    return 0
+
+cdef enum: NONE = -2147483647           # no operand
+
+cdef enum: INPUT, CONSTANT, PARAMETER   # what a leaf can be
+
+cdef class _Graph:
+    """What a function has computed."""
+    cdef Sweep sorted                   # the marked nodes, operands first
+    cdef Ints op, a, b                  # of each; a PICK's b is a place in choices: a count, and operands
+    cdef Ints uses                      # how many nodes and outputs take each
+    cdef Ints choices, outputs
+    cdef Ints leaf, leaf_index          # what each leaf is, and which
+    cdef list numbers, parameters       # the constants; the Values
+    cdef dict leaf_of, leaf_of_number   # by address; by repr
+
+    def __init__(self, list inputs, list outputs):
+        self.numbers, self.parameters, self.leaf_of, self.leaf_of_number = [], [], {}, {}
+        for k, value in enumerate(inputs):
+            self.leaf_of[<size_t>node_of(<PyObject*>value)] = self.new_leaf(INPUT, k)
+        for y in reversed(outputs):
+            reserve(&self.sorted.stack, 1)
+            push(&self.sorted.stack, node_of(<PyObject*>y))
+        try:
+            self.sort()
+            self.number()
+            for y in outputs:
+                put(&self.outputs, self.use(node_of(<PyObject*>y)))
+        finally:
+            finish(&self.sorted)
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.op.items)
+        PyMem_RawFree(self.a.items)
+        PyMem_RawFree(self.b.items)
+        PyMem_RawFree(self.uses.items)
+        PyMem_RawFree(self.choices.items)
+        PyMem_RawFree(self.outputs.items)
+        PyMem_RawFree(self.leaf.items)
+        PyMem_RawFree(self.leaf_index.items)
+
+    cdef int sort(self) except -1:
+        cdef Sweep* s = &self.sorted
+        cdef Node* n
+        while s.stack.count:
+            n = pop(&s.stack)
+            if is_tagged(n):
+                reserve(&s.order, 1)
+                push(&s.order, untagged(n))
+            elif n.flags & MADE and not n.flags & VISITED and not is_constant(n):
+                if n.op == OUTPUT:
+                    make_plain_and_keep(s, call_of(n))
+                n.flags |= VISITED
+                reserve(&s.stack, 3)
+                push(&s.stack, tagged(n))
+                self.push_operands(n)
+        return 0
+
+    cdef int push_operands(self, Node* n) except -1:
+        cdef _Marked pair = marked_operands(n)
+        if pair is not None:
+            for operand in reversed(pair.operands):
+                reserve(&self.sorted.stack, 1)
+                push(&self.sorted.stack, node_of(<PyObject*>operand))
+        elif n.flags & (CALLBACK | OWN_PREV) or not is_operation(n.op):
+            refuse("operation")
+        elif n.data_kind == OBJECT or n.data_kind == FLOAT32:
+            refuse("kind")
+        else:
+            if n.b != NULL:
+                push(&self.sorted.stack, n.b)
+            push(&self.sorted.stack, n.a)
+        return 0
+
+    cdef int number(self) except -1:
+        cdef Py_ssize_t i
+        cdef Node* n
+        cdef _Marked pair
+        for i in range(self.sorted.order.count):
+            n = self.sorted.order.items[i]
+            n.index = <unsigned int>i
+            pair = marked_operands(n)
+            if pair is None:
+                self.add(n.op, self.use(n.a), self.use(n.b) if n.b != NULL else NONE)
+            elif pair.op == DETACH:
+                self.add(DETACH, self.use(node_of(<PyObject*>pair.operands[0])), NONE)
+            else:
+                self.add_pick(pair.operands)
+        return 0
+
+    cdef int add(self, int op, int a, int b) except -1:
+        put(&self.op, op)
+        put(&self.a, a)
+        put(&self.b, b)
+        return put(&self.uses, 0)
+
+    cdef int add_pick(self, tuple operands) except -1:
+        cdef int choices = self.choices.count
+        put(&self.choices, len(operands) - 1)
+        for operand in operands[:len(operands) - 1]:
+            put(&self.choices, self.use(node_of(<PyObject*>operand)))
+        return self.add(PICK, self.use(node_of(<PyObject*>operands[len(operands) - 1])), choices)
+
+    cdef int use(self, Node* n) except? -1:
+        """The number of an operand."""
+        if n.flags & VISITED:
+            self.uses.items[n.index] += 1
+            return n.index
+        place = self.leaf_of.get(<size_t>n)
+        if place is None:
+            place = self.leaf_of[<size_t>n] = self.use_leaf(n)
+        return place
+
+    cdef int use_leaf(self, Node* n) except? -1:
+        cdef Number x = data_of_node(n)
+        value = <object>value_of(n)
+        if x.kind == OBJECT or x.kind == FLOAT32:
+            refuse("kind")
+        if accesses(value):
+            refuse("override")
+        if not n.flags & MADE:
+            self.parameters.append(value)
+            return self.new_leaf(PARAMETER, len(self.parameters) - 1)
+        place = self.leaf_of_number.get(repr(x.x))
+        if place is None:
+            self.numbers.append(x.x)
+            place = self.leaf_of_number[repr(x.x)] = self.new_leaf(CONSTANT, len(self.numbers) - 1)
+        return place
+
+    cdef int new_leaf(self, int leaf, int index) except? -1:
+        put(&self.leaf, leaf)
+        put(&self.leaf_index, index)
+        return -<int>self.leaf.count
+
+    cdef int one(self) except? -1:
+        """The constant 1."""
+        place = self.leaf_of_number.get("1.0")
+        if place is None:
+            self.numbers.append(1.0)
+            place = self.leaf_of_number["1.0"] = self.new_leaf(CONSTANT, len(self.numbers) - 1)
+        return place
+
+    cdef inline bint is_parameter(self, int operand) noexcept:
+        return operand < 0 and operand != NONE and self.leaf.items[-1 - operand] == PARAMETER
+
+    cdef inline bint is_inner(self, int operand, int op) noexcept:
+        """Whether it is the result of op that one node takes."""
+        return operand >= 0 and self.op.items[operand] == op and self.uses.items[operand] == 1
+
+
+# The steps.
+
+cdef struct Sum:                        # c + a0 b0 + a1 b1 + ...
+    int begin                           # the operand c, or NONE
+    int factors, terms                  # where a0, b0, a1 ... begin, and how many terms there are
+    int layer                           # the layer that it is a neuron of, or -1
+    int slot                            # of its result, in a layer
+
+cdef enum:
+    NO_SUM = -1
+    PART = -2                           # what is part of a sum, and has no step of its own
+
+cdef class _Builder:
+    """Makes the steps of a program out of a graph."""
+    cdef _Graph graph
+    cdef Ints sum_of                    # of each node: the sum that it gives, NO_SUM or PART
+    cdef Ints factors
+    cdef Sum* sums
+    cdef Py_ssize_t sum_count, sum_capacity
+    cdef list layers                    # of each layer: its sums, in order
+    cdef Ints steps, dense, places, packed_from, single, constant, output   # of the Code
+    cdef list packed_numbers
+    cdef dict packed                    # where the matrix of these parameters stands
+    cdef Ints slot_of, slot_of_leaf     # of nodes and leaves; -1: none
+    cdef int slots, scratch
+
+    def __init__(self, _Graph graph):
+        self.graph = graph
+        self.layers, self.packed_numbers, self.packed = [], [], {}
+        self.find_sums()
+        self.find_layers()
+        self.give_slots_to_leaves()
+        self.make_steps()
+        for i in range(graph.outputs.count):
+            put(&self.output, self.slot(graph.outputs.items[i]))
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.sums)
+        PyMem_RawFree(self.sum_of.items)
+        PyMem_RawFree(self.factors.items)
+        PyMem_RawFree(self.slot_of.items)
+        PyMem_RawFree(self.slot_of_leaf.items)
+        PyMem_RawFree(self.steps.items)
+        PyMem_RawFree(self.dense.items)
+        PyMem_RawFree(self.places.items)
+        PyMem_RawFree(self.packed_from.items)
+        PyMem_RawFree(self.single.items)
+        PyMem_RawFree(self.constant.items)
+        PyMem_RawFree(self.output.items)
+
+    cdef int find_sums(self) except -1:
+        """Find the sums, results before operands: what has been taken into one is not looked at."""
+        cdef int i, count = self.graph.op.count
+        for i in range(count):
+            put(&self.sum_of, NO_SUM)
+        for i in range(count - 1, -1, -1):
+            if self.graph.op.items[i] == ADD and self.sum_of.items[i] == NO_SUM:
+                self.find_sum(i)
+        return 0
+
+    cdef int find_sum(self, int root) except -1:
+        """Follow a chain of additions down to the left, as long as all terms are products, or none is."""
+        cdef _Graph g = self.graph
+        cdef int at = root, term, rest, first = self.factors.count, terms = 0
+        cdef bint products = False, is_product, goes_on = True
+        while goes_on:
+            term, rest = g.b.items[at], g.a.items[at]
+            if not g.is_inner(rest, ADD) and g.is_inner(term, ADD):
+                term, rest = rest, term
+            is_product = g.is_inner(term, MUL)
+            if terms == 0:
+                products = is_product
+            elif is_product != products:
+                rest = at
+                break
+            if at != root:
+                self.sum_of.items[at] = PART
+            self.add_term(term, is_product)
+            terms += 1
+            goes_on = g.is_inner(rest, ADD)
+            at = rest
+        if products and g.is_inner(rest, MUL):
+            self.add_term(rest, True)
+            terms, rest = terms + 1, NONE
+        if terms == 1 and not products:
+            self.factors.count = first
+            return 0
+        return self.add_sum(root, rest, first, terms)
+
+    cdef int add_term(self, int term, bint is_product) except -1:
+        if is_product:
+            self.sum_of.items[term] = PART
+            put(&self.factors, self.graph.a.items[term])
+            return put(&self.factors, self.graph.b.items[term])
+        put(&self.factors, term)
+        return put(&self.factors, NONE)     # 1
+
+    cdef int add_sum(self, int root, int begin, int first, int terms) except -1:
+        cdef void* items
+        cdef Sum* s
+        cdef int i
+        cdef int* f = self.factors.items + first
+        for i in range(terms // 2):     # the last term was found first
+            f[2 * i], f[2 * (terms - 1 - i)] = f[2 * (terms - 1 - i)], f[2 * i]
+            f[2 * i + 1], f[2 * (terms - 1 - i) + 1] = f[2 * (terms - 1 - i) + 1], f[2 * i + 1]
+        if self.sum_count == self.sum_capacity:
+            items = PyMem_RawRealloc(self.sums, (2 * self.sum_count + 16) * sizeof(Sum))
+            if items == NULL:
+                raise MemoryError
+            self.sums, self.sum_capacity = <Sum*>items, 2 * self.sum_count + 16
+        s = &self.sums[self.sum_count]
+        s.begin, s.factors, s.terms, s.layer, s.slot = begin, first, terms, -1, -1
+        self.sum_of.items[root] = self.sum_count
+        self.sum_count += 1
+        return 0
+
+    cdef int find_layers(self) except -1:
+        """Sums of parameters by the same numbers, in the order of their results, are the neurons of a layer."""
+        cdef dict layer_of = {}
+        cdef int i, k
+        for i in range(self.sum_of.count):
+            k = self.sum_of.items[i]
+            if k >= 0 and self.is_neuron(&self.sums[k]):
+                xs = self.operands_of_neuron(&self.sums[k])
+                self.sums[k].layer = layer_of.setdefault(xs, len(self.layers))
+                if self.sums[k].layer == len(self.layers):
+                    self.layers.append([])
+                (<list>self.layers[self.sums[k].layer]).append(k)
+        return 0
+
+    cdef bint is_neuron(self, Sum* s) noexcept:
+        """Whether every term is a parameter by what is none; and the sum begins with neither, or a parameter."""
+        cdef _Graph g = self.graph
+        cdef int* f = self.factors.items + s.factors
+        cdef int i
+        if s.terms < 2 or s.begin >= 0 or (s.begin != NONE and g.leaf.items[-1 - s.begin] == INPUT):
+            return False
+        for i in range(s.terms):
+            if f[2 * i + 1] == NONE or g.is_parameter(f[2 * i]) == g.is_parameter(f[2 * i + 1]):
+                return False
+            if g.is_parameter(f[2 * i + 1]):
+                f[2 * i], f[2 * i + 1] = f[2 * i + 1], f[2 * i]
+        return True
+
+    cdef bytes operands_of_neuron(self, Sum* s):
+        return self.every_second(self.factors.items + s.factors + 1, s.terms)
+
+    cdef bytes every_second(self, const int* items, int count):
+        cdef bytes result = PyBytes_FromStringAndSize(NULL, count * sizeof(int))
+        cdef int* to = <int*>PyBytes_AS_STRING(result)
+        cdef int i
+        for i in range(count):
+            to[i] = items[2 * i]
+        return result
+
+    cdef int give_slots_to_leaves(self) except -1:
+        """The inputs have the first ones; then come the constants, and the parameters, that steps take."""
+        cdef _Graph g = self.graph
+        cdef int i, kind
+        cdef Ints taken = self.taken_leaves()
+        try:
+            for i in range(g.leaf.count):
+                put(&self.slot_of_leaf, -1)
+            for kind in (INPUT, CONSTANT, PARAMETER):
+                for i in range(g.leaf.count):
+                    if g.leaf.items[i] == kind and (kind == INPUT or taken.items[i]):
+                        self.slot_of_leaf.items[i] = self.slots
+                        self.slots += 1
+                        if kind == CONSTANT:
+                            put(&self.constant, g.leaf_index.items[i])
+                        elif kind == PARAMETER:
+                            put(&self.single, g.leaf_index.items[i])
+        finally:
+            PyMem_RawFree(taken.items)
+        return 0
+
+    cdef Ints taken_leaves(self) except *:
+        """1 for each leaf that a step or an output takes from a slot."""
+        cdef _Graph g = self.graph
+        cdef Ints taken
+        cdef int i, j, k
+        memset(&taken, 0, sizeof(Ints))
+        put(&taken, 0)
+        for i in range(g.leaf.count):
+            put(&taken, 0)
+        for i in range(g.op.count):
+            k = self.sum_of.items[i]
+            if k == NO_SUM:
+                take(&taken, g.a.items[i])
+                if g.op.items[i] != PICK:
+                    take(&taken, g.b.items[i])
+                for j in range(g.choices.items[g.b.items[i]] if g.op.items[i] == PICK else 0):
+                    if not g.is_parameter(g.choices.items[g.b.items[i] + 1 + j]):
+                        take(&taken, g.choices.items[g.b.items[i] + 1 + j])
+            elif k >= 0 and self.sums[k].layer < 0:
+                take(&taken, self.sums[k].begin)
+                for j in range(2 * self.sums[k].terms):
+                    if self.factors.items[self.sums[k].factors + j] == NONE:
+                        self.factors.items[self.sums[k].factors + j] = g.one()
+                        while taken.count < g.leaf.count:
+                            put(&taken, 0)
+                    take(&taken, self.factors.items[self.sums[k].factors + j])
+            elif k >= 0:
+                for j in range(self.sums[k].terms):
+                    take(&taken, self.factors.items[self.sums[k].factors + 2 * j + 1])
+        for i in range(g.outputs.count):
+            take(&taken, g.outputs.items[i])
+        return taken
+
+    cdef inline int slot(self, int operand) noexcept:
+        if operand == NONE:
+            return 0
+        return self.slot_of.items[operand] if operand >= 0 else self.slot_of_leaf.items[-1 - operand]
+
+    cdef int new_slots(self, int count) noexcept:
+        self.slots += count
+        return self.slots - count
+
+    cdef int make_steps(self) except -1:
+        cdef _Graph g = self.graph
+        cdef int i, k, op
+        for i in range(g.op.count):
+            k, op = self.sum_of.items[i], g.op.items[i]
+            if k == PART:
+                put(&self.slot_of, -1)
+            elif k == NO_SUM and op == PICK:
+                self.add_step(PICK, self.slot(g.a.items[i]), self.places_to_pick(g.b.items[i]))
+            elif k == NO_SUM:
+                self.add_step(op, self.slot(g.a.items[i]), self.slot(g.b.items[i]))
+            elif self.sums[k].layer < 0:
+                self.add_step(DOT, self.places_of_terms(&self.sums[k]), self.sums[k].terms)
+            else:
+                if self.sums[k].slot < 0:
+                    self.add_layer(<list>self.layers[self.sums[k].layer])
+                put(&self.slot_of, self.sums[k].slot)
+        return 0
+
+    cdef int add_step(self, int op, int a, int b) except -1:
+        put(&self.slot_of, self.new_slots(1))
+        return self.put_step(op, self.slots - 1, a, b)
+
+    cdef int put_step(self, int op, int y, int a, int b) except -1:
+        put(&self.steps, op)
+        put(&self.steps, y)
+        put(&self.steps, a)
+        return put(&self.steps, b)
+
+    cdef int places_to_pick(self, int choices) except? -1:
+        cdef _Graph g = self.graph
+        cdef int at = self.places.count, i, operand
+        put(&self.places, g.choices.items[choices])
+        for i in range(g.choices.items[choices]):
+            operand = g.choices.items[choices + 1 + i]
+            put(&self.places, -1 - g.leaf_index.items[-1 - operand] if g.is_parameter(operand) else self.slot(operand))
+        return at
+
+    cdef int places_of_terms(self, Sum* s) except? -1:
+        cdef int at = self.places.count, i
+        put(&self.places, -1 if s.begin == NONE else self.slot(s.begin))
+        for i in range(2 * s.terms):
+            put(&self.places, self.slot(self.factors.items[s.factors + i]))
+        return at
+
+    cdef int add_layer(self, list neurons) except -1:
+        cdef Sum* s = &self.sums[<int>neurons[0]]
+        cdef int nin = s.terms, nout = len(neurons), width = 1 if nout == 1 else (nout + 7) & ~7, y, i
+        y = self.new_slots(width)
+        for i, k in enumerate(neurons):
+            self.sums[<int>k].slot = y + i
+        self.put_step(DENSE, y, self.dense.count // 5, 0)
+        put(&self.dense, self.matrix_of(neurons, width))
+        put(&self.dense, self.places.count)
+        put(&self.dense, nin)
+        put(&self.dense, nout)
+        put(&self.dense, width)
+        for i in range(nin):
+            put(&self.places, self.slot(self.factors.items[s.factors + 2 * i + 1]))
+        self.scratch = max(self.scratch, 2 * nin, 8 * width)
+        return 0
+
+    cdef int matrix_of(self, list neurons, int width) except? -1:
+        """Where the parameters of these neurons stand among the packed ones."""
+        key = tuple([(self.every_second(self.factors.items + self.sums[<int>k].factors, self.sums[<int>k].terms),
+                      self.sums[<int>k].begin) for k in neurons])
+        place = self.packed.get(key)
+        if place is None:
+            place = self.packed[key] = self.packed_from.count
+            self.pack_neurons(neurons, width)
+        return place
+
+    cdef int pack_neurons(self, list neurons, int width) except -1:
+        cdef int nin = self.sums[<int>neurons[0]].terms, i, j
+        cdef Sum* s
+        for i in range(nin + 1):
+            for j in range(width):
+                if j >= len(neurons):
+                    self.pack_number(0.0)
+                    continue
+                s = &self.sums[<int>neurons[j]]
+                self.pack_operand(s.begin if i == nin else self.factors.items[s.factors + 2 * i])
+        return 0
+
+    cdef int pack_operand(self, int operand) except -1:
+        cdef _Graph g = self.graph
+        if g.is_parameter(operand):
+            return put(&self.packed_from, g.leaf_index.items[-1 - operand])
+        return self.pack_number(0.0 if operand == NONE else g.numbers[g.leaf_index.items[-1 - operand]])
+
+    cdef int pack_number(self, double x) except -1:
+        self.packed_numbers.append((self.packed_from.count, x))
+        return put(&self.packed_from, -1)
+
+cdef inline void take(Ints* taken, int operand) noexcept:
+    if operand < 0 and operand != NONE:
+        taken.items[-1 - operand] = 1
+
+
+# A program, and its runs.
+
+cdef enum:
+    KEPT_SLOTS = 1 << 22                # numbers of one run that are kept for its sweep
+    TILES = 16
+
+cdef class _Program:
+    """The steps from inputs to outputs, two lists of Values, while their function is recorded. TypeError and
+    RecordingError for what no step can do."""
+    cdef Code code
+    cdef str name
+    cdef tuple parameters
+    cdef list memory                    # of the code
+
+    def __init__(self, name, list inputs, list outputs):
+        for value in inputs + outputs:
+            check_child(value)
+        if not is_recording():
+            raise RuntimeError("a program is made of what is being recorded")
+        cdef bint enabled = PyGC_Disable()
+        try:
+            self.name = name
+            self.take(_Builder(_Graph(inputs, outputs)), len(inputs))
+        finally:
+            if enabled:
+                PyGC_Enable()
+
+    cdef int take(self, _Builder made, int inputs) except -1:
+        cdef Code* c = &self.code
+        self.memory = []
+        self.parameters = tuple(made.graph.parameters)
+        c.inputs, c.slots, c.parameters, c.scratch = inputs, made.slots, len(self.parameters), made.scratch
+        c.constants, c.singles, c.outputs = made.constant.count, made.single.count, made.output.count
+        c.packed, c.step_count, c.layer_count = made.packed_from.count, made.steps.count // 4, made.dense.count // 5
+        c.place_count = made.places.count
+        c.steps, c.layers = <Step*>self.keep(&made.steps), <Dense*>self.keep(&made.dense)
+        c.places, c.packed_from = self.keep(&made.places), self.keep(&made.packed_from)
+        c.single, c.output = self.keep(&made.single), self.keep(&made.output)
+        self.memory += [bytearray(c.constants * sizeof(double)), bytearray(c.packed * sizeof(double))]
+        c.constant = <double*>PyByteArray_AS_STRING(self.memory[6])
+        c.packed_number = <double*>PyByteArray_AS_STRING(self.memory[7])
+        for i in range(c.constants):
+            c.constant[i] = made.graph.numbers[made.constant.items[i]]
+        for place, x in made.packed_numbers:
+            c.packed_number[<int>place] = x
+        return 0
+
+    cdef int* keep(self, Ints* ints) except? NULL:
+        self.memory.append(PyByteArray_FromStringAndSize(<char*>ints.items, ints.count * sizeof(int)))
+        return <int*>PyByteArray_AS_STRING(self.memory[len(self.memory) - 1])
+
+    def difference(self, _Program other not None):
+        """What the other one does otherwise, in words; None if nothing."""
+        cdef int i
+        if len(self.parameters) != len(other.parameters) or any(
+                [a is not b for a, b in zip(self.parameters, other.parameters)]):
+            return "other Values take part"
+        for i in (0, 1, 2, 3, 4, 5):
+            if self.memory[i] != other.memory[i]:
+                return "it computes something else"
+        for i in (6, 7):
+            if self.memory[i] != other.memory[i]:
+                before, now = doubles_that_differ(self.memory[i], other.memory[i])
+                return f"a number that was {before!r} is {now!r}"
+        return None
+
+    def forward(self, leaves, Py_ssize_t rows, int threads):
+        """A run for so many rows, whose leaves stand one after the other in a list, or their numbers in a
+        bytearray."""
+        cdef _Run run = _Run.__new__(_Run)
+        run.program, run.rows, run.threads = self, rows, threads
+        run.take_leaves(leaves)
+        run.take_parameters()
+        run.go_forward()
+        return run
+
+cdef tuple doubles_that_differ(bytearray a, bytearray b):
+    cdef double* x = <double*>PyByteArray_AS_STRING(a)
+    cdef double* y = <double*>PyByteArray_AS_STRING(b)
+    cdef Py_ssize_t i
+    for i in range(min(len(a), len(b)) // 8):
+        if memcmp(&x[i], &y[i], sizeof(double)) != 0:
+            return x[i], y[i]
+    return len(a) // 8, len(b) // 8
+
+cdef class _Run:
+    """What a program was given for some rows, and what it made of it."""
+    cdef _Program program
+    cdef Job job
+    cdef Py_ssize_t rows
+    cdef int threads
+    cdef list given                     # [(place, Value)] for the leaves that are Values
+    cdef bytearray given_numbers, gathered, result_numbers, odd_rows
+    cdef double factor                  # of each row in the one result; 0: there is a result for each
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.job.values)
+
+    cdef int take_leaves(self, leaves) except -1:
+        cdef Py_ssize_t count = self.rows * self.program.code.inputs, i
+        cdef double* x
+        self.given = []
+        if type(leaves) is bytearray:
+            self.given_numbers = <bytearray>leaves
+        else:
+            self.given_numbers = bytearray(count * sizeof(double))
+        if PyByteArray_GET_SIZE(self.given_numbers) != count * sizeof(double) or (
+                type(leaves) is not bytearray and len(leaves) != count):
+            raise ValueError(f"{self.rows} rows of {self.program.code.inputs} leaves are not {len(leaves)}")
+        x = <double*>PyByteArray_AS_STRING(self.given_numbers)
+        if type(leaves) is not bytearray:
+            for i, leaf in enumerate(<list>leaves):
+                x[i] = self.number_of_leaf(leaf, i)
+        return 0
+
+    cdef double number_of_leaf(self, leaf, Py_ssize_t place) except? -1:
+        if not is_value(leaf):
+            return <double?>leaf
+        if accesses(leaf):
+            raise override_error(leaf)
+        self.given.append((place, leaf))
+        return float_of(leaf)
+
+    cdef int take_parameters(self) except -1:
+        cdef Code* c = &self.program.code
+        cdef double* to
+        cdef int i
+        self.gathered = PyByteArray_FromStringAndSize(NULL, (c.parameters + c.packed) * sizeof(double))
+        to = <double*>PyByteArray_AS_STRING(self.gathered)
+        cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>self.program.parameters)
+        cdef Number n
+        if not ((value_is_as_seen() or look_at_classes()) and access_shipped):
+            raise override_error(Value)
+        for i in range(c.parameters):
+            n = data_of_node(node_of(values[i]))
+            to[i] = n.x if n.kind != OBJECT and n.kind != FLOAT32 else float_of(<object>values[i])
+            if values[i].ob_type != value_type and accesses(<object>values[i]):
+                raise override_error(<object>values[i])
+        for i in range(c.packed):
+            to[c.parameters + i] = c.packed_number[i] if c.packed_from[i] < 0 else to[c.packed_from[i]]
+        return 0
+
+    cdef int go_forward(self) except -1:
+        cdef Job* job = &self.job
+        cdef Code* c = &self.program.code
+        cdef bint done
+        cdef Py_ssize_t rows = self.rows
+        job.code, job.threads = c, self.threads
+        divide(job, rows)
+        job.inputs = <double*>PyByteArray_AS_STRING(self.given_numbers)
+        job.parameters = <double*>PyByteArray_AS_STRING(self.gathered)
+        job.packed = job.parameters + c.parameters
+        self.result_numbers = PyByteArray_FromStringAndSize(NULL, rows * c.outputs * sizeof(double))
+        self.odd_rows = bytearray(rows)
+        job.results = <double*>PyByteArray_AS_STRING(self.result_numbers)
+        job.odd = <unsigned char*>PyByteArray_AS_STRING(self.odd_rows)
+        if <Py_ssize_t>job.blocks * job.wide * c.slots <= KEPT_SLOTS or rows == 1:
+            job.values = <double*>PyMem_RawMalloc(job.blocks * job.wide * c.slots * sizeof(double))
+        job.seeds, job.look = NULL, look_for_signals
+        with nogil:
+            done = do_job(job)
+        if not done:
+            raise MemoryError
+        return -1 if job.stop else 0    # with the exception that look_for_signals has set
+
+    def odd(self):
+        """The rows that are to be run as written."""
+        cdef Py_ssize_t i
+        if memchr(self.job.odd, 1, self.rows) == NULL:
+            return []
+        return [i for i in range(self.rows) if self.job.odd[i]]
+
+    def leaves(self, Py_ssize_t row):
+        """The numbers and Values that were given for a row."""
+        cdef int count = self.program.code.inputs, i
+        if not 0 <= row < self.rows:
+            raise IndexError(row)
+        leaves = [self.job.inputs[row * count + i] for i in range(count)]
+        for place, leaf in self.given:
+            if row * count <= place < (row + 1) * count:
+                leaves[place - row * count] = leaf
+        return leaves
+
+    def numbers(self, Py_ssize_t row):
+        """The results for a row."""
+        cdef int count = self.program.code.outputs, i
+        if not 0 <= row < self.rows:
+            raise IndexError(row)
+        return [self.job.results[row * count + i] for i in range(count)]
+
+    def results(self, how):
+        """The results for all rows, as Values; or one, their "sum" or "mean"."""
+        cdef Py_ssize_t count = self.rows * self.program.code.outputs, i
+        cdef double total = 0
+        cdef list values
+        self.factor = {"map": 0.0, "sum": 1.0, "mean": 1.0 / self.rows}[how]
+        if self.factor:
+            for i in range(self.rows):
+                total += self.job.results[i * self.program.code.outputs]
+            total *= self.factor
+            count = 1
+        values = [None] * count
+        new_replay(self, values, &total if self.factor else self.job.results)
+        return values
+
+cdef double float_of(value) except? -1:
+    """A Value's number; TypeError where it is none that a float can be."""
+    from micrograd.recording import number_in
+    cdef Number n = data_of_node(node_of(<PyObject*>value))
+    return n.x if n.kind != OBJECT and n.kind != FLOAT32 else number_in(value)
+
+cdef object override_error(thing):
+    from micrograd.recording import RecordingError
+    cls = thing if isinstance(thing, type) else type(thing)
+    return RecordingError(f"{cls.__name__} overrides how data or gradients are read and written, past which a "
+                          "recording would go")
+
+cdef void divide(Job* job, Py_ssize_t rows) noexcept:
+    """Divide the rows into blocks and tiles."""
+    job.rows, job.wide = rows, 1 if rows == 1 else 8
+    job.replay = &replays[arithmetic - arithmetics][rows > 1]
+    job.blocks = (rows + job.wide - 1) // job.wide
+    job.tiles = max(<Py_ssize_t>1, min(<Py_ssize_t>TILES, job.blocks // 8))
+
+cdef int look_for_signals() noexcept with gil:
+    return check_signals() != 0
+
+def _fill(list columns, list structures, Py_ssize_t rows):
+    """The numbers of all rows, side by side, where each column is a list of floats or ints, a list of lists or
+    tuples of these, or an array of doubles; else None."""
+    cdef Py_ssize_t at = 0, width = 0
+    cdef bytearray filled
+    for structure in structures:
+        width += width_of(structure)
+        if width_of(structure) < 0:
+            return None
+    filled = PyByteArray_FromStringAndSize(NULL, rows * width * sizeof(double))
+    for column, structure in zip(columns, structures):
+        if not fill_column(column, structure, rows, <double*>PyByteArray_AS_STRING(filled) + at, width):
+            return None
+        at += width_of(structure)
+    return filled
+
+cdef Py_ssize_t width_of(structure) except? -1:
+    """How many numbers there are in a row of a column; so far below 0 that a sum is too where they are deeper."""
+    cdef Py_ssize_t width = 1
+    if structure is Value:
+        return 1
+    if type(structure) is not tuple:
+        return -(1 << 40)
+    if len(structure) == 2 and type(structure[1]) is tuple and structure[0] not in (list, tuple):
+        for n in structure[1]:          # an array's shape
+            width *= <Py_ssize_t>n
+        return width
+    if structure[0] in (list, tuple) and all([part is Value for part in structure[1:]]):
+        return len(structure) - 1
+    return -(1 << 40)
+
+cdef bint fill_column(column, structure, Py_ssize_t rows, double* to, Py_ssize_t stride) except -1:
+    cdef PyObject** items
+    cdef PyObject* row
+    cdef Py_ssize_t i, width = width_of(structure)
+    if type(column) is not list and type(column) is not tuple:
+        return fill_array(column, rows, width, to, stride)
+    items = PySequence_Fast_ITEMS(<PyObject*>column)
+    if PySequence_Fast_GET_SIZE(<PyObject*>column) != rows:
+        return False
+    cls = None if structure is Value else structure[0]
+    for i in range(rows):
+        row = items[i]
+        if cls is None:
+            if not fill_row(&row, 1, to + i * stride):
+                return False
+        elif (row.ob_type != <PyTypeObject*>cls or (cls is not list and cls is not tuple)
+                or PySequence_Fast_GET_SIZE(row) != width
+                or not fill_row(PySequence_Fast_ITEMS(row), width, to + i * stride)):
+            return False
+    return True
+
+cdef inline bint fill_row(PyObject** items, Py_ssize_t count, double* to) noexcept:
+    cdef Py_ssize_t i
+    for i in range(count):
+        if PyFloat_CheckExact(items[i]):
+            to[i] = PyFloat_AS_DOUBLE(items[i])
+        elif PyLong_CheckExact(items[i]):
+            to[i] = exact_integer(items[i])
+            if to[i] != to[i]:
+                return False
+        else:
+            return False
+    return True
+
+cdef bint fill_array(column, Py_ssize_t rows, Py_ssize_t width, double* to, Py_ssize_t stride) except -1:
+    cdef Py_buffer view
+    cdef Py_ssize_t i
+    cdef bint fits
+    if not PyObject_CheckBuffer(column) or PyObject_GetBuffer(column, &view, PyBUF_FORMAT | PyBUF_ND) < 0:
+        return False
+    fits = has_format(&view, b"d") and view.ndim >= 1 and view.shape[0] == rows and (
+        view.len == rows * width * <Py_ssize_t>sizeof(double))
+    for i in range(rows if fits else 0):
+        memcpy(to + i * stride, <double*>view.buf + i * width, width * sizeof(double))
+    PyBuffer_Release(&view)
+    return fits
+
+
+# The results: the outputs of a call, whose operands are the parameters and the Values that were given.
+
+cdef struct ReplayCall:
+    Call call
+    PyObject* run                       # an owned reference
+
+cdef inline _Run run_of(Call* call):
+    return <_Run>(<ReplayCall*>call).run
+
+cdef int new_replay(_Run run, list values, const double* numbers) except -1:
+    """Fill the list with the outputs of a new call."""
+    cdef Py_ssize_t count = len(values), j
+    cdef char* memory = <char*>PyMem_Malloc(sizeof(GCHead) + sizeof(ReplayCall) + count * (
+        sizeof(void*) + sizeof(double) + sizeof(Kind)))
+    cdef ReplayCall* c = <ReplayCall*>(memory + sizeof(GCHead))
+    cdef Number y
+    if memory == NULL:
+        raise MemoryError
+    c.run = <PyObject*>run
+    Py_INCREF(c.run)
+    c.call.nout = count
+    c.call.outputs = <Node**>(c + 1)
+    c.call.grad = <double*>(c.call.outputs + count)
+    c.call.grad_kind = <Kind*>(c.call.grad + count)
+    memset(c.call.outputs, 0, count * sizeof(void*))
+    begin_call(&c.call, &replay_kind)
+    try:
+        for j in range(count):
+            y.x, y.kind = numbers[j], REAL
+            values[j] = new_output(&c.call, j, y)
+    finally:
+        Py_DECREF(&c.call.body.head)
+    return 0
+
+cdef void release_replay(Call* call) noexcept:
+    cdef PyObject* run = (<ReplayCall*>call).run
+    PyMem_Free(<char*>call - sizeof(GCHead))
+    Py_DECREF(run)
+
+cdef int traverse_replay(Call* call, visitproc visit, void* arg) noexcept:
+    return visit((<ReplayCall*>call).run, arg)
+
+cdef object operands_of_replay(Call* call):
+    cdef _Run run = run_of(call)
+    return {*run.program.parameters, *[leaf for _, leaf in run.given]}
+
+cdef object name_of_replay(Call* call):
+    return run_of(call).program.name
+
+cdef int visit_replay(Call* call, Sweep* s) except -1:
+    cdef _Run run = run_of(call)
+    visit_all(s, [leaf for _, leaf in run.given])
+    return visit_all(s, run.program.parameters)
+
+cdef bint replay_is_current(Call* call) noexcept:
+    """Whether all operands have gradients that a number can be added to."""
+    cdef _Run run = run_of(call)
+    for operand in run.program.parameters:
+        if node_of(<PyObject*>operand).grad_kind == OBJECT or accesses(operand):
+            return False
+    for _, operand in run.given:
+        if node_of(<PyObject*>operand).grad_kind == OBJECT or accesses(operand):
+            return False
+    return True
+
+cdef bint replay_accepts(Call* call, int j, Number g) noexcept:
+    return is_plain(g)
+
+cdef int no_operation(Call* call, int j) noexcept:
+    return LEAF
+
+cdef Py_ssize_t work_of_replay(Call* call) noexcept:
+    cdef _Run run = run_of(call)
+    return run.rows * (run.program.code.slots + run.program.code.packed)
+
+
+# The sweep.
+
+cdef struct Swept:                      # what a sweep finds
+    double* parameters                  # the gradient of each parameter,
+    double* inputs                      # of each input of each row, or NULL where no Value was given
+    bint raises                         # Python's sweep would raise an error
+
+cdef bint sweep_replay(Call* call) noexcept:
+    """Add to the gradients of the operands; False where that takes Python, and then nothing was changed."""
+    cdef _Run run = run_of(call)
+    cdef Code* c = &run.program.code
+    cdef Py_ssize_t outputs = run.rows * c.outputs, inputs = run.rows * c.inputs if run.given else 0, i
+    cdef Swept found
+    cdef double* seeds = <double*>PyMem_Calloc(outputs + c.parameters + inputs + 1, sizeof(double))
+    cdef bint fine = seeds != NULL
+    found.parameters = seeds + outputs
+    found.inputs = found.parameters + c.parameters if inputs else NULL
+    found.raises = False
+    if fine:
+        for i in range(outputs):
+            seeds[i] = call.grad[0] * run.factor if run.factor else call.grad[i]
+        fine = sweep_rows(run, seeds, NULL if run.factor else call.grad_kind, &found) and not found.raises
+    if fine and not run.job.stop:
+        for i in range(c.parameters):
+            add_float(node_of(PySequence_Fast_ITEMS(<PyObject*>run.program.parameters)[i]), found.parameters[i])
+        for place, leaf in run.given:
+            add_float(node_of(<PyObject*>leaf), found.inputs[<Py_ssize_t>place])
+    run.job.stop = 0
+    PyMem_Free(seeds)
+    return fine
+
+cdef inline void add_float(Node* to, double more) noexcept:
+    cdef Number g
+    g.x, g.kind = more, REAL
+    set_grad_of_node(to, plus(grad_of_node(to), g))
+
+cdef bint sweep_rows(_Run run, const double* seeds, const Kind* kinds, Swept* found) noexcept:
+    """Sweep the rows whose outputs all have a gradient at once, and others with one, one by one. (The chain rule
+    is not to be applied to a row without one: 0 times an infinite derivative is no number.)"""
+    cdef int count = run.program.code.outputs, seeded, k
+    cdef Py_ssize_t whole = 0, row
+    for row in range(run.rows):
+        seeded = 0
+        for k in range(count if kinds != NULL else 0):
+            seeded += kinds[row * count + k] != NO_GRADIENT
+        whole += kinds == NULL or seeded == count
+        if 0 < seeded < count and not sweep_row(run, row, seeds, kinds + row * count, found):
+            return False
+    if whole == run.rows:
+        return sweep_job(run, &run.job, seeds, NULL, 0, found)
+    return whole == 0 or sweep_some(run, seeds, kinds, whole, found)
+
+cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsigned char* live,
+                    Py_ssize_t first, Swept* found) noexcept:
+    """Sweep the rows of a job, of which the first is that row of the run."""
+    cdef Job job = given[0]
+    cdef Code* c = &run.program.code
+    cdef Py_ssize_t t, i
+    cdef bint fine
+    job.seeds, job.live, job.look = seeds, live, look_in_sweep
+    job.input_grads = found.inputs + first * c.inputs if found.inputs != NULL else NULL
+    job.grads = <double*>PyMem_Calloc(job.tiles * c.parameters + 1, sizeof(double))
+    job.odd = <unsigned char*>PyMem_Calloc(job.rows, 1)
+    fine = job.grads != NULL and job.odd != NULL and do_job(&job)
+    if fine:
+        for t in range(job.tiles):
+            for i in range(c.parameters):
+                found.parameters[i] += job.grads[t * c.parameters + i]
+        found.raises = found.raises or memchr(job.odd, 1, job.rows) != NULL
+        run.job.stop |= job.stop
+    PyMem_Free(job.grads)
+    PyMem_Free(job.odd)
+    return fine
+
+cdef int look_in_sweep() noexcept:
+    """Whether Ctrl-C was pressed, and shall end the sweep: which look_for_interrupt then does."""
+    if not PyOS_InterruptOccurred():
+        return False
+    interrupt_again()
+    return interrupt_raises()
+
+cdef bint sweep_row(_Run run, Py_ssize_t row, const double* seeds, const Kind* kinds, Swept* found) noexcept:
+    """Sweep one row from some of its outputs only, along the steps that lead to them."""
+    cdef Code* c = &run.program.code
+    cdef unsigned char* live = <unsigned char*>PyMem_Calloc(c.slots, 1)
+    cdef Job job = run.job
+    cdef int k
+    cdef bint fine = live != NULL
+    if fine:
+        for k in range(c.outputs):
+            live[c.output[k]] |= kinds[k] != NO_GRADIENT
+        mark_live(c, live)
+        alone(run, &job, row)
+        fine = sweep_job(run, &job, seeds + row * c.outputs, live, row, found)
+    PyMem_Free(live)
+    return fine
+
+cdef void alone(_Run run, Job* job, Py_ssize_t row) noexcept:
+    """The job of one row."""
+    divide(job, 1)
+    job.inputs += row * run.program.code.inputs
+    job.values = NULL
+
+cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_t whole, Swept* found) noexcept:
+    """Sweep the rows whose outputs all have a gradient, and no others, as a job of their own."""
+    cdef Code* c = &run.program.code
+    cdef Py_ssize_t row, i = 0
+    cdef Job job = run.job
+    cdef Swept part = found[0]
+    cdef double* inputs = <double*>PyMem_Calloc(whole * (2 * c.inputs + c.outputs) + 1, sizeof(double))
+    cdef double* own_seeds = inputs + whole * c.inputs
+    cdef bint fine = inputs != NULL
+    part.inputs = own_seeds + whole * c.outputs
+    for row in range(run.rows if fine else 0):
+        if all_seeded(kinds + row * c.outputs, c.outputs):
+            memcpy(inputs + i * c.inputs, run.job.inputs + row * c.inputs, c.inputs * sizeof(double))
+            memcpy(own_seeds + i * c.outputs, seeds + row * c.outputs, c.outputs * sizeof(double))
+            i += 1
+    if fine:
+        divide(&job, whole)
+        job.inputs, job.values = inputs, NULL
+        fine = sweep_job(run, &job, own_seeds, NULL, 0, &part)
+        found.raises = part.raises
+    i = 0
+    for row in range(run.rows if fine and found.inputs != NULL else 0):
+        if all_seeded(kinds + row * c.outputs, c.outputs):
+            memcpy(found.inputs + row * c.inputs, part.inputs + i * c.inputs, c.inputs * sizeof(double))
+            i += 1
+    PyMem_Free(inputs)
+    return fine
+
+cdef inline bint all_seeded(const Kind* kinds, int count) noexcept:
+    cdef int k
+    for k in range(count):
+        if kinds[k] == NO_GRADIENT:
+            return False
+    return True
+
+
+# What becomes of an output when the graph is copied, or Python runs during a sweep: an operation with local
+# gradients.
+
+cdef int make_replay_plain(Call* call) except -1:
+    cdef _Run run = run_of(call)
+    cdef int j
+    cdef Node* out
+    for j in range(call.nout):
+        if call.outputs[j] != NULL:
+            pair = local_gradients(run, j)
+            out = call.outputs[j]
+            attrs_of(<object>value_of(out))["_op"] = run.program.name
+            track(value_of(out))
+            replace_operands(out, LOCAL, node_of(<PyObject*>pair), NULL)
+    return 0
+
+cdef _Locals local_gradients(_Run run, int j):
+    """The operands of output j, and its derivatives by them."""
+    cdef Code* c = &run.program.code
+    cdef Py_ssize_t outputs = run.rows * c.outputs, i
+    cdef Swept found
+    cdef bytearray seeds = bytearray(outputs * sizeof(double)), kinds = bytearray(b"\xff") * outputs
+    cdef bytearray by_parameter = bytearray(c.parameters * sizeof(double))
+    cdef bytearray by_input = bytearray(run.rows * c.inputs * sizeof(double))
+    cdef double* g = <double*>PyByteArray_AS_STRING(by_parameter)
+    found.parameters, found.inputs = g, <double*>PyByteArray_AS_STRING(by_input)
+    found.raises = False
+    for i in range(outputs):
+        if run.factor or i == j:
+            (<double*>PyByteArray_AS_STRING(seeds))[i] = run.factor or 1.0
+            kinds[i] = REAL
+    if not sweep_rows(run, <double*>PyByteArray_AS_STRING(seeds), <Kind*>PyByteArray_AS_STRING(kinds), &found):
+        raise MemoryError
+    if found.raises:
+        raise_error_of_sweep(run, range(run.rows) if run.factor else [j // c.outputs])
+    given = [(place, leaf) for place, leaf in run.given if run.factor or place // c.inputs == j // c.outputs]
+    return _Locals([*run.program.parameters, *[leaf for _, leaf in given]],
+                   [g[i] for i in range(c.parameters)] + [found.inputs[<Py_ssize_t>place] for place, _ in given])
+
+cdef int raise_error_of_sweep(_Run run, rows) except -1:
+    """The error that Python raises in the derivative of a power."""
+    from micrograd._functions import slope_of_power
+    cdef Code* c = &run.program.code
+    cdef bytearray slots = bytearray(c.slots * sizeof(double)), scratch = bytearray((c.scratch + 1) * sizeof(double))
+    cdef double* v = <double*>PyByteArray_AS_STRING(slots)
+    cdef Job job = run.job
+    cdef unsigned char odd[8]
+    cdef int i
+    for row in rows:
+        job = run.job
+        alone(run, &job, row)
+        job.odd = odd
+        forward_block(&job, 0, v, <double*>PyByteArray_AS_STRING(scratch))
+        for i in range(c.step_count - 1, -1, -1):
+            if c.steps[i].op == POW:
+                v[c.steps[i].a] ** (v[c.steps[i].b] - 1)
+            elif c.steps[i].op == POWER:
+                slope_of_power(v[c.steps[i].a], v[c.steps[i].b])
+    raise OverflowError(f"a gradient within {run.program.name} is beyond the floats")
+
+cdef CallKind replay_kind
+replay_kind.visit, replay_kind.sweep = visit_replay, sweep_replay
+replay_kind.is_current, replay_kind.accepts = replay_is_current, replay_accepts
+replay_kind.make_plain, replay_kind.operation = make_replay_plain, no_operation
+replay_kind.work, replay_kind.traverse, replay_kind.release = work_of_replay, traverse_replay, release_replay
+replay_kind.name, replay_kind.operands = name_of_replay, operands_of_replay

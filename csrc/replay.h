@@ -1,0 +1,291 @@
+/* A recording: what a function computes, as a list of steps over slots, and going through them for many rows.
+   Nothing in this file knows of nodes; of Python it takes the threads.
+
+   The slots of a row are  inputs | constants | parameters that steps take one by one | results of steps.
+   The parameters of layers are packed: matrices as layer.h has them, side by side. */
+#ifndef MICROGRAD_REPLAY_H
+#define MICROGRAD_REPLAY_H
+
+#include "layer.h"
+
+/* What a step can be beside an operation of ops.h. */
+enum {
+    DOT = OPERATION_END,    /* a sum of products; a: its terms in `places`, b: how many. There stands the slot to
+                               begin with, or -1, and the two factors of each */
+    DENSE,                  /* a layer; a: which of `layers`. Its results stand side by side */
+    PICK,                   /* a: the slot of an index, b: in `places`, a count and the slots to choose from;
+                               -1 - p is parameter p */
+    DETACH                  /* y = a, without a gradient */
+};
+
+/* Where Python's sweep may raise an error: in a power. */
+#define RAISES(op) ((op) == POW || (op) == POWER)
+
+typedef struct { int op, y, a, b; } Step;
+typedef struct { int weights, xs, nin, nout, width; } Dense;   /* weights: in the packed ones; xs: in `places` */
+
+typedef struct {
+    int inputs, constants, singles, slots, parameters, packed, outputs, step_count, layer_count, place_count;
+    int scratch;                    /* doubles that a layer wants */
+    Step *steps;
+    Dense *layers;
+    int *places;
+    double *constant;
+    int *single;                    /* the parameter in each slot of that kind */
+    int *packed_from;               /* the parameter at each place of the packed ones, or -1 for a number */
+    double *packed_number;
+    int *output;                    /* the slot of each output */
+} Code;
+
+#define ROWS 1
+#define KERNEL(f) f##_baseline
+#define NAME(f) f##_baseline_row
+#define TARGET
+#define LANES 1
+#include "lanes.h"
+#undef ROWS
+#undef NAME
+#undef LANES
+
+#define ROWS 8
+#define NAME(f) f##_baseline_rows
+#if defined(__GNUC__)
+#define LANES 2
+#else
+#define LANES 1
+#endif
+#include "lanes.h"
+#undef ROWS
+#undef KERNEL
+#undef NAME
+#undef TARGET
+#undef LANES
+
+#if defined(WIDER_VECTORS)
+#define KERNEL(f) f##_avx2
+#define TARGET __attribute__((target("avx2")))
+#define ROWS 1
+#define NAME(f) f##_avx2_row
+#define LANES 1
+#include "lanes.h"
+#undef ROWS
+#undef NAME
+#undef LANES
+#define ROWS 8
+#define NAME(f) f##_avx2_rows
+#define LANES 4
+#include "lanes.h"
+#undef ROWS
+#undef KERNEL
+#undef NAME
+#undef TARGET
+#undef LANES
+
+#define KERNEL(f) f##_avx512f
+#define TARGET __attribute__((target("avx512f")))
+#define ROWS 1
+#define NAME(f) f##_avx512f_row
+#define LANES 1
+#include "lanes.h"
+#undef ROWS
+#undef NAME
+#undef LANES
+#define ROWS 8
+#define NAME(f) f##_avx512f_rows
+#define LANES 8
+#include "lanes.h"
+#undef ROWS
+#undef KERNEL
+#undef NAME
+#undef TARGET
+#undef LANES
+#endif
+
+/* Going through the steps, for one row and for eight. */
+typedef struct {
+    void (*forward)(const Code *, const double *, const double *, double *, double *, unsigned char *);
+    void (*backward)(const Code *, const double *, const double *, double *, double *, double *, double *,
+                     const unsigned char *, unsigned char *);
+} Replay;
+
+#define ROW(name) {{forward_##name##_row, backward_##name##_row}, {forward_##name##_rows, backward_##name##_rows}}
+static const Replay replays[][2] = {
+    ROW(baseline),
+#if defined(WIDER_VECTORS)
+    ROW(avx2), ROW(avx512f)
+#endif
+};
+#undef ROW
+
+/* The rows of one call. They go in blocks of one row or eight, and the blocks in tiles: each tile adds up gradients
+   of its own, which are then added in order, so that nothing depends on the number of threads. */
+typedef struct Job Job;
+struct Job {
+    const Code *code;
+    const Replay *replay;
+    int wide;                       /* rows in a block */
+    long rows, blocks, tiles;
+    int threads;
+    const double *inputs;           /* rows x inputs */
+    const double *parameters, *packed;
+    double *values;                 /* the slots of all blocks; NULL: to be computed anew where they are needed */
+    double *results;                /* rows x outputs */
+    unsigned char *odd;             /* the rows that are to be run as written */
+    const double *seeds;            /* of a sweep: rows x outputs, */
+    double *input_grads;            /* rows x inputs, or NULL, */
+    double *grads;                  /* tiles x parameters, */
+    const unsigned char *live;      /* and the slots that lead to an output with a gradient, or NULL for all */
+    int (*look)(void);              /* what the first thread does now and then: whether to stop */
+    volatile int stop, failed;
+};
+
+static void load_block(const Job *job, long block, double *v) {
+    const Code *c = job->code;
+    for (int r = 0; r < job->wide; r++) {
+        long row = block * job->wide + r;
+        const double *x = job->inputs + (row < job->rows ? row : job->rows - 1) * c->inputs;
+        for (int k = 0; k < c->inputs; k++) v[(size_t)k * job->wide + r] = x[k];
+    }
+}
+
+/* The slots that are the same for all rows. */
+static void load_constants(const Job *job, double *v) {
+    const Code *c = job->code;
+    v += (size_t)c->inputs * job->wide;
+    for (int k = 0; k < c->constants; k++)
+        for (int r = 0; r < job->wide; r++) *v++ = c->constant[k];
+    for (int k = 0; k < c->singles; k++)
+        for (int r = 0; r < job->wide; r++) *v++ = job->parameters[c->single[k]];
+}
+
+/* Mark all slots that lead to a marked one. */
+static void mark_live(const Code *c, unsigned char *live) {
+    for (const Step *s = c->steps + c->step_count - 1; s >= c->steps; s--) {
+        const Dense *l = s->op == DENSE ? c->layers + s->a : NULL;
+        for (int j = 1; l && j < l->nout; j++) live[s->y] |= live[s->y + j];
+        if (!live[s->y] || s->op == DETACH) continue;
+        const int *places = c->places + (s->op == DOT ? s->a : s->op == PICK ? s->b + 1 : l ? l->xs : 0);
+        int count = s->op == DOT ? 1 + 2 * s->b : s->op == PICK ? places[-1] : l ? l->nin : 0;
+        for (int i = 0; i < count; i++)
+            if (places[i] >= 0) live[places[i]] = 1;
+        if (s->op < DOT) live[s->a] = live[s->b] = 1;
+    }
+}
+
+static void forward_block(Job *job, long block, double *v, double *scratch) {
+    unsigned char odd[8] = {0};
+    load_block(job, block, v);
+    load_constants(job, v);
+    job->replay->forward(job->code, job->parameters, job->packed, v, scratch, odd);
+    for (int r = 0; r < job->wide && block * job->wide + r < job->rows; r++)
+        job->odd[block * job->wide + r] |= odd[r];
+}
+
+static void take_results(const Job *job, long block, const double *v) {
+    const Code *c = job->code;
+    for (int r = 0; r < job->wide && block * job->wide + r < job->rows; r++)
+        for (int k = 0; k < c->outputs; k++) {
+            long row = block * job->wide + r;
+            double y = v[(size_t)c->output[k] * job->wide + r];
+            job->results[row * c->outputs + k] = y;
+            if (!(fabs(y) <= DBL_MAX)) job->odd[row] = 1;
+        }
+}
+
+static void backward_block(Job *job, long block, const double *v, double *d, double *grads, double *packed_grads,
+                           double *scratch) {
+    const Code *c = job->code;
+    unsigned char odd[8] = {0};
+    size_t fixed = (size_t)(c->inputs + c->constants), kept = fixed + c->singles, w = job->wide;
+    memset(d, 0, fixed * w * sizeof(double));
+    memset(d + kept * w, 0, (c->slots - kept) * w * sizeof(double));
+    for (int r = 0; r < job->wide && block * job->wide + r < job->rows; r++)
+        for (int k = 0; k < c->outputs; k++)
+            d[(size_t)c->output[k] * w + r] += job->seeds[(block * job->wide + r) * c->outputs + k];
+    job->replay->backward(c, job->packed, v, d, grads, packed_grads, scratch, job->live, odd);
+    for (int r = 0; r < job->wide && block * job->wide + r < job->rows; r++) {
+        long row = block * job->wide + r;
+        job->odd[row] |= odd[r];
+        for (int k = 0; job->input_grads && k < c->inputs; k++)
+            job->input_grads[row * c->inputs + k] = d[(size_t)k * w + r];
+    }
+}
+
+/* What tile t adds to the gradients of the parameters. */
+static void add_up(const Job *job, double *grads, const double *d, const double *packed_grads) {
+    const Code *c = job->code;
+    d += (size_t)(c->inputs + c->constants) * job->wide;
+    for (int k = 0; k < c->singles; k++)
+        for (int r = 0; r < job->wide; r++) grads[c->single[k]] += *d++;
+    for (int i = 0; i < c->packed; i++)
+        if (c->packed_from[i] >= 0) grads[c->packed_from[i]] += packed_grads[i];
+}
+
+/* One thread's part: every so many tiles, forward or, where there are seeds, backward. */
+static void do_part(Job *job, int thread) {
+    const Code *c = job->code;
+    size_t slots = (size_t)c->slots * job->wide, work = 0;
+    double *memory = PyMem_RawCalloc(2 * slots + c->packed + c->scratch, sizeof(double));
+    if (!memory) {
+        job->failed = 1;
+        return;
+    }
+    double *v = memory, *d = memory + slots, *packed_grads = d + slots, *scratch = packed_grads + c->packed;
+    for (long t = thread; t < job->tiles; t += job->threads) {
+        double *grads = job->seeds ? job->grads + (size_t)t * c->parameters : NULL;
+        if (job->seeds) {
+            memset(d, 0, slots * sizeof(double));
+            memset(packed_grads, 0, c->packed * sizeof(double));
+        }
+        for (long b = job->blocks * t / job->tiles; b < job->blocks * (t + 1) / job->tiles && !job->stop; b++) {
+            double *values = job->values ? job->values + (size_t)b * slots : v;
+            if (!job->seeds || !job->values) forward_block(job, b, values, scratch);
+            if (!job->seeds) take_results(job, b, values);
+            else backward_block(job, b, values, d, grads, packed_grads, scratch);
+            work += slots + (size_t)c->packed * job->wide;
+            if (thread == 0 && work >> 22) {
+                work = 0;
+                job->stop |= job->look();
+            }
+        }
+        if (job->seeds) add_up(job, grads, d, packed_grads);
+    }
+    PyMem_RawFree(memory);
+}
+
+typedef struct { Job *job; int thread; PyThread_type_lock done; } Part;
+
+static void do_part_in_thread(void *argument) {
+    Part *part = argument;
+    do_part(part->job, part->thread);
+    PyThread_release_lock(part->done);
+}
+
+/* Does the job; 0 if there was no memory for it. Needs no GIL, but `look` may. */
+static int do_job(Job *job) {
+    Part parts[64];
+    int threads = job->threads = job->threads > 64 ? 64 : job->threads > job->tiles ? (int)job->tiles : job->threads;
+    for (int i = 1; i < threads; i++) {
+        Part *part = &parts[i];
+        part->job = job;
+        part->thread = i;
+        part->done = PyThread_allocate_lock();
+        if (part->done) PyThread_acquire_lock(part->done, 1);
+        if (!part->done || PyThread_start_new_thread(do_part_in_thread, part) == (unsigned long)-1) {
+            if (part->done) PyThread_free_lock(part->done);
+            part->done = NULL;
+        }
+    }
+    do_part(job, 0);
+    for (int i = 1; i < threads; i++) {
+        if (!parts[i].done) {
+            do_part(job, i);
+            continue;
+        }
+        PyThread_acquire_lock(parts[i].done, 1);
+        PyThread_free_lock(parts[i].done);
+    }
+    return !job->failed;
+}
+
+#endif

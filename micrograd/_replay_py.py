@@ -1,0 +1,311 @@
+"""Recordings in the reference: what a function computes as a list of steps, and going through them.
+
+The compiled engine does the same in csrc/recording.pxi, for many rows at once.
+"""
+import sys
+from _thread import get_ident
+from functools import partial
+
+from micrograd import _engine_py
+from micrograd._engine_py import Value, _operation, backward_of_leaf
+from micrograd._functions import DERIVATIVES, FUNCTIONS, place_of
+
+
+# While a function is recorded.
+
+class Recorder:
+    """Refuses what a function must not do while it is recorded."""
+
+    def __init__(self, refuse):
+        self.refuse, self.thread = refuse, get_ident()
+        self.made = {}          # the Values made since, by their id
+
+    def check(self, what, value=None):
+        """RecordingError, but for reading a number that the function made itself, and in other threads."""
+        is_constant = id(value) in self.made and not value._prev
+        if self.thread == get_ident() and not is_constant:
+            self.refuse(what)
+
+    def check_constructor(self):
+        """RecordingError where the program gives operands to a Value."""
+        if not called_by_engine():
+            self.check("operation")
+
+
+class Watched:
+    """An attribute of all Values: the engine's own code may use it."""
+
+    def __init__(self, name, reading=None):
+        self.name, self.reading = name, reading
+
+    def __get__(self, value, owner):
+        if value is None:
+            return self
+        if self.reading and not called_by_engine():
+            _engine_py.recorder.check(self.reading, value)
+        try:
+            return vars(value)[self.name]
+        except KeyError:
+            raise AttributeError(f"'Value' object has no attribute {self.name!r}") from None
+
+    def __set__(self, value, new):
+        recorder = _engine_py.recorder
+        if "data" not in vars(value) and recorder.thread == get_ident():
+            recorder.made[id(value)] = value
+        if not called_by_engine():
+            recorder.check("writing")
+        vars(value)[self.name] = new
+
+    def __delete__(self, value):
+        _engine_py.recorder.check("writing")
+        del vars(value)[self.name]
+
+
+WATCHED = {"data": Watched("data", "data"), "grad": Watched("grad", "grad"), "_prev": Watched("_prev"),
+           "_op": Watched("_op"), "_backward": Watched("_backward")}
+
+
+def called_by_engine():
+    """Whether the code two frames above is the engine's."""
+    return sys._getframe(2).f_globals.get("__name__") in (__name__, Value.__module__, _engine_py.__name__,
+                                                         "micrograd._functions")
+
+
+def _is_recording():
+    return _engine_py.recorder is not None and _engine_py.recorder.thread == get_ident()
+
+
+def _begin_recording(refuse):
+    """Record what this thread computes; False where another thread is recording."""
+    if _engine_py.recorder is not None:
+        return False
+    if any(hasattr(Value, name) for name in WATCHED):
+        refuse("override")
+    _engine_py.recorder = Recorder(refuse)
+    for name, attribute in WATCHED.items():
+        setattr(Value, name, attribute)
+    return True
+
+
+def _end_recording():
+    for name in WATCHED:
+        delattr(Value, name)
+    _engine_py.recorder = None
+
+
+def _pick(values, i):
+    chosen = values[place_of(i.data, len(values))]
+    return _marked("pick", chosen.data, (*values, i)) if _is_recording() else chosen
+
+
+def _marked(name, data, operands):
+    """A node for what is an operation in a recording only."""
+    out = Value(data, operands, name)
+    out._backward = partial(backward_of_marked, name, operands, out)
+    return out
+
+
+def backward_of_marked(name, operands, out):
+    """Nobody sweeps what is being recorded."""
+
+
+# What was recorded.
+
+LEAVES = "input", "parameter", "constant", "detach"
+
+class _Program:
+    """The steps that lead from inputs to outputs, each as (symbol, operands): the places of other steps, or
+    a number (of a constant, of an input, of a parameter)."""
+
+    def __init__(self, name, inputs, outputs):
+        self.name, self.count = name, len(inputs)
+        self.steps, self.parameters = [], []
+        places = {}
+        for k, leaf in enumerate(inputs):
+            places[id(leaf)] = self.append("input", k)
+        made = _engine_py.recorder.made
+        for node in operands_made_first(outputs, made, places):
+            places[id(node)] = self.append_node(node, places, made)
+        self.outputs = [places[id(y)] for y in outputs]
+
+    def append(self, symbol, *operands):
+        self.steps.append((symbol, *operands))
+        return len(self.steps) - 1
+
+    def append_node(self, node, places, made):
+        if id(node) not in made:
+            check_number(node.data)
+            self.parameters.append(node)
+            return self.append("parameter", len(self.parameters) - 1)
+        if not node._prev and node._backward is backward_of_leaf:
+            return self.append("constant", check_number(node.data))
+        symbol, operands = recorded_operation(node)
+        return self.append(symbol, *[places[id(x)] if isinstance(x, Value) else self.append("constant", float(x))
+                                     for x in operands])
+
+    def difference(self, other):
+        """What the other program does otherwise, in words; None if nothing."""
+        if list(map(id, self.parameters)) != list(map(id, other.parameters)):
+            return "other Values take part"
+        for step, now in zip(self.steps, other.steps):
+            if step != now:
+                if step[0] == now[0] == "constant":
+                    if step[1] != step[1] and now[1] != now[1]:
+                        continue
+                    return f"a number that was {step[1]!r} is {now[1]!r}"
+                return "it computes something else"
+        return None if len(self.steps) == len(other.steps) else "it computes something else"
+
+    def forward(self, leaves, rows, threads):
+        return _Run(self, leaves, rows)
+
+    def under(self, place):
+        """The places of the steps that lead to this one, itself among them."""
+        under, stack = {place}, [place]
+        while stack:
+            symbol, *operands = self.steps[stack.pop()]
+            for x in operands if symbol not in LEAVES else ():
+                if x not in under:
+                    under.add(x)
+                    stack.append(x)
+        return under
+
+    def listing(self):
+        """The steps, as (symbol, operands), and the places of the outputs."""
+        return self.steps, self.outputs
+
+
+def operands_made_first(roots, made, places):
+    """The nodes under roots that have no place, operands first; no further than what was made while
+    recording."""
+    order, seen, stack = [], set(places), [(root, False) for root in reversed(roots)]
+    while stack:
+        node, operands_done = stack.pop()
+        if operands_done:
+            order.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.append((node, True))
+            if id(node) in made and node._backward is not backward_of_leaf:
+                stack += [(x, False) for x in reversed(recorded_operation(node)[1]) if isinstance(x, Value)]
+    return order
+
+
+def recorded_operation(node):
+    """(symbol, operands) of a node that the function made."""
+    backward = node._backward
+    if isinstance(backward, partial) and backward.func is backward_of_marked:
+        return backward.args[0], backward.args[1]
+    symbol, a, b = _operation(node)
+    if symbol is None or symbol == "local":
+        _engine_py.recorder.refuse("operation")
+    return symbol, [x for x in (a, b) if x is not None]
+
+
+def check_number(x):
+    if not isinstance(x, (int, float)):
+        _engine_py.recorder.refuse("kind")
+    return float(x)
+
+
+def value_of(symbol, a, b):
+    if symbol in ("+", "*"):
+        return a + b if symbol == "+" else a * b
+    if symbol == "ReLU":
+        return 0.0 if a < 0 else a
+    return FUNCTIONS[symbol].y(a, b)
+
+
+class _Run:
+    """A program that was run for some rows, whose leaves stand one after the other."""
+
+    def __init__(self, program, leaves, rows):
+        self.program, self.all_leaves, self.rows = program, leaves, rows
+        self.parameters = [float(p.data) for p in program.parameters]
+        self.values = [self.row(row) for row in range(rows)]
+
+    def odd(self):
+        """Rows that are to be run as written: Python has raised its errors already."""
+        return []
+
+    def leaves(self, row):
+        return self.all_leaves[row * self.program.count:(row + 1) * self.program.count]
+
+    def row(self, row):
+        """The numbers of all steps."""
+        numbers = []
+        leaves = self.leaves(row)
+        for symbol, *operands in self.program.steps:
+            if symbol == "input":
+                leaf = leaves[operands[0]]
+                y = float(leaf.data if isinstance(leaf, Value) else leaf)
+            elif symbol == "parameter":
+                y = self.parameters[operands[0]]
+            elif symbol == "constant":
+                y = operands[0]
+            elif symbol == "detach":
+                y = numbers[operands[0]]
+            elif symbol == "pick":
+                *places, i = operands
+                y = numbers[places[place_of(numbers[i], len(places))]]
+            else:
+                a, b = numbers[operands[0]], numbers[operands[-1]] if len(operands) == 2 else None
+                y = value_of(symbol, a, b)
+            numbers.append(y)
+        return numbers
+
+    def numbers(self, row):
+        """Of the results for a row."""
+        return [self.values[row][place] for place in self.program.outputs]
+
+    def results(self, how):
+        """The results for all rows as Values; or their sum or mean as one."""
+        if how == "map":
+            return [self.result(self.values[row][place], [(row, place, 1)])
+                    for row in range(self.rows) for place in self.program.outputs]
+        place = self.program.outputs[0]
+        factor = 1 if how == "sum" else 1.0 / self.rows
+        total = sum(numbers[place] for numbers in self.values) * factor
+        return [self.result(total, [(row, place, factor) for row in range(self.rows)])]
+
+    def result(self, data, seeds):
+        operands = {leaf for row, _, _ in seeds for leaf in self.leaves(row) if isinstance(leaf, Value)}
+        out = Value(data, operands.union(self.program.parameters), self.program.name)
+        out._backward = partial(backward_of_run, self, seeds, out)
+        return out
+
+    def sweep(self, row, place, g):
+        """The gradients of all steps, from that of one."""
+        numbers = self.values[row]
+        under = self.program.under(place)
+        gradients = [0] * len(numbers)
+        gradients[place] = g
+        for i in range(place, -1, -1):
+            symbol, *operands = self.program.steps[i]
+            g = gradients[i]
+            if symbol in LEAVES or i not in under:
+                continue
+            if symbol == "pick":
+                *places, at = operands
+                gradients[places[place_of(numbers[at], len(places))]] += g
+                continue
+            a, b = operands[0], operands[-1]
+            rule, data = DERIVATIVES[symbol], (numbers[a], numbers[b] if len(operands) == 2 else None)
+            gradients[a] += rule.da(*data, numbers[i], g)
+            if rule.db is not None:
+                gradients[b] += rule.db(*data, numbers[i], g)
+        return gradients
+
+
+def backward_of_run(run, seeds, out):
+    for row, place, factor in seeds:
+        gradients = run.sweep(row, place, factor * out.grad)
+        for (symbol, *operands), g in zip(run.program.steps, gradients):
+            if symbol == "parameter":
+                run.program.parameters[operands[0]].grad += g
+            elif symbol == "input" and isinstance(run.leaves(row)[operands[0]], Value):
+                run.leaves(row)[operands[0]].grad += g
+
+
+def _fill(columns, structures, rows):
+    """The compiled engine's short cut to the numbers of all rows."""

@@ -1,0 +1,484 @@
+"""Recordings: a function of Values, run again without making its graph anew.
+
+>>> from micrograd import Value
+>>> from micrograd.recording import record
+>>> w = Value(2.0)
+>>> @record
+... def error(x, t):                    # of one sample, on ordinary Values
+...     return (w * x - t) ** 2
+>>> total = error.mean([1.0, 2.0, 3.0], [2.5, 4.0, 5.0])    # of all samples
+>>> total.backward()
+>>> total.data, w.grad
+(0.4166666666666667, 1.6666666666666665)
+
+The first call runs the function as it is written and keeps what it computed as a list of steps; later
+calls go through the steps, with the numbers of that call and the parameters as they are then.
+docs/recordings.md tells what can be recorded, and how a recording that is no longer true is noticed.
+"""
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import update_wrapper
+from numbers import Real
+from typing import Any, NamedTuple
+
+from micrograd.engine import Value, __core__
+
+
+class RecordingError(RuntimeError):
+    """A function does what a recording cannot repeat, or no longer does what was recorded."""
+
+
+def record(function: Callable[..., Any] | None = None, *, static: Iterable[str] = (),
+           threads: int = 1) -> Any:
+    """A recording of the function, which is called like it and gives what it gives.
+
+    The function takes numbers and Values, also in nested lists, tuples, dicts and arrays, and gets
+    them all as Values; it gives a Value, or lists and tuples of Values. Arguments that are None, a
+    bool or a str, and those named in `static`, arrive as they are, and each has a recording of its
+    own. `threads` share the rows of `mean`, `sum` and `map`. Used as `@record` or
+    `@record(static=("n",), threads=2)`. TypeError and ValueError for other arguments.
+    """
+    if function is None:
+        return lambda function: Recording(function, static, threads)
+    return Recording(function, static, threads)
+
+
+def pick(values: Any, i: Any) -> Any:
+    """values[i], where i is an int, or a Value that holds one: a recording then chooses when it is run.
+
+    With a Value i, the values are Values or numbers, or lists of these, all of one length. The
+    gradient goes to what is chosen. IndexError where there is no such place.
+    """
+    if not isinstance(i, Value):
+        return values[i]
+    values = list(values)
+    if values and all(isinstance(value, (list, tuple)) for value in values):
+        if len({len(value) for value in values}) > 1:
+            raise ValueError("pick takes rows of one length, "
+                             f"not of {sorted({len(value) for value in values})}")
+        return [pick(column, i) for column in zip(*values)]
+    return __core__._pick([value if isinstance(value, Value) else Value(value) for value in values], i)
+
+
+class Kept(NamedTuple):
+    """What is kept of a function for one structure of its arguments."""
+    program: Any
+    results: Any                # the structure of what the function gives
+    numbers: list[float]        # of the results, where the function was run as written
+    calls: list[int]            # how many there were, and how many rows were checked
+
+
+class Recording:
+    """What `record` makes of a function."""
+
+    def __init__(self, function: Callable[..., Any], static: Iterable[str], threads: int):
+        if not callable(function):
+            raise TypeError(f"record takes a function, not {type(function).__name__}: {function!r:.60}")
+        if not isinstance(threads, int) or threads < 1:
+            raise ValueError(f"threads must be an int from 1, not {threads!r:.60}")
+        update_wrapper(self, function)
+        self._function = function
+        self._name = getattr(function, "__name__", type(function).__name__)
+        self._static = frozenset([static] if isinstance(static, str) else static)
+        self._threads = threads
+        self._kept: dict[Any, Kept] = {}        # by the structure of the arguments
+        self._methods: dict[int, dict[Any, Kept]] = {}     # the same of a method, by its instance
+        self._names: Iterable[str] = self._static and self._named()
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """What the function gives: a node whose operands are its parameters and the Values given."""
+        leaves: list[Any] = []
+        structure = self._structure(*self._bound(arguments, keywords), leaves)
+        return self._call(structure, leaves)
+
+    def mean(self, *columns: Any, **keywords: Any) -> Value:
+        """The mean of the results for all rows: sum * (1.0 / rows).
+
+        A column is a list or an array, with an argument for each row; all are of one length, else
+        ValueError, and of at least one row. What is None, a bool, a str or named in `static` is the
+        same for all rows. TypeError unless the function gives one Value.
+        """
+        return self._reduced("mean", columns, keywords)
+
+    def sum(self, *columns: Any, **keywords: Any) -> Value:
+        """The sum of the results for all rows; the columns are those of `mean`."""
+        return self._reduced("sum", columns, keywords)
+
+    def map(self, *columns: Any, **keywords: Any) -> list[Any]:
+        """The list of the results for all rows; the columns are those of `mean`."""
+        rows = Rows(self, *self._bound(columns, keywords))
+        run, kept = self._run(rows)
+        if run is None:
+            return [self._call(*row) for row in rows]
+        values = iter(run.results("map"))
+        return [rebuilt(kept.results, values) for _ in range(rows.count)]
+
+    def _reduced(self, how: str, columns: tuple[Any, ...], keywords: dict[str, Any]) -> Value:
+        rows = Rows(self, *self._bound(columns, keywords))
+        run, kept = self._run(rows)
+        if run is not None:
+            self._check_result(how, kept.results)
+            return run.results(how)[0]
+        total = sum(self._check_result(how, self._call(*row)) for row in rows)
+        return total if how == "sum" else total * (1.0 / rows.count)
+
+    def _check_result(self, how: str, result: Any) -> Any:
+        if isinstance(result, (list, tuple)):
+            raise TypeError(f"{how} takes a function that gives one Value, and {self._name} gives several; "
+                            "take map")
+        return result
+
+    def _call(self, structure: Any, leaves: list[Any]) -> Any:
+        kept = None if __core__._is_recording() else self._recorded(structure, leaves)
+        if kept is None:                        # within another recording, or beside one
+            return self._as_written(structure, leaves)
+        run = kept.program.forward(leaves, 1, 1)
+        self._verify(kept, structure, run, 1)
+        return rebuilt(kept.results, iter(run.results("map")))
+
+    def _run(self, rows: Rows) -> Any:
+        """All rows at once, and what is kept of them; None where they are to be run one by one."""
+        kept = None if __core__._is_recording() or rows.leaves is None else self._recorded(
+            rows.structure, rows.first)
+        if kept is None:
+            return None, None
+        run = kept.program.forward(rows.leaves, rows.count, self._threads)
+        self._verify(kept, rows.structure, run, rows.count)
+        return run, kept
+
+    def _bound(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, Any]:
+        """The arguments in the order of the function's signature."""
+        if not keywords:
+            return arguments, keywords
+        from inspect import signature
+        bound = signature(self._function).bind(*arguments, **keywords)
+        return bound.args, bound.kwargs
+
+    def _named(self) -> list[str]:
+        """The names of the function's arguments, in order."""
+        from inspect import signature
+        names = list(signature(self._function).parameters)
+        if self._static - set(names):
+            raise ValueError(f"static names no argument of {self._name}: "
+                             f"{', '.join(sorted(self._static - set(names)))}")
+        return names
+
+    def _is_static(self, place: int, name: str | None) -> bool:
+        if name is None and place < len(self._names or ()):
+            name = self._names[place]
+        return name in self._static
+
+    def _structure(self, arguments: Iterable[Any], keywords: dict[str, Any], leaves: list[Any]) -> Any:
+        """Add the numbers and Values in the arguments to the leaves; what is around them."""
+        if not self._static and not keywords:
+            return (*[flattened(x, leaves) for x in arguments], ())
+        return (*[Fixed(x) if self._is_static(i, None) else flattened(x, leaves)
+                  for i, x in enumerate(arguments)],
+                tuple((name, Fixed(x) if self._is_static(-1, name) else flattened(x, leaves))
+                      for name, x in keywords.items()))
+
+    def _as_written(self, structure: Any, leaves: Iterable[Any]) -> Any:
+        """What the function itself gives; numbers reach it as Values."""
+        values = iter([leaf if isinstance(leaf, Value) else Value(float(leaf)) for leaf in leaves])
+        *arguments, keywords = structure
+        return self._function(*[rebuilt(x, values) for x in arguments],
+                              **{name: rebuilt(x, values) for name, x in keywords})
+
+    def _recorded(self, structure: Any, leaves: list[Any]) -> Kept | None:
+        """What is kept for arguments of this structure; None while another thread is recording."""
+        kept = self._kept.get(structure)
+        if kept is None:
+            kept = self._record(structure, leaves)
+            if kept is not None:
+                self._compare_numbers(kept.numbers, kept.program.forward(leaves, 1, 1).numbers(0))
+                self._kept[structure] = kept
+                if len(self._kept) == MANY:
+                    import warnings
+                    warnings.warn(f"{self._name} has {MANY} recordings now, one for each structure of its "
+                                  "arguments; each costs time and memory", RuntimeWarning, stacklevel=4)
+        return kept
+
+    def _record(self, structure: Any, leaves: list[Any]) -> Kept | None:
+        """Run the function as it is written, and keep what it computes; None while another thread is
+        recording."""
+        inputs = [stand_in(leaf) for leaf in leaves]
+        outputs: list[Value] = []
+        if not __core__._begin_recording(refuse):
+            return None
+        try:
+            results = flattened_results(self._as_written(structure, inputs), outputs, self._name)
+            program = __core__._Program(self._name, inputs, outputs)
+        finally:
+            __core__._end_recording()
+        return Kept(program, results, [number_in(y) for y in outputs], [0, 0])
+
+    def _verify(self, kept: Kept, structure: Any, run: Any, rows: int) -> None:
+        """Compare with the function as it is written: the rows that need it, for it may raise an error
+        there, and one row at calls 1, 2, 4, 8, ..."""
+        for row in run.odd():
+            self._compare(kept, structure, run, row)
+        kept.calls[0] += 1
+        if kept.calls[0] & (kept.calls[0] - 1) == 0 and kept.calls[0] > 1:      # the first has been compared
+            kept.calls[1] += 1
+            self._compare(kept, structure, run, kept.calls[1] % rows)
+
+    def _compare(self, kept: Kept, structure: Any, run: Any, row: int) -> None:
+        written = self._record(structure, run.leaves(row))
+        if written is None:         # another thread is recording
+            return
+        change = kept.program.difference(written.program)
+        if change is None and written.results != kept.results:
+            change = "it gives lists or tuples of other lengths"
+        if change is not None:
+            self._kept.clear()
+            raise RecordingError(f"{self._name} is no longer what was recorded: {change}. What changes from "
+                                 "call to call must be an argument, or the data of a Value; the next call "
+                                 "records anew")
+        self._compare_numbers(written.numbers, run.numbers(row))
+
+    def _compare_numbers(self, written: list[float], replayed: list[float]) -> None:
+        for a, b in zip(written, replayed):
+            if a != b and (a == a or b == b):
+                self._kept.clear()
+                raise RecordingError(f"{self._name} gives {a!r}, and its recording {b!r}: it computes with "
+                                     "what is no float")
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """The recording of a method, for this instance."""
+        if instance is None:
+            return self
+        method = object.__new__(type(self))
+        vars(method).update(vars(self), _function=self._function.__get__(instance))
+        method._names = method._static and method._named()
+        if id(instance) not in self._methods:
+            from weakref import finalize
+            self._methods[id(instance)] = {}
+            finalize(instance, self._methods.pop, id(instance), None)
+        method._kept = self._methods[id(instance)]
+        return method
+
+    def __repr__(self) -> str:
+        return f"<recording of {self._name}>"
+
+
+MANY = 10       # recordings of one function, before it is warned that each costs something
+
+
+class Rows:
+    """The rows of the columns that a recording is given: their numbers, or the arguments one by one."""
+
+    def __init__(self, recording: Recording, arguments: Iterable[Any], keywords: dict[str, Any]):
+        self.recording = recording
+        self.arguments = [self.column(x, recording._is_static(i, None)) for i, x in enumerate(arguments)]
+        self.keywords = {name: self.column(x, recording._is_static(-1, name))
+                         for name, x in keywords.items()}
+        self.count = self.counted()
+        self.first: list[Any] = []
+        self.structure = self.row(0, self.first)
+        self.leaves = self.all_leaves()
+
+    @staticmethod
+    def column(x: Any, is_static: bool) -> Any:
+        """A column as a list or an array, or Fixed where it is the same for all rows."""
+        if is_static or is_fixed(x):
+            return Fixed(x)
+        if isinstance(x, (list, tuple)):
+            return x
+        if is_array(x):
+            return x.astype("d", order="C", copy=False) if x.dtype.kind in "iuf" else x
+        if not hasattr(x, "__len__") or isinstance(x, dict):
+            raise TypeError(f"a column must be a list or an array, not {type(x).__name__}: {x!r:.60}")
+        return x.tolist() if hasattr(x, "tolist") else list(x)
+
+    def counted(self) -> int:
+        columns = [x for x in (*self.arguments, *self.keywords.values()) if not isinstance(x, Fixed)]
+        lengths = [len(column) for column in columns]
+        if len(set(lengths)) != 1 or not lengths[0]:
+            raise ValueError("the columns must be of one length, of at least one row, not of "
+                             f"{', '.join(map(str, lengths)) or 'none'}")
+        return lengths[0]
+
+    def row(self, i: int, leaves: list[Any]) -> Any:
+        """Add the numbers and Values of row i to the leaves; what is around them."""
+        return (*[x if isinstance(x, Fixed) else flattened(x[i], leaves) for x in self.arguments],
+                tuple((name, x if isinstance(x, Fixed) else flattened(x[i], leaves))
+                      for name, x in self.keywords.items()))
+
+    def all_leaves(self) -> Any:
+        """The numbers and Values of all rows; None where the rows differ in structure."""
+        columns = [x for x in (*self.arguments, *self.keywords.values()) if not isinstance(x, Fixed)]
+        structures = [s for s in (*self.structure[:-1], *[s for _, s in self.structure[-1]])
+                      if not isinstance(s, Fixed)]
+        filled = __core__._fill(columns, structures, self.count)
+        if filled is not None:
+            return filled
+        leaves = list(self.first)
+        for i in range(1, self.count):
+            if self.row(i, leaves) != self.structure:
+                return None
+        return leaves
+
+    def __iter__(self) -> Iterator[tuple[Any, list[Any]]]:
+        """(structure, leaves) of each row."""
+        for i in range(self.count):
+            leaves: list[Any] = []
+            yield self.row(i, leaves), leaves
+
+
+# The structure of arguments: Value, or a subclass of it, stands for a leaf; a tuple begins with the class of a
+# list, a tuple, a dict or an array, and goes on with what it holds.
+
+class Fixed:
+    """An argument that arrives as it is; equal to another where that is of the same type, too."""
+
+    def __init__(self, thing: Any):
+        self.thing = thing
+        self.key = fixed_key(thing)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fixed) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+def fixed_key(thing: Any) -> Any:
+    if isinstance(thing, (list, tuple)):
+        return type(thing), *map(fixed_key, thing)
+    if isinstance(thing, dict):
+        return type(thing), *[(fixed_key(k), fixed_key(x)) for k, x in thing.items()]
+    if isinstance(thing, float):
+        return type(thing), repr(thing)         # 0.0 is not -0.0, and nan is nan
+    return type(thing), thing
+
+
+def is_fixed(x: Any) -> bool:
+    return x is None or isinstance(x, (bool, str, bytes))
+
+
+def is_array(x: Any) -> bool:
+    return type(x).__module__ == "numpy" and hasattr(x, "ravel") and hasattr(x, "astype") and x.shape != ()
+
+
+def flattened(x: Any, leaves: list[Any]) -> Any:
+    """Add the numbers and Values in x to the leaves; what is around them."""
+    cls = type(x)
+    if cls is float or cls is int or cls is Value:
+        leaves.append(x)
+        return Value
+    if cls is list or cls is tuple:
+        return (cls, *[flattened(item, leaves) for item in x])
+    if is_fixed(x):
+        return Fixed(x)
+    return flattened_other(x, leaves)
+
+
+def flattened_other(x: Any, leaves: list[Any]) -> Any:
+    cls = type(x)
+    if isinstance(x, Value):
+        leaves.append(x)
+        return cls
+    if isinstance(x, (list, tuple)):
+        return (cls, *[flattened(item, leaves) for item in x])
+    if isinstance(x, dict):
+        return cls, Fixed(list(x)), *[flattened(item, leaves) for item in x.values()]
+    if isinstance(x, Real):
+        leaves.append(float(x))
+        return Value
+    if is_array(x):
+        before = len(leaves)
+        structures = {flattened(item, leaves) for item in x.ravel().tolist()}
+        if structures <= {Value}:
+            return cls, x.shape
+        del leaves[before:]
+    if hasattr(x, "tolist"):
+        return flattened(x.tolist(), leaves)
+    raise TypeError("an argument of a recording must be a number, a Value, a list, tuple, dict or array of "
+                    "these, None, a bool or a str, or be named in `static`, "
+                    f"not {cls.__name__}: {x!r:.60}")
+
+
+def rebuilt(structure: Any, leaves: Iterator[Any]) -> Any:
+    """What has this structure around the leaves."""
+    if isinstance(structure, type):
+        return next(leaves)
+    if isinstance(structure, Fixed):
+        return structure.thing
+    cls, *parts = structure
+    if issubclass(cls, dict):
+        keys, *parts = parts
+        return cls(zip(keys.thing, [rebuilt(part, leaves) for part in parts]))
+    if issubclass(cls, (list, tuple)):
+        items = [rebuilt(part, leaves) for part in parts]
+        return cls(*items) if hasattr(cls, "_fields") else cls(items)
+    return array(parts[0], leaves)
+
+
+def array(shape: tuple[int, ...], leaves: Iterator[Any]) -> Any:
+    from numpy import empty
+    values = empty(shape, object)
+    for i in range(values.size):
+        values.flat[i] = next(leaves)
+    return values
+
+
+def flattened_results(y: Any, outputs: list[Value], name: str) -> Any:
+    if isinstance(y, Value):
+        outputs.append(y)
+        return Value
+    if isinstance(y, (list, tuple)):
+        return (type(y), *[flattened_results(item, outputs, name) for item in y])
+    raise TypeError("a recorded function gives a Value, or lists and tuples of Values; "
+                    f"{name} gives {type(y).__name__}: {y!r:.60}")
+
+
+def number_in(leaf: Any) -> float:
+    x = leaf.data if isinstance(leaf, Value) else leaf
+    if not isinstance(x, Real):
+        raise TypeError(f"a recording computes with floats, not {type(x).__name__}: {x!r:.60}")
+    return float(x)
+
+
+def stand_in(leaf: Any) -> Value:
+    """The Value that the function is given for a number, or for another Value while it is recorded."""
+    cls = type(leaf) if isinstance(leaf, Value) else Value
+    twin = cls.__new__(cls)
+    Value.__init__(twin, number_in(leaf))
+    if cls is not Value:
+        vars(twin).update({name: x for name, x in vars(leaf).items() if name not in vars(twin)})
+    return twin
+
+
+# What a function must not do while it is recorded.
+
+REMEDIES = {
+    "data": "reads the data of a Value, which would be kept as it is now: use maximum, relu, pick or detach, or "
+            "pass a number as an argument",
+    "grad": "reads the gradient of a Value, which would be kept as it is now: pass it as an argument",
+    "comparison": "compares a Value, and would always go the way that it goes now: use maximum, minimum, relu "
+                  "or pick",
+    "text": "makes a text of a Value's data, which would be kept as it is now: do so after the call",
+    "rounding": "rounds a Value's data, which would be kept as it is now: do so after the call",
+    "writing": "sets an attribute of a Value, which later calls would not do: do so outside the function",
+    "backward": "sweeps a graph, which later calls would not do: call backward() on what the recording gives, "
+                "or use micrograd.gradients.grad",
+    "copy": "copies a Value with the number that it holds now: use the Value itself, or detach",
+    "operation": "computes a node by a _backward, operands or local gradients of its own, which hold numbers of "
+                 "now: put it together from the functions of Value",
+    "override": "uses a Value of a class that overrides how data or gradients are read and written",
+    "kind": "computes with what is no float",
+}
+
+
+def refuse(what: str) -> None:
+    """RecordingError for what the program does now."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "micrograd":
+        frame = frame.f_back
+    from linecache import getline
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    text = getline(file, line).strip()
+    raise RecordingError(f"{file}, line {line}{': ' if text else ''}{text}\n"
+                         f"A function that is recorded {REMEDIES[what]}")
