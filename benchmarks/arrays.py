@@ -1,14 +1,14 @@
 """The workloads of recordings.py in arrays: a loss of each, and what a person writes for each library.
 
-A library gives a step to time: a function of its number k, which returns the loss and, unless it trains,
-the gradients.
+A library makes of a loss a step to time: a function of its number k, which returns the loss and, unless it
+trains, the gradients. CasADi has the losses in its own words.
 """
 from functools import partial
 from types import SimpleNamespace
 
 import numpy
 
-from microgpt import GPT, HEAD, HEADS, LENGTH, WIDTH
+from microgpt import GPT, HEAD, HEADS, LENGTH, SHAPES, WIDTH
 from recorded import WIDTHS, network, rate
 
 MASK = numpy.triu(numpy.full((LENGTH, LENGTH), -numpy.inf), 1)     # hides the positions to come
@@ -22,7 +22,7 @@ def mlp(np, p, x):
 
 
 def moons(np, p, X, y):
-    return np.relu(1 - y * mlp(np, p, X)).mean() + 1e-4 * sum((a * a).sum() for a in p)
+    return np.relu(1 - y * mlp(np, p, X)[:, 0]).mean() + 1e-4 * sum((a * a).sum() for a in p)
 
 
 def classifier(np, p, X, t):
@@ -52,28 +52,35 @@ def error(np, p, x, t):
         size = outputs * (inputs + 1)
         rows, p = p[:size].reshape((outputs, inputs + 1)), p[size:]
         x = np.tanh(x @ rows[:, :-1].T + rows[:, -1])
-    return ((x - t) ** 2).sum()
+    return ((x[:, 0] - t) ** 2).sum()
 
 
 
 
-class Arrays:
-    """What the libraries share: the workloads, by `training`, `gradients` and `second`."""
-
-    def moons(self, p, X, y):
-        return self.training(moons, p, X, y[:, None])
-
-    def microgpt(self, p, text):
-        return self.gradients(gpt, p, numpy.array(text), MASK)
-
-    def classifier(self, p, X, t):
-        return self.gradients(classifier, p, X, t)
-
-    def hessian(self, p, X, y):
-        return self.second(error, numpy.array(p), X, y[:, None])
+KINDS = {"moons": ("training", moons), "microgpt": ("gradients", gpt),
+         "classifier": ("gradients", classifier), "hessian": ("second", error)}
 
 
-class Torch(Arrays):
+def matrices(model, of="data"):
+    """The weights (inputs, outputs) and the biases (1, outputs) of each layer."""
+    for layer in model.layers:
+        rows = numpy.array([[float(getattr(p, of)) for p in n.parameters()] for n in layer.neurons])
+        yield from (rows[:, :-1].T.copy(), rows[:, -1:].T.copy())
+
+
+def prepared(workload, weights, *data):
+    """The problem, with arrays for its weights."""
+    if workload == "hessian":
+        return numpy.array(weights), *data
+    if workload == "microgpt":
+        flat = iter(weights)
+        p = [numpy.array([[next(flat) for _ in range(columns)] for _ in range(rows)])
+             for rows, columns in SHAPES.values()]
+        return p, numpy.array(*data), MASK
+    return list(matrices(weights)), *data
+
+
+class Torch:
     """PyTorch, batched"""
 
     def __init__(self):
@@ -82,14 +89,22 @@ class Torch(Arrays):
 
     compiled = staticmethod(lambda f: f)
 
-    def leaves(self, p):
-        return [torch.tensor(a, requires_grad=True) for a in p]
+    def training(self, loss, p, *data):
+        p, data = [torch.tensor(a, requires_grad=True) for a in p], list(map(torch.tensor, data))
+        forward = self.compiled(lambda: loss(torch.nn.functional, p, *data))
+
+        def step(k):
+            total = forward()
+            total.backward()
+            with torch.no_grad():
+                for a in p:
+                    a -= rate(k) * a.grad
+                    a.grad = None
+            return total.item()
+        return step
 
     def gradients(self, loss, p, *data):
-        return self.sweep(loss, self.leaves(p), *data)
-
-    def sweep(self, loss, p, *data):
-        data = [torch.tensor(a) for a in data]
+        p, data = [torch.tensor(a, requires_grad=True) for a in p], list(map(torch.tensor, data))
         forward = self.compiled(lambda: loss(torch.nn.functional, p, *data))
 
         def step(k):
@@ -98,18 +113,6 @@ class Torch(Arrays):
             total = forward()
             total.backward()
             return total.item(), [a.grad for a in p]
-        return step
-
-    def training(self, loss, p, *data):
-        p = self.leaves(p)
-        sweep = self.sweep(loss, p, *data)
-
-        def step(k):
-            total, gradients = sweep(k)
-            with torch.no_grad():
-                for a, g in zip(p, gradients):
-                    a -= rate(k) * g
-            return total
         return step
 
     def second(self, loss, p, *data):
@@ -129,7 +132,7 @@ class Compiled(Torch):
         return torch.compile(f)
 
 
-class Jax(Arrays):
+class Jax:
     """JAX, jit"""
 
     def __init__(self):
@@ -172,7 +175,7 @@ class Jax(Arrays):
         return lambda k: second(*data).block_until_ready()
 
 
-class Pytensor(Arrays):
+class Pytensor:
     """PyTensor"""
 
     def __init__(self):
@@ -207,6 +210,9 @@ class Pytensor(Arrays):
         updates = [(a, a - r * g) for a, g in zip(p, pytensor.grad(total, p))]
         update = pytensor.function([r], total, updates=updates)
         return lambda k: float(update(rate(k)))
+
+    def second(self, loss, *data):
+        raise NotImplementedError("its hessian takes minutes to compile")
 
 
 class Casadi:
@@ -248,7 +254,7 @@ class Casadi:
             return float(total)
         return step
 
-    def microgpt(self, p, text):
+    def microgpt(self, p, text, mask):
         x = casadi.SX.sym("p", sum(a.size for a in p))
         total = GPT(casadi.vertsplit(x)).loss(text)
         return self.gradients(x, total, numpy.concatenate([a.ravel() for a in p]))

@@ -20,14 +20,17 @@ import tempfile
 import textwrap
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+import arrays
 import conditions
 import microgpt
 import moons
+import recorded
 import report
 import suite
 from micrograd.nn import MLP, Module
@@ -59,22 +62,10 @@ def problem(workload):
     return model, draw.normal(size=(256, 64)), draw.randint(10, size=256)
 
 
-def matrices(weights, of="data"):
-    """microgpt's matrices out of their numbers; of a model, the weights (inputs, outputs) and the biases
-    (1, outputs) of each layer."""
-    if isinstance(weights, list):
-        flat = iter(weights)
-        return [np.array([[next(flat) for _ in range(columns)] for _ in range(rows)])
-                for rows, columns in microgpt.SHAPES.values()]
-    layers = [np.array([[float(getattr(p, of)) for p in n.parameters()] for n in layer.neurons])
-              for layer in weights.layers]
-    return [part for rows in layers for part in (rows[:, :-1].T.copy(), rows[:, -1:].T.copy())]
-
-
 def numbers(result):
     """What a step gave, as one flat list."""
     if isinstance(result, MLP):
-        return numbers(matrices(result, "grad"))
+        return numbers(list(arrays.matrices(result, "grad")))
     if isinstance(result, Module):
         return [p.grad for p in result.parameters()]
     if isinstance(result, (list, tuple)):
@@ -88,25 +79,31 @@ class Worker:
     def __init__(self, name):
         if hasattr(os, "sched_setaffinity") and name != "threads":
             os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-        import arrays
-        import recorded
         self.engine, self.steps = {**recorded.ENGINES, **arrays.ENGINES}[name](), {}
-        self.values = name in recorded.ENGINES
+        self.in_values = name in recorded.ENGINES
 
     def first(self, workload):
-        """The time to the first result, and the results."""
-        make = getattr(self.engine, workload)
-        weights, *data = problem(workload)
-        if not self.values and workload != "hessian":
-            weights = matrices(weights)
+        """The time to the first result, the results, and the lines."""
+        data = problem(workload)
+        if not self.in_values:
+            data = arrays.prepared(workload, *data)
+        written = self.written(workload)
+        make = partial(*written)
         start = time.perf_counter()
-        self.steps[workload] = step = make(weights, *data)
+        self.steps[workload] = step = make(*data)
         result = step(0)
         seconds = time.perf_counter() - start
         results = [numbers(result)]
         if workload == "moons":
             results += [numbers(step(k)) for k in range(1, moons.STEPS)]
-        return {"first": seconds, "numbers": sum(results, []), "lines": lines(make, self.engine)}
+        return {"first": seconds, "numbers": sum(results, []), "lines": lines(written, self.engine)}
+
+    def written(self, workload):
+        """What a person writes: a function and what it takes before the data."""
+        if hasattr(self.engine, workload):
+            return [getattr(self.engine, workload)]
+        how, loss = arrays.KINDS[workload]
+        return [getattr(self.engine, how), loss]
 
     def round(self, workload, seconds=0.05):
         """The time of a step, over at least so many seconds."""
@@ -118,9 +115,9 @@ class Worker:
                 return passed / k
 
 
-def lines(function, engine):
-    """How many statements a person writes: of the function, and of all of ours that it names."""
-    found, ours = [function], ("arrays", "recorded", "microgpt")
+def lines(written, engine):
+    """How many statements there are in functions and in all of ours that they name."""
+    found, ours = list(written), ("arrays", "recorded", "microgpt")
     for thing in found:             # which grows
         scope = vars(sys.modules[thing.__module__])
         for node in ast.walk(parsed(thing)):
@@ -160,7 +157,8 @@ def ask(question, *arguments):
     try:
         return getattr(WORKER, question)(*arguments)
     except Exception as error:
-        return {"failed": f"{type(error).__name__}: {error}".split("\n")[0]}
+        kind = "skipped" if isinstance(error, NotImplementedError) else "failed"
+        return {kind: f"{type(error).__name__}: {error}".split("\n")[0]}
 
 
 def opened(names):
@@ -181,7 +179,7 @@ def measured(workload, pools, rounds, bar):
         bar.set_postfix_str(f"{workload}, {ENGINES[name]}")
         found[name] = pool.submit(ask, "first", workload).result()
     compare(found)
-    able = [name for name in found if "failed" not in found[name]]
+    able = [name for name in found if "first" in found[name]]
     for _ in range(rounds):
         for name in able:
             seconds = pools[name].submit(ask, "round", workload).result()
@@ -205,7 +203,7 @@ def compare(found):
 
 def table(found):
     """As Markdown."""
-    rows = [[ENGINES[name], part["failed"]] if "failed" in part else
+    rows = [[ENGINES[name], part.get("failed") or part["skipped"]] if "first" not in part else
             [ENGINES[name], report.duration(part["median"]), report.digits(part.get("of PyTorch", math.nan)),
              report.duration(part["first"]), str(part["lines"])] for name, part in found.items()]
     return report.table(["", "a step", "of PyTorch's", "first result", "lines"], rows)
