@@ -90,9 +90,10 @@ class History:
 
 
 class Suite:
-    def __init__(self, quick, only):
+    def __init__(self, quick, only, kinds):
         self.effort, self.history = Effort(quick), History()
-        self.entries = workloads.entries(quick)
+        self.entries = {name: entry for name, entry in workloads.entries(quick).items()
+                        if not kinds or name.split("-")[0] in kinds}
         self.processes, self.skipped = {}, {}
         self.only = only or list(ENGINES)
 
@@ -140,6 +141,9 @@ class Suite:
                 if turn < rounds:
                     samples[engine].append(
                         self.processes[engine].ask("round", name, number=number))
+        if entry.patches:
+            for process in self.processes.values():
+                process.close()         # the next question starts it anew
         samples = {engine: rounds or [answers[engine]] for engine, rounds in samples.items()}
         return self.summary(answers, plans, samples)
 
@@ -222,10 +226,11 @@ def main():
     parser.add_argument("--quick", action="store_true", help="small sizes, few rounds: a check")
     parser.add_argument("--json", type=pathlib.Path, help="where to write the numbers")
     parser.add_argument("--engine", action="append", choices=ENGINES, help="only this engine")
+    parser.add_argument("--kind", action="append", help="only workloads of this kind, as mlp or own")
     options = parser.parse_args()
     default = "build/benchmarks/quick.json" if options.quick else "benchmarks/results/speed.json"
     path = options.json or ROOT / default
-    data = Suite(options.quick, options.engine).run()
+    data = Suite(options.quick, options.engine, options.kind).run()
     report.write(data, path)
     print(report.rendered(data), f"written: {path}", sep="\n")
     sys.exit(1 if report.wrong(data) else 0)

@@ -9,6 +9,7 @@ step, of the parameters). A peer without Values of its own takes a workload apar
 import random
 
 import microgpt
+import own
 from micrograd.engine import Value
 from micrograd.nn import MLP
 
@@ -103,6 +104,27 @@ def sum_of_squares(leaves):
     while len(row) > 1:
         row = [a + b for a, b in zip(row[::2], row[1::2])] + row[len(row) & ~1:]
     return row[0]
+
+
+class Own(Expression):
+    """A chain of steps that the program writes itself; `methods` are put on Value, for good."""
+
+    def __init__(self, inputs, step, steps, make=Value, methods=None):
+        if not hasattr(Value(0.0), "_prev"):
+            raise NotImplementedError("it has no nodes that a program makes itself")
+        super().__init__(inputs, None, steps)
+        self.step, self.make = step, make
+        self.methods = methods or {}
+
+    def reset(self):
+        own.patch(Value, self.methods)
+
+    def forward(self):
+        self.out = None
+        x, *others = self.leaves = [self.make(x) for x in self.inputs]
+        for _ in range(self.size):
+            x = self.step(x, *others)
+        self.out = x
 
 
 def replace_parameters(model, values):
@@ -212,10 +234,12 @@ class MicroGPT:
 
 
 class Entry:
-    """A line of the table: how to make the workload, and its nodes where a formula gives them."""
+    """A line of the table: how to make the workload, its nodes where a formula gives them, and whether
+    it patches Value: the process is of no use to others then, even if the patch is undone."""
 
-    def __init__(self, title, make, nodes=None, sweep=None):
+    def __init__(self, title, make, nodes=None, sweep=None, patches=False):
         self.title, self.make, self.nodes, self.sweep = title, make, nodes, sweep
+        self.patches = patches
 
 
 def network_nodes(width, depth):
@@ -237,6 +261,22 @@ def tree_entry(size, sweep=None):
     return Entry(f"tree of {size:,} leaves", lambda: tree(size), 3 * size - 1, sweep)
 
 
+def own_entries(steps=100):
+    """Operations of the program's own, in the four ways that programs write them."""
+    def entry(title, nodes, inputs, step, **change):
+        return Entry(f"{title}, {steps} steps", lambda: Own(inputs, step, steps, **change), nodes,
+                     patches="methods" in change)
+
+    numbers = [0.5, 0.999, 0.01]
+    return {
+        "own-closures": entry("closures", steps + 1, [0.5], own.tanh),
+        "own-subclass": entry("a subclass", 2 * steps + 3, numbers, own.plain_step, make=own.Scalar),
+        "own-patched": entry("a patched Value", 2 * steps + 3, numbers, own.plain_step,
+                             methods=own.LESSON),
+        "own-locals": entry("local gradients", 2 * steps + 3, numbers, own.local_step),
+    }
+
+
 def entries(quick=False):
     """All workloads by name; the quick choice leaves out the large ones."""
     table = {
@@ -245,6 +285,7 @@ def entries(quick=False):
         "tree": tree_entry(1000),
         "moons": Entry("two-moons step", Moons),
         "microgpt": Entry("microgpt step", MicroGPT),
+        **own_entries(),
     }
     for width in (4, 16, 64) if quick else (4, 16, 64, 256, 512):
         table[f"mlp-{width}x2"] = network_entry(width, 2)

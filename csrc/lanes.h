@@ -8,8 +8,13 @@
 #define PARTS (ROWS < LANES ? 1 : ROWS / LANES)     /* vectors in a slot */
 #if ROWS > 1 && LANES > 1
 typedef double NAME(Part) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+typedef long long NAME(Mask) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+#define POSITIVE_ELSE(y, a, b) (NAME(Part))((((y) > 0) & (NAME(Mask))(a)) | (~((y) > 0) & (NAME(Mask))(b)))
+#define ZERO_IF_NEGATIVE(a) (NAME(Part))(~((a) < 0) & (NAME(Mask))(a))
 #else
 typedef double NAME(Part);
+#define POSITIVE_ELSE(y, a, b) ((y) > 0 ? (a) : (b))
+#define ZERO_IF_NEGATIVE(a) ((a) < 0 ? 0 : (a))
 #endif
 #define SLOT(numbers, place) ((numbers) + (size_t)(place) * ROWS)
 #define PART(p, k) (((NAME(Part) *)(p))[k])
@@ -90,9 +95,9 @@ TARGET static void NAME(dense)(const Dense *l, const int *xs, const double *w, c
 /* dw += sum of x g over the rows, of eight neurons at a time; gt is g with a row's numbers side by side. */
 TARGET static void NAME(weights_backward)(int width, const double *x, const double *gt, double *RESTRICT dw) {
     if (width == 1) {
-        double sum = 0;
-        EACH_ROW sum += x[r] * gt[r];
-        dw[0] += sum;
+        double p[ROWS];
+        EACH_ROW p[r] = x[r] * gt[r];
+        dw[0] += ((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]));
     }
     else for (int j = 0; j < width; j += 8) {
         NAME(Part) sum[PARTS];
@@ -123,8 +128,9 @@ TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const dou
 
 /* Where row r finds the number that it picks, as a place in `choices`; -1 where there is none. */
 TARGET static int NAME(chosen)(const int *choices, double i) {
-    int count = choices[0], place = i >= -count && i < count ? (int)i : count;
-    return place == i ? 1 + (place < 0 ? place + count : place) : -1;
+    int count = choices[0];
+    if (!(i >= -count && i < count && (int)i == i)) return -1;
+    return 1 + (int)i + (i < 0 ? count : 0);
 }
 
 TARGET static void NAME(forward)(const Code *c, const double *parameters, const double *packed, double *v,
@@ -133,10 +139,10 @@ TARGET static void NAME(forward)(const Code *c, const double *parameters, const 
         const double *a = SLOT(v, s->a), *b = SLOT(v, s->b);
         double *RESTRICT y = SLOT(v, s->y);
         switch (s->op) {
-        case ADD: EACH_ROW y[r] = a[r] + b[r]; break;
-        case MUL: EACH_ROW y[r] = a[r] * b[r]; break;
-        case RELU: EACH_ROW y[r] = a[r] < 0 ? 0 : a[r]; break;
-        case DETACH: EACH_ROW y[r] = a[r]; break;
+        case ADD: EACH_PART PART(y, k) = PART(a, k) + PART(b, k); break;
+        case MUL: EACH_PART PART(y, k) = PART(a, k) * PART(b, k); break;
+        case RELU: EACH_PART PART(y, k) = ZERO_IF_NEGATIVE(PART(a, k)); break;
+        case DETACH: EACH_PART PART(y, k) = PART(a, k); break;
         case DOT: NAME(dot)(c->places + s->a, s->b, v, y); break;
         case DENSE: {
             const Dense *l = c->layers + s->a;
@@ -171,14 +177,14 @@ TARGET static void NAME(backward)(const Code *c, const double *packed, const dou
         if (live && !live[s->y]) continue;
         switch (s->op) {
         case ADD:
-            EACH_ROW da[r] += g[r];
-            EACH_ROW db[r] += g[r];
+            EACH_PART PART(da, k) += PART(g, k);
+            EACH_PART PART(db, k) += PART(g, k);
             break;
         case MUL:
-            EACH_ROW da[r] += b[r] * g[r];
-            EACH_ROW db[r] += a[r] * g[r];
+            EACH_PART PART(da, k) += PART(b, k) * PART(g, k);
+            EACH_PART PART(db, k) += PART(a, k) * PART(g, k);
             break;
-        case RELU: EACH_ROW da[r] += (y[r] > 0) * g[r]; break;
+        case RELU: EACH_PART PART(da, k) += POSITIVE_ELSE(PART(y, k), PART(g, k), 0 * PART(g, k)); break;
         case DETACH: break;
         case DOT: NAME(dot_backward)(c->places + s->a, s->b, v, d, g); break;
         case DENSE: {
@@ -206,6 +212,8 @@ TARGET static void NAME(backward)(const Code *c, const double *packed, const dou
 }
 
 #undef PARTS
+#undef POSITIVE_ELSE
+#undef ZERO_IF_NEGATIVE
 #undef SLOT
 #undef PART
 #undef EACH_ROW

@@ -94,7 +94,7 @@ class SGD(Optimizer):
     arguments = (*Optimizer.arguments, "momentum", "nesterov")
     memory = ("velocity", "first")
 
-    def __init__(self, parameters: Iterable[Value], lr: float, momentum: float = 0,
+    def __init__(self, parameters: Iterable[Value], lr: float = 1e-3, momentum: float = 0,
                  weight_decay: float = 0, *, nesterov: bool = False,
                  maximize: bool = False) -> None:
         super().__init__(parameters, lr, weight_decay, maximize)

@@ -84,6 +84,7 @@ class Recording:
         self._static = frozenset([static] if isinstance(static, str) else static)
         self._threads = threads
         self._kept: dict[Any, Kept] = {}        # by the structure of the arguments
+        self._columns: Any = None               # the structure of the columns that were given last
         self._methods: dict[int, dict[Any, Kept]] = {}     # the same of a method, by its instance
         self._names: Iterable[str] = self._static and self._named()
 
@@ -140,8 +141,8 @@ class Recording:
 
     def _run(self, rows: Rows) -> Any:
         """All rows at once, and what is kept of them; None where they are to be run one by one."""
-        kept = None if __core__._is_recording() or rows.leaves is None else self._recorded(
-            rows.structure, rows.first)
+        kept = None if __core__._is_recording() or rows.leaves is None else (
+            self._kept.get(rows.structure) or self._recorded(rows.structure, rows.first()))
         if kept is None:
             return None, None
         run = kept.program.forward(rows.leaves, rows.count, self._threads)
@@ -254,8 +255,13 @@ class Recording:
         method._names = method._static and method._named()
         if id(instance) not in self._methods:
             from weakref import finalize
+            try:
+                finalize(instance, self._methods.pop, id(instance), None)
+            except TypeError:
+                raise TypeError(f"a {type(instance).__name__} has no weak references, by which recordings of its "
+                                f"methods end with it; record(instance.{self._name}) is kept as long as you keep "
+                                "it") from None
             self._methods[id(instance)] = {}
-            finalize(instance, self._methods.pop, id(instance), None)
         method._kept = self._methods[id(instance)]
         return method
 
@@ -269,15 +275,26 @@ MANY = 10       # recordings of one function, before it is warned that each cost
 class Rows:
     """The rows of the columns that a recording is given: their numbers, or the arguments one by one."""
 
-    def __init__(self, recording: Recording, arguments: Iterable[Any], keywords: dict[str, Any]):
-        self.recording = recording
+    def __init__(self, recording: Recording, arguments: Any, keywords: dict[str, Any]):
+        self.leaves = None              # the numbers and Values of all rows; None where they differ in structure
+        if recording._columns is not None and not keywords:
+            self.structure, structures = recording._columns         # of most columns, as of the last ones
+            self.leaves = __core__._fill(arguments, structures)
+        if self.leaves is not None:
+            self.count = len(arguments[0])
+            return
         self.arguments = [self.column(x, recording._is_static(i, None)) for i, x in enumerate(arguments)]
         self.keywords = {name: self.column(x, recording._is_static(-1, name))
                          for name, x in keywords.items()}
         self.count = self.counted()
-        self.first: list[Any] = []
-        self.structure = self.row(0, self.first)
-        self.leaves = self.all_leaves()
+        self.structure = self.row(0, [])
+        self.leaves = self.all_leaves(recording)
+
+    def first(self) -> list[Any]:
+        """The leaves of the first row."""
+        if isinstance(self.leaves, bytearray):
+            return memoryview(self.leaves)[:len(self.leaves) // self.count].cast("d").tolist()
+        return self.leaves[:len(self.leaves) // self.count]
 
     @staticmethod
     def column(x: Any, is_static: bool) -> Any:
@@ -287,8 +304,8 @@ class Rows:
         if isinstance(x, (list, tuple)):
             return x
         if is_array(x):
-            return x.astype("d", order="C", copy=False) if x.dtype.kind in "iuf" else x
-        if not hasattr(x, "__len__") or isinstance(x, dict):
+            return x.astype("d", order="C", copy=False) if x.dtype.kind in "biuf" else x
+        if not hasattr(x, "__len__") or isinstance(x, dict) or getattr(x, "shape", None) == ():
             raise TypeError(f"a column must be a list or an array, not {type(x).__name__}: {x!r:.60}")
         return x.tolist() if hasattr(x, "tolist") else list(x)
 
@@ -306,16 +323,13 @@ class Rows:
                 tuple((name, x if isinstance(x, Fixed) else flattened(x[i], leaves))
                       for name, x in self.keywords.items()))
 
-    def all_leaves(self) -> Any:
-        """The numbers and Values of all rows; None where the rows differ in structure."""
-        columns = [x for x in (*self.arguments, *self.keywords.values()) if not isinstance(x, Fixed)]
-        structures = [s for s in (*self.structure[:-1], *[s for _, s in self.structure[-1]])
-                      if not isinstance(s, Fixed)]
-        filled = __core__._fill(columns, structures, self.count)
+    def all_leaves(self, recording: Recording) -> Any:
+        filled = None if self.keywords else __core__._fill(tuple(self.arguments), self.structure[:-1])
         if filled is not None:
+            recording._columns = self.structure, self.structure[:-1]
             return filled
-        leaves = list(self.first)
-        for i in range(1, self.count):
+        leaves: list[Any] = []
+        for i in range(self.count):
             if self.row(i, leaves) != self.structure:
                 return None
         return leaves
@@ -388,6 +402,7 @@ def flattened_other(x: Any, leaves: list[Any]) -> Any:
         leaves.append(float(x))
         return Value
     if is_array(x):
+        x = x.astype("d") if x.dtype.kind == "b" else x
         before = len(leaves)
         structures = {flattened(item, leaves) for item in x.ravel().tolist()}
         if structures <= {Value}:
@@ -441,6 +456,11 @@ def number_in(leaf: Any) -> float:
     return float(x)
 
 
+def override_error(cls: type[Value]) -> RecordingError:
+    return RecordingError(f"{cls.__name__} is a class that overrides how data or gradients are read and "
+                          "written, past which a recording would go")
+
+
 def stand_in(leaf: Any) -> Value:
     """The Value that the function is given for a number, or for another Value while it is recorded."""
     cls = type(leaf) if isinstance(leaf, Value) else Value
@@ -472,10 +492,13 @@ REMEDIES = {
 }
 
 
+PASSED_OVER = "micrograd", "copy", "copyreg", "pickle"     # modules whose lines say nothing to the reader
+
+
 def refuse(what: str) -> None:
     """RecordingError for what the program does now."""
     frame = sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "micrograd":
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in PASSED_OVER:
         frame = frame.f_back
     from linecache import getline
     file, line = frame.f_code.co_filename, frame.f_lineno

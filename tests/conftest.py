@@ -11,6 +11,7 @@ import pytest
 
 from allocations import IDLE, living_allocations
 from micrograd import _engine_py, engine, nn
+from twins import COMPILED, REFERENCE, Twin
 
 try:
     from micrograd import _core
@@ -38,6 +39,17 @@ def elsewhere():
 def Value(request):
     """class Value of each engine there is."""
     return ENGINES[request.param].Value
+
+
+TWINS = {"python": REFERENCE}
+if _core is not None:
+    TWINS["c"] = COMPILED or Twin("c", _core)
+
+
+@pytest.fixture(params=TWINS)
+def twin(request):
+    """Each engine, with the modules over it."""
+    return TWINS[request.param]
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,15 @@ import conftest
 import readme
 
 BENCHMARKS = pathlib.Path(__file__).parent.parent / "benchmarks"
-NAMES = ["readme", "chain", "tree", "mlp-4x2", "mlp-16x2", "microgpt"]
+NAMES = ["readme", "chain", "tree", "mlp-4x2", "mlp-16x2", "microgpt",
+         "own-closures", "own-subclass", "own-locals", "own-patched"]   # the last patches Value
 CODE = f"""
 import json, sys, workloads
 results = {{}}
 for name in {NAMES}:
     entry = workloads.entries(quick=True)[name]
     work = entry.make()
+    work.reset()
     work.run()
     results[name] = work.result(), entry.nodes and [entry.nodes, work.nodes()]
 json.dump(results, sys.stdout)

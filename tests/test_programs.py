@@ -8,7 +8,7 @@ import pytest
 
 import conftest
 
-PROGRAMS = sorted(pathlib.Path(__file__).with_name("programs").glob("*.py"))
+PROGRAMS = sorted(pathlib.Path(__file__).with_name("programs").rglob("*.py"))
 INSTALLED = pathlib.Path(conftest.engine.__file__).parent.parent
 
 

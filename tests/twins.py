@@ -1,33 +1,39 @@
-"""The engines side by side in one process: Value, and nn.py over it."""
+"""The engines side by side in one process: Value, and the modules over it."""
+import importlib.util
+import sys
 import types
+from unittest import mock
 
-import micrograd.nn
-from micrograd import _engine_py
-from micrograd.engine import Value, __engine__
-
-
-def nn_over_the_reference():
-    """A second copy of nn.py, over the reference."""
-    engine = types.ModuleType("micrograd.engine")
-    engine.Value = _engine_py.Value
-    engine.__core__ = _engine_py
-    path = micrograd.nn.__file__
-    with open(path) as file:
-        source = file.read().replace("from micrograd.engine import", "from __twin_engine__ import")
-    module = types.ModuleType("nn_over_the_reference")
-    import sys
-    sys.modules["__twin_engine__"] = engine
-    try:
-        exec(compile(source, path, "exec"), module.__dict__)
-    finally:
-        del sys.modules["__twin_engine__"]
-    return module
+from micrograd import _engine_py, engine
 
 
 class Twin:
-    def __init__(self, Value, nn):
-        self.Value, self.nn = Value, nn
+    """One engine, and its copies of the modules that import an engine."""
+
+    def __init__(self, name, core):
+        self.name, self.core, self.Value = name, core, core.Value
+        self.modules = {"micrograd.engine": types.SimpleNamespace(
+            Value=core.Value, __core__=core, __engine__=name)}
+        self.recording, self.nn, self.losses, self.optim = map(
+            self.over, ("recording", "nn", "losses", "optim"))
+        self.record, self.pick = self.recording.record, self.recording.pick
+        self.RecordingError = self.recording.RecordingError
+
+    def over(self, name):
+        """The module micrograd.<name>, over this engine."""
+        full = f"micrograd.{name}"
+        if self.core is engine.__core__:
+            return importlib.import_module(full)
+        spec = importlib.util.find_spec(full)
+        module = importlib.util.module_from_spec(spec)
+        with mock.patch.dict(sys.modules, self.modules):
+            spec.loader.exec_module(module)
+        self.modules[full] = module
+        return module
+
+    def values(self, numbers):
+        return [self.Value(float(x)) for x in numbers]
 
 
-REFERENCE = Twin(_engine_py.Value, nn_over_the_reference())
-COMPILED = Twin(Value, micrograd.nn) if __engine__ == "c" else None
+REFERENCE = Twin("python", _engine_py)
+COMPILED = Twin("c", engine.__core__) if engine.__engine__ == "c" else None

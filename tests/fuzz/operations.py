@@ -1073,3 +1073,150 @@ def imports(m):
         importlib.import_module("micrograd." + names[m.byte() % len(names)])
     nn = importlib.import_module("micrograd.nn")
     nn.MLP(2, [2, 1])([m.value(), 0.5])
+
+
+# Recordings.
+
+STEPS = [lambda v, x: v[-1] + x, lambda v, x: v[-1] * x, lambda v, x: v[-1] * v[0], lambda v, x: v[-1] + v[1],
+         lambda v, x: v[-1] * v[1] + v[0] * v[1], lambda v, x: v[-1].relu(), lambda v, x: v[-1].tanh(),
+         lambda v, x: v[-1] ** 2, lambda v, x: v[-1].maximum(v[0]), lambda v, x: v[-1].detach() + v[0],
+         lambda v, x: v[0] - v[-1], lambda v, x: 1 / v[-1], lambda v, x: v[-1].log()]
+
+
+def recorded_function(m):
+    """A function of two Values, which finds another one outside of it, or a model."""
+    steps = [(STEPS[m.byte() % len(STEPS)], float(m.number())) for _ in range(m.byte() % 6)]
+    outside, model, pick = m.value(), m.model() if m.byte() % 3 == 0 else None, m.recording.pick
+
+    def function(a, b, how=None):
+        v = [a, outside, b]
+        if model is not None:
+            made = model([a, b, 0.5][:len(model.layers[0].neurons[0].w)])
+            v += made if isinstance(made, list) else [made]
+        for do, x in steps:
+            v.append(do(v, x))
+        return pick([v[-1], v[0]], how) if isinstance(how, m.Value) else v[-1] if how is None else v[-2:]
+
+    return function
+
+
+def recording(m):
+    if not m.recordings:
+        record_function(m)
+    return m.recordings[m.byte() % len(m.recordings)]
+
+
+@operation
+def record_function(m):
+    made = m.recording.record(recorded_function(m), threads=1 + m.byte() % 3)
+    m.recordings = [*m.recordings, made][-3:]
+
+
+@operation
+def call_recording(m): m.keep(recording(m)(m.value(), m.number()))
+
+
+@operation
+def call_recording_often(m):
+    made, a, x = recording(m), m.value(), m.number()
+    for _ in range(m.byte() % 5):
+        m.keep(made(a, x))
+
+
+@operation
+def results_of_recording(m): m.keep(recording(m)(m.value(), m.value(), "both"))
+
+
+@operation
+def picked_in_recording(m): m.keep(recording(m)(m.value(), m.value(), m.byte() % 5 - 2))
+
+
+def columns(m):
+    """Two columns; some rows have Values."""
+    rows = 1 + m.byte() % 20
+    first, second = [m.byte() / 8 - 16 for _ in range(rows)], [m.value() for _ in range(3)] * rows
+    if np is not None and m.byte() % 3 == 0:
+        first = np.array(first, "dfh"[m.byte() % 3])
+    return first, second[:rows]
+
+
+@operation
+def recorded_sum(m): m.keep(recording(m).sum(*columns(m)))
+
+
+@operation
+def recorded_mean(m): m.keep(recording(m).mean(*columns(m), how=[None, True][m.byte() % 2]))
+
+
+@operation
+def recorded_map(m): m.keep(recording(m).map(*columns(m)))
+
+
+@operation
+def swept_recording(m): sweep(m, recording(m).sum(*columns(m)))
+
+
+@operation
+def recorded_in_recording(m):
+    inner, x = recording(m), m.number()
+    m.keep(m.recording.record(lambda a: inner(a, x) * a)(m.value()))
+
+
+@operation
+def refused_in_recording(m):
+    """What a function must not do while it is recorded."""
+    w, what = m.value(), m.byte() % 9
+    refused = [lambda x: x.data, lambda x: w.grad, lambda x: x < w, lambda x: f"{w}", round,
+               lambda x: setattr(w, "data", 1.0), lambda x: x.backward(), copying.copy,
+               lambda x: setattr(x, "grad", 1.0)][what]
+
+    def function(x):
+        refused(x)
+        return x * w
+
+    m.keep(m.recording.record(function)(m.number()))
+
+
+@wild
+def anything_in_recording(m):
+    """A piece of the program in a function that is recorded, and in its checks."""
+    act = action(m)
+
+    def function(a, b, how=None):
+        act()
+        y = a * b
+        m.held.append(y)
+        return y + m.v[0] if m.v else y
+
+    made = m.recording.record(function)
+    m.recordings = [*m.recordings, made][-3:]
+    for _ in range(m.byte() % 3):
+        m.keep(made(m.value(), m.value()))
+
+
+@wild
+def any_columns(m):
+    made = recording(m)
+    kinds = [list, tuple, lambda x: array.array("d", [1.0] * len(x)), lambda x: iter(x), dict.fromkeys,
+             lambda x: memoryview(bytes(len(x))), lambda x: [x] * 3, lambda x: Iterable(m)]
+    column = lambda: kinds[m.byte() % len(kinds)]([m.number() for _ in range(m.byte() % 9)])    # noqa: E731
+    [made.sum, made.mean, made.map, made][m.byte() % 4](column(), column())
+
+
+@wild
+def edited_columns(m):
+    """The columns change while they are read."""
+    rows = [[0.5, m.number()] for _ in range(m.byte())]
+    made = m.recording.record(lambda x: x[0] * x[1], threads=2)
+    edited_soon(m, rows, m.values(), lambda: made.sum(rows))
+
+
+@wild
+def crafted_program(m):
+    """The parts of recordings, used by anybody."""
+    core, refuse = sys.modules["micrograd._core"], action(m)
+    [lambda: core._Program("name", m.values(), m.values()), lambda: core._begin_recording(refuse),
+     core._end_recording, lambda: core._pick(m.values(), m.value()),
+     lambda: core._fill([m.numbers(), [m.number()]], [m.Value, (list, m.Value)], m.byte() % 4),
+     lambda: core._Program.__new__(core._Program).forward(m.values(), m.byte(), 1).results("sum")][m.byte() % 6]()
+    m.undo.append(core._end_recording)

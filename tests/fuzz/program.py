@@ -16,6 +16,7 @@ import pickle
 import sys
 import weakref
 from fractions import Fraction
+from numbers import Real
 
 import twins
 from allocations import IDLE, living_allocations
@@ -101,13 +102,13 @@ class Machine:
     """Registers full of Values, models, and the operations on them."""
 
     def __init__(self, twin, code, notes=None):
-        self.Value, self.nn = twin.Value, twin.nn
+        self.Value, self.nn, self.recording = twin.Value, twin.nn, twin.recording
         self.code = code
         self.wild = notes is None
         self.notes = notes
         self.fuel, self.depth = FUEL, 0
         self.v = [self.Value(0.5), self.Value(-1.25)]
-        self.models, self.classes, self.held = [], [], []
+        self.models, self.classes, self.held, self.recordings = [], [], [], []
         self.references, self.called, self.undo = [], [], []
         self.callbacks = False  # some node has one of the program's
         self.scale = 0.0        # the largest gradient so far
@@ -169,6 +170,8 @@ class Machine:
         grad = value.grad
         if isinstance(grad, complex):   # its sum with numpy's numbers has the type of the first
             grad = complex(grad)
+        if self.recordings and isinstance(grad, Real):  # compiled, these add floats
+            grad = float(grad)
         self.note(what, described(value.data))
         self.note(what + " gradient", described(grad), self.scale)
 
@@ -250,7 +253,7 @@ class Machine:
         if order and self.wild:
             turn = self.fuel % len(order)
             order = order[turn:] + order[:turn]
-        self.v = self.models = self.classes = self.held = self.undo = None
+        self.v = self.models = self.classes = self.held = self.undo = self.recordings = None
         while order:
             order.pop()
 
