@@ -4,6 +4,7 @@ A library makes of a loss a step to time: a function of its number k, which retu
 trains, the gradients. CasADi has the losses in its own words.
 """
 from functools import partial
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy
@@ -126,7 +127,7 @@ class Compiled(Torch):
 
     def __init__(self):
         super().__init__()
-        import torch._inductor.compile_fx       # else the first result waits for it
+        import_module("torch._inductor.compile_fx")     # else the first result waits for it
 
     def compiled(self, f):
         return torch.compile(f)
