@@ -32,14 +32,13 @@ cdef struct Stage:
     double* numbers             # ROWS rows
     Kind* kinds
     Kind common                 # what the kinds of the OUTs have in common
-    Kind any                    # what any of them has; INTEGER, which has all, where that is not known
 
 cdef struct LayersCall:
     Call call
     int depth                   # stages, that of the inputs among them
     bint swept
     bint rounds                 # a number is a numpy.float32: everything is computed one by one
-    bint piecewise              # all activations are the ReLU, or none
+    bint piecewise              # a layer's activations are all the ReLU, or none
     bint integers               # an input is one of numpy's ints or bools
     Py_ssize_t size             # of its memory, in bytes
     PyObject** inputs           # a Value, or an object that only numpy's own scalar stands for, or NULL
@@ -194,14 +193,13 @@ cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
     cdef Number n
     cdef bint integer
     cdef int i
-    s.common, s.any = INTEGER, OBJECT
+    s.common = INTEGER
     for i in range(s.nout):
         n = input_number(x[i], &integer)
         if not is_small(n):
             return False
         set_number(s, OUT, i, n)
         s.common &= n.kind
-        s.any |= n.kind
         c.rounds |= n.kind == FLOAT32
         c.integers |= integer
         if integer or x[i].ob_type == value_type:
@@ -211,11 +209,13 @@ cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
 
 cdef bint forward(LayersCall* c) noexcept:
     """Compute the outputs; False where one is infinite, nan, or for Python's arithmetic."""
+    cdef Matrix* m
     cdef int i
     c.piecewise = True
     for i in range(1, c.depth):
-        c.rounds |= matrix(&c.stages[i]).rounds
-        c.piecewise &= matrix(&c.stages[i]).piecewise
+        m = matrix(&c.stages[i])
+        c.rounds |= m.rounds
+        c.piecewise &= m.all_relu or m.all_linear
     if c.rounds and (c.integers or not c.piecewise):
         return False
     for i in range(1, c.depth):
@@ -229,11 +229,10 @@ cdef bint forward_stage(Stage* s, Stage* before) noexcept:
     cdef int j
     arithmetic.sums(1, m.nin, m.width, m.data, row(before, OUT), row(s, SUM))
     if m.all_relu or m.all_linear:
-        s.any = INTEGER
         s.common = arithmetic.outputs(m.nout, m.all_relu, m.sum_kind, before.common, row(s, SUM),
                                       row(s, OUT), kinds_of_row(s, OUT))
         return s.common != OBJECT
-    s.common, s.any = INTEGER, OBJECT
+    s.common = INTEGER
     for j in range(m.nout):
         y.x, y.kind = row(s, SUM)[j], m.sum_kind[j] & before.common
         if not activate(s, j, y):
@@ -245,7 +244,7 @@ cdef bint forward_one_by_one(Stage* s, Stage* before) noexcept:
     cdef Matrix* m = matrix(s)
     cdef Number y
     cdef int i, j
-    s.common, s.any = INTEGER, OBJECT
+    s.common = INTEGER
     for j in range(m.nout):
         y = packed_data(m, m.nin * m.width + j)
         for i in range(m.nin):
@@ -265,7 +264,6 @@ cdef inline bint activate(Stage* s, int j, Number y) noexcept:
             return False
     set_number(s, OUT, j, y)
     s.common &= y.kind
-    s.any |= y.kind
     return True
 
 
@@ -314,7 +312,7 @@ cdef int first_width(tuple parameters, Py_ssize_t given) noexcept:
     cdef Matrix* m
     for p in parameters:
         m = &(<Parameters>p).m
-        if not is_found(<Parameters>p) or not m.fusable or given < m.nin or (nin >= 0 and given != m.nin):
+        if not is_found(<Parameters>p) or given < m.nin or (nin >= 0 and given != m.nin):
             return -1
         nin = m.nin if nin < 0 else nin
         given = m.nout
@@ -403,7 +401,7 @@ cdef void sweep_layers(Call* call) noexcept:
 cdef void sweep_stage(LayersCall* c, Stage* s, Stage* before) noexcept:
     cdef Matrix* m = matrix(s)
     cdef Kind g = sweep_activations(s)
-    if c.rounds or m.grad_rounds:
+    if c.rounds or m.rounds:
         sweep_one_by_one(s, before)
     else:
         arithmetic.sums_backward(m.nin, m.width, m.data, row(before, OUT), row(s, SUM_GRAD), m.grad,
@@ -413,14 +411,15 @@ cdef void sweep_stage(LayersCall* c, Stage* s, Stage* before) noexcept:
 cdef void sweep_kinds(Stage* s, Stage* before, Kind g) noexcept:
     """The kinds of those gradients. Nearly always there is one for all: g is that of the sums, or OBJECT."""
     cdef Matrix* m = matrix(s)
-    cdef Kind weights = m.weight_grad_kind & g, x = before.common
-    if (m.weight_kind & m.bias_grad_kind & weights == OBJECT
-            or (x & weights != weights and x != before.any)):
+    cdef Kind biases = m.all_grad_kind & g, x = before.common
+    if x & biases != biases:
+        x = common_kind(1, before.nout, before.nout, kinds_of_row(before, OUT))
+    if m.weight_kind & biases & x == OBJECT:
         kinds_backward(m.nin, m.nout, m.width, m.data_kind, kinds_of_row(before, OUT),
                        kinds_of_row(s, SUM_GRAD), m.grad_kind, kinds_of_row(before, OUT_GRAD))
-        know_grad_kinds(m)
+        m.all_grad_kind = common_kind(m.nin + 1, m.nout, m.width, m.grad_kind)
     else:
-        set_grad_kinds(m, weights & x, m.bias_grad_kind & g)
+        set_grad_kinds(m, biases & x, biases)
         memset(kinds_of_row(before, OUT_GRAD), m.weight_kind & g, before.nout)
 
 cdef Kind sweep_activations(Stage* s) noexcept:
@@ -464,8 +463,8 @@ cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
             set_number(before, OUT_GRAD, i, plus(number_at(before, OUT_GRAD, i),
                                                  times(packed_data(m, place), g)))
         add_packed_grad(m, <Py_ssize_t>m.nin * m.width + j, g)
-    know_grad_kinds(m)
-    m.grad_rounds = True        # perhaps
+    m.all_grad_kind = OBJECT    # perhaps
+    m.rounds = True
 
 cdef inline void add_packed_grad(Matrix* m, Py_ssize_t place, Number more) noexcept:
     cdef Number sum = plus(packed_grad(m, place), more)
