@@ -91,26 +91,23 @@ cdef void free_memory(LayersCall* c) noexcept:
 
 cdef LayersCall* new_call(tuple layers, int nin) except NULL:
     """A call of layers, given their Parameters, with nothing computed."""
-    cdef int depth = len(layers) + 1, i, nout = 0
+    cdef int depth = len(layers) + 1, i
+    cdef int nout = (<Parameters>layers[depth - 2]).m.nout
     cdef Py_ssize_t numbers = ROWS * nin, size
     cdef Stage* s
     cdef LayersCall* c
-    for i in range(depth - 1):
-        numbers += ROWS * (<Parameters>layers[i]).m.width
-        nout = (<Parameters>layers[i]).m.nout
+    for layer in layers:
+        numbers += ROWS * (<Parameters>layer).m.width
     size = (sizeof(LayersCall) + (depth - 1) * sizeof(Stage) + (nin + nout) * sizeof(void*)
-            + (numbers + nout) * (sizeof(double) + sizeof(Kind)))
+            + numbers * (sizeof(double) + sizeof(Kind)))
     c = allocate_call(size)
     if c == NULL:
         raise MemoryError
     c.size, c.depth, c.swept, c.rounds, c.integers = size, depth, False, False, False
-    c.call.nout = nout
     c.inputs = <PyObject**>(c.stages + depth)
     c.call.outputs = <Node**>(c.inputs + nin)
-    c.call.grad = <double*>(c.call.outputs + nout)
-    c.stages[0].numbers = c.call.grad + nout
-    c.call.grad_kind = <Kind*>(c.stages[0].numbers + numbers)
-    c.stages[0].kinds = c.call.grad_kind + nout
+    c.stages[0].numbers = <double*>(c.call.outputs + nout)
+    c.stages[0].kinds = <Kind*>(c.stages[0].numbers + numbers)
     for i in range(depth):
         s = &c.stages[i]
         if i > 0:
@@ -118,6 +115,7 @@ cdef LayersCall* new_call(tuple layers, int nin) except NULL:
             s.kinds = (s - 1).kinds + ROWS * (s - 1).width
         enter_stage(s, NULL if i == 0 else PySequence_Fast_ITEMS(<PyObject*>layers)[i - 1], nin)
     memset(c.inputs, 0, (nin + nout) * sizeof(void*))
+    c.call.nout, c.call.grad, c.call.grad_kind = nout, row(s, OUT_GRAD), kinds_of_row(s, OUT_GRAD)
     begin_call(&c.call, &layers_kind)
     return c
 
@@ -384,13 +382,10 @@ cdef Py_ssize_t work_of_layers(Call* call) noexcept:
 cdef void sweep_layers(Call* call) noexcept:
     """Apply the chain rule to the layers, the last one first."""
     cdef LayersCall* c = <LayersCall*>call
-    cdef Stage* last = &c.stages[c.depth - 1]
     cdef Number grad
     cdef int i
     c.swept = True
-    for i in range(call.nout):
-        row(last, OUT_GRAD)[i], kinds_of_row(last, OUT_GRAD)[i] = call.grad[i], call.grad_kind[i]
-        c.rounds |= call.grad_kind[i] == FLOAT32
+    c.rounds |= memchr(call.grad_kind, FLOAT32, call.nout) != NULL
     for i in range(c.depth - 1, 0, -1):
         sweep_stage(c, &c.stages[i], &c.stages[i - 1])
     for i in range(c.stages[0].nout):
