@@ -470,74 +470,64 @@ cdef inline void add_packed_grad(Matrix* m, Py_ssize_t place, Number more) noexc
 
 cdef int make_layers_plain(Call* call) except -1:
     cdef LayersCall* c = <LayersCall*>call
-    cdef Node** scratch
-    cdef Node** values
-    cdef int count = c.stages[0].nout, i, j, at
+    cdef Py_ssize_t count = c.stages[0].nout, first = 0
+    cdef Node* n
+    cdef int i, j
     for i in range(1, c.depth):
         count += c.stages[i].nout
-    scratch = <Node**>PyMem_Calloc(count, sizeof(Node*))        # owned references
-    if scratch == NULL:
-        raise MemoryError
-    Py_INCREF(&call.body.head)
-    try:
-        slope = plain_leaf(SLOPE)
-        values = scratch
-        for j in range(c.stages[0].nout):
-            if c.inputs[j] != NULL and c.inputs[j].ob_type == value_type:
-                Py_INCREF(c.inputs[j])
-                values[j] = node_of(c.inputs[j])
-        for i in range(1, c.depth):
-            for j in range(c.stages[i].nout):
-                if i < c.depth - 1 or call.outputs[j] != NULL:
-                    values[c.stages[i - 1].nout + j] = plain_neuron(c, i, j, values, <PyObject*>slope)
-            values += c.stages[i - 1].nout
-        for j in range(call.nout):
-            if call.outputs[j] != NULL and values[j] != NULL:
-                replace_operands(call.outputs[j], values[j].op, values[j].a, values[j].b)
-    finally:
-        for at in range(count):
-            if scratch[at] != NULL:
-                Py_DECREF(value_of(scratch[at]))
-        PyMem_Free(scratch)
-        Py_DECREF(&call.body.head)
+    kept = <object>&call.body.head
+    cdef list nodes = [None] * count    # of all stages; from here on, no Python code can run until they are made
+    for j in range(c.stages[0].nout):
+        if c.inputs[j] != NULL and c.inputs[j].ob_type == value_type:
+            nodes[j] = <object>c.inputs[j]
+    for i in range(1, c.depth):
+        for j in range(c.stages[i].nout):
+            if i < c.depth - 1 or call.outputs[j] != NULL:
+                nodes[first + c.stages[i - 1].nout + j] = plain_neuron(c, i, j, nodes, first)
+        first += c.stages[i - 1].nout
+    for j in range(call.nout):
+        if call.outputs[j] != NULL and nodes[first + j] is not None:
+            n = node_of(<PyObject*>nodes[first + j])
+            replace_operands(call.outputs[j], n.op, n.a, n.b)
     return 0
 
-cdef Node* plain_neuron(LayersCall* c, int i, int j, Node** xs, PyObject* slope) except NULL:
-    """The output of neuron j of stage i, over plain nodes, as a new reference."""
+cdef object plain_neuron(LayersCall* c, int i, int j, list nodes, Py_ssize_t first):
+    """The output of neuron j of stage i, over plain nodes; its inputs are those from `first` on."""
     cdef Stage* s = &c.stages[i]
-    cdef Number y = number_at(s, OUT, j)
     cdef int op = matrix(s).op[j]
-    out = plain_sum(c, i, j, xs)
+    out = plain_sum(c, i, j, nodes, first)
     if op != ADD:
-        out = number_node(y, op, node_of(<PyObject*>out), node_of(slope) if op == LEAKY_RELU else NULL)
+        slope = plain_leaf(SLOPE) if op == LEAKY_RELU else None
+        out = number_node(number_at(s, OUT, j), op, node_of(<PyObject*>out),
+                          NULL if slope is None else node_of(<PyObject*>slope))
     if c.swept and kinds_of_row(s, OUT_GRAD)[j] != NO_GRADIENT:
         set_grad_of_node(node_of(<PyObject*>out), number_at(s, OUT_GRAD, j))
-    Py_INCREF(<PyObject*>out)
-    return node_of(<PyObject*>out)
+    return out
 
-cdef object plain_sum(LayersCall* c, int i, int j, Node** xs):
+cdef object plain_sum(LayersCall* c, int i, int j, list nodes, Py_ssize_t first):
     """The sum of a neuron as plain nodes, with the data and the gradients that it has by now."""
     cdef Stage* s = &c.stages[i]
     cdef Matrix* m = matrix(s)
     cdef tuple values = (<Parameters>s.parameters).values
-    cdef Py_ssize_t first = <Py_ssize_t>j * (m.nin + 1)
+    cdef Py_ssize_t at = <Py_ssize_t>j * (m.nin + 1)
     cdef Number w, x, wx, y = parameter_then(s, m.nin, j), g = number_at(s, SUM_GRAD, j)
     cdef bint swept = c.swept and g.kind != NO_GRADIENT
     cdef int k
     raise_interrupt()
-    total = values[first + m.nin]
+    total = values[at + m.nin]
     for k in range(m.nin):
         w, x = parameter_then(s, k, j), number_at(s - 1, OUT, k)
         wx = times(w, x)
         y = plus(y, wx)
-        weight = values[first + k]
-        operand = <object>value_of(xs[k]) if xs[k] != NULL else leaf_of_input(c, k, x)
+        weight, operand = values[at + k], nodes[first + k]
+        if operand is None:
+            operand = leaf_of_input(c, k, x)
         product = number_node(wx, MUL, node_of(<PyObject*>weight), node_of(<PyObject*>operand))
         total = number_node(y, ADD, node_of(<PyObject*>total), node_of(<PyObject*>product))
         if swept:
             set_grad_of_node(node_of(<PyObject*>product), g)
             set_grad_of_node(node_of(<PyObject*>total), g)
-            if xs[k] == NULL:
+            if nodes[first + k] is None:
                 add_any(node_of(<PyObject*>operand), times(w, g))
     return total
 
