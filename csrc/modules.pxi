@@ -10,7 +10,6 @@
 # Neurons with equally many Values for weights, and activations of ours; parameters and inputs are numbers.
 
 cdef unsigned long long touches = 1
-cdef unsigned long long checks = 0      # how often a network was asked for its parameters
 
 cdef struct PartsBody:          # a module as C sees it
     PyObject head
@@ -172,19 +171,16 @@ cdef int activation(object nonlin) except -2:
 cdef tuple parameters_of_layers(list layers):
     """The Parameters of each layer, or None where one cannot be fused. As long as no Python code runs, each
     of them is_found."""
-    global checks
     cdef Parameters p
     cdef list found = []
-    checks += 1
     for layer in layers:
         if Py_TYPE(<PyObject*>layer) != layer_type:
             return None
         p = (<_Parts>layer).packed
-        if p is None or p.m.unpacked or p.seen != touches:
+        if p is None or p.held or not is_found(p):
             p = (<_Parts>layer).packed = look_at_layer(<_Parts>layer)
         if p is None:
             return None
-        p.check = checks
         if not p.m.kinds_known:
             know_kinds(&p.m)
         found.append(p)
@@ -192,7 +188,7 @@ cdef tuple parameters_of_layers(list layers):
 
 cdef inline bint is_found(Parameters p) noexcept:
     """Whether a layer is still known to be as it was when parameters_of_layers gave p for it."""
-    return not p.m.unpacked and (p.seen == touches or (p.check == checks and p.looked == touches))
+    return p.seen == touches and not p.m.unpacked
 
 cdef Parameters look_at_layer(_Parts layer):
     """The Parameters of the layer as it is now; None where it cannot be fused."""
@@ -202,7 +198,10 @@ cdef Parameters look_at_layer(_Parts layer):
     cdef list values = [], nonlins = []
     cdef tuple w
     cdef Py_ssize_t nin = -1
-    cdef object neurons = part_of(layer, "neurons"), neuron, b
+    cdef object neurons, neuron, b
+    if p is not None:
+        p.seen = 0
+    neurons = part_of(layer, "neurons")
     if type(neurons) is not list or not neurons:
         return None
     held = held or Py_REFCNT(<PyObject*>neurons) > 2        # that of the dict, and ours
@@ -220,8 +219,7 @@ cdef Parameters look_at_layer(_Parts layer):
     if p is None or p.m.unpacked or not p.holds(values, nonlins):
         p = pack_layer(values, nonlins, nin)
     if p is not None:
-        p.looked = before
-        p.seen = 0 if held else before
+        p.seen, p.held = before, held
     return p
 
 cdef tuple weights_of(_Parts neuron, bint* held):

@@ -35,9 +35,8 @@ cdef class Parameters:
     """Owns a Matrix and the Values whose numbers it holds; kept by the Layer."""
     cdef tuple values           # neuron by neuron, each one's weights and then its bias
     cdef Matrix m
-    cdef unsigned long long seen        # the count of touches at which the layer was known to be like this
-    cdef unsigned long long looked      # the count when it was looked at last
-    cdef unsigned long long check       # the last check that found it so
+    cdef unsigned long long seen        # the count of touches at which the layer was last found to be so
+    cdef bint held                      # somebody may change it without touching it
 
     cdef bint holds(self, list values, list nonlins) except -1:
         """Whether these are its parameters and activations."""
