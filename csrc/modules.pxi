@@ -241,7 +241,7 @@ cdef tuple weights_of(_Parts neuron, bint* held):
 
 def _parameters_of(layers):
     """The parameters of fused layers, in the original's order; None where the layers must be asked."""
-    cdef tuple found = parameters_of_layers(<list>layers) if can_be_asked(layers) else None
+    cdef tuple found = parameters_told_by(layers)
     cdef list parameters = []
     if found is None:
         return None
@@ -249,28 +249,27 @@ def _parameters_of(layers):
         parameters += (<Parameters>p).values
     return parameters
 
-cdef bint can_be_asked(layers) except -1:
-    """Whether they are Layers whose parameters() is that of nn, and so are their neurons'."""
-    if type(layers) is not list or not all_as_shipped():
-        return False
+cdef tuple parameters_told_by(layers):
+    """parameters_of_layers, or None where a layer or a neuron has a parameters() of its own."""
+    cdef tuple found = None
+    if type(layers) is list and all_as_shipped():
+        found = parameters_of_layers(<list>layers)
+    if found is None:
+        return None
     for layer in <list>layers:
-        if Py_TYPE(<PyObject*>layer) != layer_type or has_part(<_Parts>layer, "parameters"):
-            return False
-        neurons = part_of(<_Parts>layer, "neurons")
-        if type(neurons) is not list:
-            return False
-        for neuron in <list>neurons:
-            if Py_TYPE(<PyObject*>neuron) != neuron_type or has_part(<_Parts>neuron, "parameters"):
-                return False
-    return True
+        if has_part(<_Parts?>layer, "parameters"):
+            return None
+        for neuron in part_of(<_Parts>layer, "neurons"):
+            if has_part(<_Parts?>neuron, "parameters"):
+                return None
+    return found
 
 def _zero_grad(module):
     """Set the gradients of an MLP to 0; False where its parameters must be asked for."""
     cdef tuple found
     if Py_TYPE(<PyObject*>module) != mlp_type or has_part(<_Parts>module, "parameters"):
         return False
-    layers = part_of(<_Parts>module, "layers")
-    found = parameters_of_layers(<list>layers) if can_be_asked(layers) else None
+    found = parameters_told_by(part_of(<_Parts>module, "layers"))
     if found is None or not all_as_shipped():
         return False
     for p in found:
