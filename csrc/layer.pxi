@@ -443,11 +443,10 @@ cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
     Python."""
     cdef Matrix* m = matrix(s)
     cdef Py_ssize_t place
-    cdef Number g, zero
+    cdef Number g
     cdef int i, j
-    zero.x, zero.kind = 0, INTEGER
-    for i in range(m.nin):
-        set_number(before, OUT_GRAD, i, zero)
+    memset(row(before, OUT_GRAD), 0, m.nin * sizeof(double))
+    memset(kinds_of_row(before, OUT_GRAD), INTEGER, m.nin)
     for j in range(m.nout):
         g = number_at(s, SUM_GRAD, j)
         if g.kind == NO_GRADIENT:

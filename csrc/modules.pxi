@@ -97,9 +97,8 @@ cdef class _Part:
         (<_Parts?>module).attrs[self.name] = value
 
     def __delete__(self, module):
+        self.__get__(module, None)      # or its error
         touch()
-        if self.name not in (<_Parts?>module).attrs:
-            raise AttributeError(f"'{type(module).__name__}' object has no attribute '{self.name}'")
         del (<_Parts>module).attrs[self.name]
 
 cdef inline object part_of(_Parts module, str name):
@@ -195,10 +194,9 @@ cdef Parameters look_at_layer(_Parts layer):
     cdef unsigned long long before = touches
     cdef bint held = Py_REFCNT(<PyObject*>layer.attrs) > 1
     cdef Parameters p = layer.packed
-    cdef list values = [], nonlins = []
-    cdef tuple w
+    cdef list values = [], ops = []
     cdef Py_ssize_t nin = -1
-    cdef object neurons, neuron, b
+    cdef object neurons, neuron, w, value
     if p is not None:
         p.seen = 0
     neurons = part_of(layer, "neurons")
@@ -208,33 +206,23 @@ cdef Parameters look_at_layer(_Parts layer):
     for neuron in neurons:
         if Py_TYPE(<PyObject*>neuron) != neuron_type:
             return None
-        b = part_of(<_Parts>neuron, "b")
-        nonlins.append(part_of(<_Parts>neuron, "nonlin"))
-        w = weights_of(<_Parts>neuron, &held)
-        if not w or nin not in (-1, len(w)) or type(b) is not Value:
+        ops.append(activation(part_of(<_Parts>neuron, "nonlin")))
+        value = part_of(<_Parts>neuron, "b")
+        w = part_of(<_Parts>neuron, "w")
+        if type(w) is not list or not w or nin not in (-1, len(w)):
             return None
+        held = held or Py_REFCNT(<PyObject*>w) > 2 or Py_REFCNT(<PyObject*>(<_Parts>neuron).attrs) > 1
         nin = len(w)
         values += w
-        values.append(b)
-    if p is None or p.m.unpacked or not p.holds(values, nonlins):
-        p = pack_layer(values, nonlins, nin)
+        values.append(value)
+    for value in values:
+        if type(value) is not Value:
+            return None
+    if p is None or p.m.unpacked or not p.holds(values, ops):
+        p = pack_layer(values, ops, nin)
     if p is not None:
         p.seen, p.held = before, held
     return p
-
-cdef tuple weights_of(_Parts neuron, bint* held):
-    """A copy of the neuron's list of weights, or None unless they are Values; and whether anybody else may
-    change it, or the neuron."""
-    cdef object w = part_of(neuron, "w"), value
-    cdef tuple weights
-    if type(w) is not list:
-        return None
-    held[0] = held[0] or Py_REFCNT(<PyObject*>w) > 2 or Py_REFCNT(<PyObject*>neuron.attrs) > 1
-    weights = tuple(w)
-    for value in weights:
-        if type(value) is not Value:
-            return None
-    return weights
 
 
 # The short cuts of nn.Module.
@@ -306,8 +294,4 @@ cdef Parameters layer_at(list parameters, Py_ssize_t i):
     if n.data_kind != PACKED or n.index != 0:
         return None
     p = <Parameters>n.data.object
-    if i + len(p.values) > len(parameters) or memcmp(
-            PySequence_Fast_ITEMS(<PyObject*>parameters) + i, PySequence_Fast_ITEMS(<PyObject*>p.values),
-            len(p.values) * sizeof(PyObject*)) != 0:
-        return None
-    return p
+    return p if stand_at(p.values, parameters, i) else None

@@ -34,21 +34,14 @@ cdef struct Matrix:
 cdef class Parameters:
     """Owns a Matrix and the Values whose numbers it holds; kept by the Layer."""
     cdef tuple values           # neuron by neuron, each one's weights and then its bias
+    cdef list ops               # of each neuron: its activation, or ADD where it has none
     cdef Matrix m
     cdef unsigned long long seen        # the count of touches at which the layer was last found to be so
     cdef bint held                      # somebody may change it without touching it
 
-    cdef bint holds(self, list values, list nonlins) except -1:
+    cdef bint holds(self, list values, list ops):
         """Whether these are its parameters and activations."""
-        cdef int j
-        if len(values) != len(self.values) or memcmp(
-                PySequence_Fast_ITEMS(<PyObject*>values), PySequence_Fast_ITEMS(<PyObject*>self.values),
-                len(values) * sizeof(PyObject*)) != 0:
-            return False
-        for j in range(self.m.nout):
-            if activation(nonlins[j]) != self.m.op[j]:
-                return False
-        return True
+        return len(values) == len(self.values) and ops == self.ops and stand_at(self.values, values, 0)
 
     def __dealloc__(self):
         if self.values is not None:
@@ -56,18 +49,23 @@ cdef class Parameters:
         release(self.m.version)
         PyMem_Free(self.m.grad)
 
-cdef Parameters pack_layer(list values, list nonlins, int nin):
+cdef inline bint stand_at(tuple values, list items, Py_ssize_t i) noexcept:
+    """Whether the values stand in a list from i on."""
+    return i + len(values) <= len(items) and memcmp(
+        PySequence_Fast_ITEMS(<PyObject*>items) + i, PySequence_Fast_ITEMS(<PyObject*>values),
+        len(values) * sizeof(PyObject*)) == 0
+
+cdef Parameters pack_layer(list values, list ops, int nin):
     """Move the parameters of a layer into a Matrix; None where they are no numbers of their own, or the
     activations not ours."""
-    cdef int nout = len(nonlins), width = 1 if nout == 1 else (nout + 7) & ~7, i, j
+    cdef int nout = len(ops), width = 1 if nout == 1 else (nout + 7) & ~7, i, j
     cdef Py_ssize_t size = <Py_ssize_t>(nin + 1) * width
     cdef Parameters p
     cdef Matrix* m
-    ops = [activation(nonlin) for nonlin in nonlins]
     if min(ops) < 0 or len(set(map(id, values))) != len(values):    # a Value may stand twice
         return None
     p = Parameters.__new__(Parameters)
-    p.values = tuple(values)
+    p.values, p.ops = tuple(values), ops
     m = &p.m
     m.unpacked = True
     m.nin, m.nout, m.width = nin, nout, width
