@@ -51,9 +51,7 @@ cdef inline Kind* kinds_of_row(Stage* s, int which) noexcept:
     return s.kinds + which * s.width
 
 cdef inline Number number_at(Stage* s, int which, int j) noexcept:
-    cdef Number n
-    n.x, n.kind = row(s, which)[j], kinds_of_row(s, which)[j]
-    return n
+    return Number(row(s, which)[j], kinds_of_row(s, which)[j])
 
 cdef inline void set_number(Stage* s, int which, int j, Number n) noexcept:
     row(s, which)[j], kinds_of_row(s, which)[j] = n.x, n.kind
@@ -223,7 +221,6 @@ cdef bint forward(LayersCall* c) noexcept:
 
 cdef bint forward_stage(Stage* s, Stage* before) noexcept:
     cdef Matrix* m = matrix(s)
-    cdef Number y
     cdef int j
     arithmetic.sums(1, m.nin, m.width, m.data, row(before, OUT), row(s, SUM))
     if m.all_relu or m.all_linear:
@@ -232,8 +229,7 @@ cdef bint forward_stage(Stage* s, Stage* before) noexcept:
         return s.common != OBJECT
     s.common = INTEGER
     for j in range(m.nout):
-        y.x, y.kind = row(s, SUM)[j], m.sum_kind[j] & before.common
-        if not activate(s, j, y):
+        if not activate(s, j, Number(row(s, SUM)[j], m.sum_kind[j] & before.common)):
             return False
     return True
 
@@ -539,9 +535,7 @@ cdef object leaf_of_input(LayersCall* c, int k, Number x):
 cdef inline Number parameter_then(Stage* s, int k, int j) noexcept:
     """Weight k of neuron j, or its bias, as it was when the call was made."""
     cdef Py_ssize_t place = <Py_ssize_t>k * s.width + j
-    cdef Number n
-    n.x, n.kind = s.version.data[place], s.version.data_kind[place]
-    return n
+    return Number(s.version.data[place], s.version.data_kind[place])
 
 cdef int operation_of_neuron(Call* call, int j) noexcept:
     cdef LayersCall* c = <LayersCall*>call

@@ -269,10 +269,8 @@ def _zero_grad(module):
 
 def _zeroed(parameters):
     """Set the gradients of a list of Values to 0; False where the class must be asked, or one of them."""
-    cdef Number zero
     cdef Parameters p
     cdef Py_ssize_t i = 0
-    zero.x, zero.kind = 0, INTEGER
     if type(parameters) is not list or not all_as_shipped():
         return False
     while i < PyList_GET_SIZE(<PyObject*>parameters):
@@ -281,7 +279,7 @@ def _zeroed(parameters):
             return False
         p = layer_at(<list>parameters, i)
         if p is None:
-            put_number_grad(node_of(<PyObject*>value), zero)
+            put_number_grad(node_of(<PyObject*>value), Number(0, INTEGER))
             i += 1
         else:
             zero_grads(&p.m)

@@ -11,8 +11,8 @@ cdef double* open_doubles(object array, Py_buffer* view, Py_ssize_t count) excep
 
 cdef bint may_move(list parameters, Py_ssize_t size) except -1:
     """Whether every parameter is a Value whose data and gradient are numbers, and there are as many as
-    doubles in an array of so many bytes. Then `move` cannot fail, and no Python code runs until the last one
-    is moved."""
+    doubles in an array of so many bytes. Then moving one cannot fail, and no Python code runs until the last
+    one is moved."""
     cdef Node* n
     if not all_as_shipped() or size != len(parameters) * <Py_ssize_t>sizeof(double):
         return False
@@ -25,11 +25,6 @@ cdef bint may_move(list parameters, Py_ssize_t size) except -1:
         if n.data_kind == PACKED:
             before_change(matrix_of(n))
     return True
-
-cdef inline int move(Node* n, double x) except -1:
-    cdef Number new
-    new.x, new.kind = x, REAL
-    return put_number_data(n, new)
 
 def _sgd(list parameters, velocity, double lr, double momentum, double weight_decay, bint first):
     """One step of SGD; None where Python must take it. velocity is an array of a double for each
@@ -51,7 +46,7 @@ def _sgd(list parameters, velocity, double lr, double momentum, double weight_de
             if momentum != 0:
                 v[i] = g if first else momentum * v[i] + g
                 g = v[i]
-            move(n, x - lr * g)
+            put_number_data(n, Number(x - lr * g, REAL))
         return True
     finally:
         PyBuffer_Release(&view)
@@ -83,7 +78,7 @@ def _adam(list parameters, mean, square, double lr, double beta1, double beta2, 
                     g += weight_decay * x
             m[i] += (1 - beta1) * (g - m[i])
             s[i] = beta2 * s[i] + (1 - beta2) * g * g
-            move(n, x - rate * (m[i] / (sqrt(s[i]) / scale + eps)))
+            put_number_data(n, Number(x - rate * (m[i] / (sqrt(s[i]) / scale + eps)), REAL))
         return True
     finally:
         PyBuffer_Release(&square_view)

@@ -148,14 +148,10 @@ cdef inline void release(Version* v) noexcept:
             PyMem_Free(v)
 
 cdef inline Number packed_data(Matrix* m, Py_ssize_t place) noexcept:
-    cdef Number n
-    n.x, n.kind = m.data[place], m.data_kind[place]
-    return n
+    return Number(m.data[place], m.data_kind[place])
 
 cdef inline Number packed_grad(Matrix* m, Py_ssize_t place) noexcept:
-    cdef Number n
-    n.x, n.kind = m.grad[place], m.grad_kind[place]
-    return n
+    return Number(m.grad[place], m.grad_kind[place])
 
 cdef inline int set_packed_data(Matrix* m, Py_ssize_t place, Number new) except -1:
     before_change(m)
