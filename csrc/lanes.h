@@ -92,26 +92,39 @@ TARGET static void NAME(dense)(const Dense *l, const int *xs, const double *w, c
         SUMS(1, b[j + s], nin, SLOT(v, xs[t]), w[(size_t)t * width + j + s], PART(SLOT(y, j + s), k) = sum[s][k])
 }
 
-/* dw += sum of x g over the rows, of eight neurons at a time; gt is g with a row's numbers side by side. */
-TARGET static void NAME(weights_backward)(int width, const double *x, const double *gt, double *RESTRICT dw) {
-    if (width == 1) {
+/* dw += the sum of x g over the rows, for COUNT inputs and eight neurons at a time; gt is g with a row's numbers
+   side by side. */
+#define WEIGHTS(COUNT, X)                                                                       \
+    for (int j = 0; j < width; j += 8) {                                                        \
+        NAME(Part) sum[COUNT][PARTS];                                                           \
+        for (int s = 0; s < (COUNT); s++)                                                       \
+            EACH_PART sum[s][k] = (X)[0] * PART(gt + j, k);                                     \
+        for (int r = 1; r < ROWS; r++)                                                          \
+            for (int s = 0; s < (COUNT); s++)                                                   \
+                EACH_PART sum[s][k] += (X)[r] * PART(gt + (size_t)r * width + j, k);            \
+        for (int s = 0; s < (COUNT); s++)                                                       \
+            EACH_PART PART(dw + (size_t)(i + s) * width + j, k) += sum[s][k];                   \
+    }
+
+TARGET static void NAME(weights_backward)(const Dense *l, const int *xs, const double *v, const double *gt,
+                                          double *RESTRICT dw) {
+    static const double one[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    const int width = l->width, nin = l->nin;
+    int i = 0;
+    for (; width == 1 && i <= nin; i++) {
+        const double *x = i < nin ? SLOT(v, xs[i]) : one;
         double p[ROWS];
         EACH_ROW p[r] = x[r] * gt[r];
-        dw[0] += ((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]));
+        dw[i] += ((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]));
     }
-    else for (int j = 0; j < width; j += 8) {
-        NAME(Part) sum[PARTS];
-        EACH_PART sum[k] = x[0] * PART(gt + j, k);
-        for (int r = 1; r < ROWS; r++)
-            EACH_PART sum[k] += x[r] * PART(gt + (size_t)r * width + j, k);
-        EACH_PART PART(dw + j, k) += sum[k];
-    }
+    for (; i + 4 <= nin; i += 4) WEIGHTS(4, SLOT(v, xs[i + s]))
+    for (; i < nin; i++) WEIGHTS(1, SLOT(v, xs[i + s]))
+    if (i == nin) WEIGHTS(1, one)
 }
 
 TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w, const double *v, double *d,
                                         const double *g, double *dw, double *gt) {
     const int width = l->width, nin = l->nin, nout = l->nout;
-    static const double ones[8] = {1, 1, 1, 1, 1, 1, 1, 1};
     int i = 0;
     for (; i + SIDE <= nin; i += SIDE)
         SUMS(SIDE, 0, nout, SLOT(g, t), w[(size_t)(i + s) * width + t], PART(SLOT(d, xs[i + s]), k) += sum[s][k])
@@ -119,9 +132,9 @@ TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const dou
         SUMS(1, 0, nout, SLOT(g, t), w[(size_t)(i + s) * width + t], PART(SLOT(d, xs[i + s]), k) += sum[s][k])
     for (int j = 0; j < width; j++)
         EACH_ROW gt[(size_t)r * width + j] = SLOT(g, j)[r];
-    for (i = 0; i < nin; i++) NAME(weights_backward)(width, SLOT(v, xs[i]), gt, dw + (size_t)i * width);
-    NAME(weights_backward)(width, ones, gt, dw + (size_t)nin * width);
+    NAME(weights_backward)(l, xs, v, gt, dw);
 }
+#undef WEIGHTS
 #undef SUMS
 #undef SIDE
 #endif

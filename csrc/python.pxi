@@ -10,7 +10,7 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Multiply
 from cpython.number cimport PyNumber_Negative, PyNumber_Power, PyNumber_Subtract
 from libc.math cimport NAN, isfinite, pow, sqrt
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset, strchr
 
 import gc
 import sys

@@ -581,6 +581,8 @@ cdef class _Program:
     cdef readonly tuple parameters      # the Values that the function met outside its arguments
     cdef list memory                    # of the code
     cdef bytearray live                 # of each slot: whether an output's gradient reaches it
+    cdef list matrices                  # the layers that a fused layer keeps packed too: (Parameters, place)
+    cdef Ints loose, loose_places       # the parameters, and the places of packed ones, that are in none of these
 
     def __init__(self, name, list inputs, list outputs):
         for value in inputs + outputs:
@@ -617,7 +619,74 @@ cdef class _Program:
         for i in range(c.outputs):
             self.live[c.output[i]] = 1
         mark_live(c, <unsigned char*>PyByteArray_AS_STRING(self.live))
+        return self.find_matrices()
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.loose.items)
+        PyMem_RawFree(self.loose_places.items)
+
+    cdef int find_matrices(self) except -1:
+        cdef Code* c = &self.code
+        cdef Dense* l
+        cdef bytearray elsewhere = bytearray(c.packed), taken = bytearray(c.parameters)
+        cdef int k, i
+        self.matrices = []
+        for k in range(c.layer_count):
+            l = &c.layers[k]
+            p = self.matrix_at(l)
+            if p is not None and not elsewhere[l.weights]:
+                self.matrices.append((p, l.weights))
+                for i in range((l.nin + 1) * l.width):
+                    elsewhere[l.weights + i] = 1
+                    if c.packed_from[l.weights + i] >= 0:
+                        taken[c.packed_from[l.weights + i]] = 1
+        for i in range(c.packed):
+            if not elsewhere[i] and c.packed_from[i] >= 0:
+                put(&self.loose_places, i)
+                taken[c.packed_from[i]] = 0
+        for i in range(c.singles):
+            taken[c.single[i]] = 0
+        for k in range(c.step_count):
+            for i in range(c.places[c.steps[k].b] if c.steps[k].op == PICK else 0):
+                if c.places[c.steps[k].b + 1 + i] < 0:
+                    taken[-1 - c.places[c.steps[k].b + 1 + i]] = 0
+        for i in range(c.parameters):
+            if not taken[i]:
+                put(&self.loose, i)
         return 0
+
+    cdef Parameters matrix_at(self, Dense* l):
+        """The Parameters that hold the numbers of a layer in the same places, or None."""
+        cdef Code* c = &self.code
+        cdef Parameters p = None
+        cdef Node* n
+        cdef int i, j, place
+        for i in range(l.nin + 1):
+            for j in range(l.nout):
+                place = i * l.width + j
+                if c.packed_from[l.weights + place] < 0:
+                    return None
+                n = node_of(<PyObject*>self.parameters[c.packed_from[l.weights + place]])
+                if n.data_kind != PACKED or n.index != place:
+                    return None
+                if p is None:
+                    p = <Parameters>n.data.object
+                if n.data.object != <PyObject*>p or p.m.nin != l.nin or p.m.nout != l.nout:
+                    return None
+        return p
+
+    cdef bint is_packed(self) noexcept:
+        """Whether the matrices still hold these parameters, as floats."""
+        cdef Matrix* m
+        for p, _ in self.matrices:
+            m = &(<Parameters>p).m
+            if m.unpacked:
+                return False
+            if not m.kinds_known:
+                know_kinds(m)
+            if m.rounds:
+                return False
+        return True
 
     cdef int* keep(self, Ints* ints) except? NULL:
         self.memory.append(PyByteArray_FromStringAndSize(<char*>ints.items, ints.count * sizeof(int)))
@@ -789,20 +858,28 @@ cdef class _Run:
     cdef int take_parameters(self) except -1:
         cdef Code* c = &self.program.code
         cdef double* to
-        cdef int i
+        cdef int i, place
         self.gathered = PyByteArray_FromStringAndSize(NULL, (c.parameters + c.packed) * sizeof(double))
         to = <double*>PyByteArray_AS_STRING(self.gathered)
         cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>self.program.parameters)
-        cdef Number n
         if not ((value_is_as_seen() or look_at_classes()) and access_shipped):
             self.program.refuse("override")
-        for i in range(c.parameters):
-            n = data_of_node(node_of(values[i]))
-            to[i] = n.x if n.kind != OBJECT and n.kind != FLOAT32 else float_of(<object>values[i])
-            if values[i].ob_type != value_type and accesses(<object>values[i]):
-                self.program.refuse("override")
-        for i in range(c.packed):
-            to[c.parameters + i] = c.packed_number[i] if c.packed_from[i] < 0 else to[c.packed_from[i]]
+        if not self.program.is_packed():
+            for i in range(c.parameters):
+                to[i] = number_of_parameter(self.program, values[i])
+            for i in range(c.packed):
+                to[c.parameters + i] = c.packed_number[i] if c.packed_from[i] < 0 else to[c.packed_from[i]]
+            return 0
+        for i in range(self.program.loose.count):
+            place = self.program.loose.items[i]
+            to[place] = number_of_parameter(self.program, values[place])
+        to += c.parameters
+        if self.program.loose_places.count or not self.program.matrices:
+            for i in range(c.packed):
+                to[i] = c.packed_number[i] if c.packed_from[i] < 0 else to[c.packed_from[i] - c.parameters]
+        for p, place in self.program.matrices:      # which no Python code could unpack since they were looked at
+            memcpy(to + <Py_ssize_t>place, (<Parameters>p).m.data,
+                   matrix_size(&(<Parameters>p).m) * sizeof(double))
         return 0
 
     cdef int go_forward(self) except -1:
@@ -873,6 +950,14 @@ cdef double float_of(value) except? -1:
     from micrograd.recording import number_in
     cdef Number n = data_of_node(node_of(<PyObject*>value))
     return n.x if n.kind != OBJECT and n.kind != FLOAT32 else number_in(data_of(value))
+
+cdef inline double number_of_parameter(_Program program, PyObject* value) except? -1:
+    cdef Number n = data_of_node(node_of(value))
+    if value.ob_type == value_type and n.kind != OBJECT and n.kind != FLOAT32:
+        return n.x
+    if value.ob_type != value_type and accesses(<object>value):
+        program.refuse("override")
+    return float_of(<object>value)
 
 cdef void divide(Job* job, Py_ssize_t rows) noexcept:
     """Divide the rows into blocks and tiles."""
@@ -967,13 +1052,71 @@ cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, doubl
     except (BufferError, ValueError):   # its numbers do not stand side by side
         return False
     shape = () if structure is Value else structure[1]
-    fits = has_format(&view, b"d") and view.ndim == 1 + len(shape) and view.shape[0] == rows
+    fits = number_format(&view) != 0 and view.ndim == 1 + len(shape) and view.shape[0] == rows
     for i in range(len(shape) if fits else 0):
         fits = fits and view.shape[i + 1] == shape[i]
-    for i in range(rows if fits else 0):
-        memcpy(to + i * stride, <double*>view.buf + i * width, width * sizeof(double))
+    if fits:
+        fill_rows(number_format(&view), view.buf, rows, width, to, stride)
     PyBuffer_Release(&view)
     return fits
+
+cdef char number_format(Py_buffer* view) noexcept:
+    """The letter of the struct module for an array's numbers; 0 for what is none of ours."""
+    cdef char letter = view.format[0] if view.format != NULL and view.format[0] != 0 and view.format[1] == 0 else 0
+    return letter if letter != 0 and strchr(b"dfqlihbQLIHB?", letter) != NULL else 0
+
+cdef void fill_rows(char letter, void* buf, Py_ssize_t rows, Py_ssize_t width, double* to, Py_ssize_t stride) noexcept:
+    if letter == b"d":
+        fill_rows_of(<double*>buf, rows, width, to, stride)
+    elif letter == b"f":
+        fill_rows_of(<float*>buf, rows, width, to, stride)
+    elif letter == b"q":
+        fill_rows_of(<long long*>buf, rows, width, to, stride)
+    elif letter == b"l":
+        fill_rows_of(<long*>buf, rows, width, to, stride)
+    elif letter == b"i":
+        fill_rows_of(<int*>buf, rows, width, to, stride)
+    elif letter == b"h":
+        fill_rows_of(<short*>buf, rows, width, to, stride)
+    elif letter == b"b":
+        fill_rows_of(<signed char*>buf, rows, width, to, stride)
+    elif letter == b"Q":
+        fill_rows_of(<unsigned long long*>buf, rows, width, to, stride)
+    elif letter == b"L":
+        fill_rows_of(<unsigned long*>buf, rows, width, to, stride)
+    elif letter == b"I":
+        fill_rows_of(<unsigned int*>buf, rows, width, to, stride)
+    elif letter == b"H":
+        fill_rows_of(<unsigned short*>buf, rows, width, to, stride)
+    else:
+        fill_rows_of(<unsigned char*>buf, rows, width, to, stride)
+
+ctypedef long long longlong
+ctypedef signed char schar
+ctypedef unsigned long long ulonglong
+ctypedef unsigned long ulong
+ctypedef unsigned int uint
+ctypedef unsigned short ushort
+ctypedef unsigned char uchar
+cdef fused Element:
+    double
+    float
+    longlong
+    long
+    int
+    short
+    schar
+    ulonglong
+    ulong
+    uint
+    ushort
+    uchar
+
+cdef void fill_rows_of(Element* items, Py_ssize_t rows, Py_ssize_t width, double* to, Py_ssize_t stride) noexcept:
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        for j in range(width):
+            to[i * stride + j] = <double>items[i * width + j]
 
 
 # The results: the outputs of a call, whose operands are the parameters and the Values that were given.
@@ -1031,19 +1174,32 @@ cdef list given_to(_Run run, int j):
 
 cdef int visit_replay(Call* call, Sweep* s) except -1:
     cdef _Run run = run_of(call)
-    visit_all(s, [leaf for _, leaf in run.given])
-    return visit_all(s, run.program.parameters)
+    cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>run.program.parameters)
+    cdef bint is_packed = run.program.is_packed()       # then they are leaves
+    cdef Py_ssize_t i
+    if run.given:
+        visit_all(s, [leaf for _, leaf in run.given])
+    for i in range(run.program.loose.count if is_packed else run.program.code.parameters):
+        reserve(&s.stack, 1)
+        visit_later(s, node_of(values[run.program.loose.items[i] if is_packed else i]))
+    return 0
 
 cdef bint replay_is_current(Call* call) noexcept:
     """Whether all operands have gradients that a number can be added to."""
     cdef _Run run = run_of(call)
-    for operand in run.program.parameters:
-        if node_of(<PyObject*>operand).grad_kind == OBJECT or accesses(operand):
+    cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>run.program.parameters)
+    cdef bint is_packed = run.program.is_packed()
+    cdef Py_ssize_t i
+    for i in range(run.program.loose.count if is_packed else run.program.code.parameters):
+        if takes_python(values[run.program.loose.items[i] if is_packed else i]):
             return False
     for _, operand in run.given:
-        if node_of(<PyObject*>operand).grad_kind == OBJECT or accesses(operand):
+        if takes_python(<PyObject*>operand):
             return False
-    return True
+    return (value_is_as_seen() or look_at_classes()) and access_shipped
+
+cdef inline bint takes_python(PyObject* operand) noexcept:
+    return node_of(operand).grad_kind == OBJECT or (operand.ob_type != value_type and accesses(<object>operand))
 
 cdef bint replay_accepts(Call* call, int j, Number g) noexcept:
     return is_plain(g)
@@ -1059,7 +1215,7 @@ cdef Py_ssize_t work_of_replay(Call* call) noexcept:
 # The sweep.
 
 cdef struct Swept:                      # what a sweep finds
-    double* parameters                  # the gradient of each parameter,
+    double* parameters                  # the gradient of each parameter, and then of those that are packed,
     double* inputs                      # of each input of each row, or NULL where no Value was given
     bint raises                         # Python's sweep would raise an error
 
@@ -1069,18 +1225,17 @@ cdef bint sweep_replay(Call* call) noexcept:
     cdef Code* c = &run.program.code
     cdef Py_ssize_t outputs = run.rows * c.outputs, inputs = run.rows * c.inputs if run.given else 0, i
     cdef Swept found
-    cdef double* seeds = <double*>PyMem_Calloc(outputs + c.parameters + inputs + 1, sizeof(double))
+    cdef double* seeds = <double*>PyMem_Calloc(outputs + c.parameters + c.packed + inputs + 1, sizeof(double))
     cdef bint fine = seeds != NULL
     found.parameters = seeds + outputs
-    found.inputs = found.parameters + c.parameters if inputs else NULL
+    found.inputs = found.parameters + c.parameters + c.packed if inputs else NULL
     found.raises = False
     if fine:
         for i in range(outputs):
             seeds[i] = call.grad[0] * run.factor if run.factor else call.grad[i]
         fine = sweep_rows(run, seeds, NULL if run.factor else call.grad_kind, &found) and not found.raises
     if fine and not run.job.stop:
-        for i in range(c.parameters):
-            add_float(node_of(PySequence_Fast_ITEMS(<PyObject*>run.program.parameters)[i]), found.parameters[i])
+        add_to_parameters(run.program, found.parameters, found.parameters + c.parameters)
         for place, leaf in run.given:
             add_float(node_of(<PyObject*>leaf), found.inputs[<Py_ssize_t>place])
     run.job.stop = 0
@@ -1088,6 +1243,43 @@ cdef bint sweep_replay(Call* call) noexcept:
     if fine:
         forget_gradients(call)
     return fine
+
+cdef void add_to_parameters(_Program program, double* grads, const double* packed_grads) noexcept:
+    cdef Code* c = &program.code
+    cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>program.parameters)
+    cdef bint is_packed = program.is_packed()
+    cdef Py_ssize_t i
+    if not is_packed:
+        unpack_grads(c, grads, packed_grads)
+        for i in range(c.parameters):
+            add_float(node_of(values[i]), grads[i])
+        return
+    for i in range(program.loose_places.count):
+        grads[c.packed_from[program.loose_places.items[i]]] += packed_grads[program.loose_places.items[i]]
+    for i in range(program.loose.count):
+        add_float(node_of(values[program.loose.items[i]]), grads[program.loose.items[i]])
+    for p, place in program.matrices:
+        add_to_matrix(&(<Parameters>p).m, packed_grads + <Py_ssize_t>place)
+
+cdef void unpack_grads(Code* c, double* grads, const double* packed_grads) noexcept:
+    cdef Py_ssize_t i
+    for i in range(c.packed):
+        if c.packed_from[i] >= 0:
+            grads[c.packed_from[i]] += packed_grads[i]
+
+cdef void add_to_matrix(Matrix* m, const double* more) noexcept:
+    """Add floats to the gradients of all parameters."""
+    cdef Py_ssize_t i
+    for i in range(matrix_size(m)):
+        m.grad[i] += more[i]
+    if m.all_grad_kind == OBJECT:
+        for i in range(matrix_size(m)):
+            m.grad_kind[i] &= REAL
+    else:
+        set_grad_kinds(m, m.all_grad_kind & REAL, m.all_grad_kind & REAL)
+
+cdef inline Py_ssize_t matrix_size(Matrix* m) noexcept:
+    return <Py_ssize_t>(m.nin + 1) * m.width
 
 cdef inline void add_float(Node* to, double more) noexcept:
     cdef Number g
@@ -1120,13 +1312,13 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     job.seeds, job.look = seeds, look_in_sweep
     job.live = live if live != NULL else <unsigned char*>PyByteArray_AS_STRING(run.program.live)
     job.input_grads = found.inputs + first * c.inputs if found.inputs != NULL else NULL
-    job.grads = <double*>PyMem_Calloc(job.tiles * c.parameters + 1, sizeof(double))
+    job.grads = <double*>PyMem_Calloc(job.tiles * (c.parameters + c.packed) + 1, sizeof(double))
     job.odd = <unsigned char*>PyMem_Calloc(job.rows, 1)
     fine = job.grads != NULL and job.odd != NULL and do_job(&job)
     if fine:
         for t in range(job.tiles):
-            for i in range(c.parameters):
-                found.parameters[i] += job.grads[t * c.parameters + i]
+            for i in range(c.parameters + c.packed):
+                found.parameters[i] += job.grads[t * (c.parameters + c.packed) + i]
         found.raises = found.raises or memchr(job.odd, 1, job.rows) != NULL
         run.job.stop |= job.stop
     PyMem_Free(job.grads)
@@ -1220,7 +1412,7 @@ cdef _Locals local_gradients(_Run run, int j):
     cdef Py_ssize_t outputs = run.rows * c.outputs, i
     cdef Swept found
     cdef bytearray seeds = bytearray(outputs * sizeof(double)), kinds = bytearray(b"\xff") * outputs
-    cdef bytearray by_parameter = bytearray(c.parameters * sizeof(double))
+    cdef bytearray by_parameter = bytearray((c.parameters + c.packed) * sizeof(double))
     cdef bytearray by_input = bytearray(run.rows * c.inputs * sizeof(double))
     cdef double* g = <double*>PyByteArray_AS_STRING(by_parameter)
     found.parameters, found.inputs = g, <double*>PyByteArray_AS_STRING(by_input)
@@ -1233,6 +1425,7 @@ cdef _Locals local_gradients(_Run run, int j):
         raise MemoryError
     if found.raises:
         raise_error_of_sweep(run, range(run.rows) if run.factor else [j // c.outputs])
+    unpack_grads(c, g, g + c.parameters)
     given = given_to(run, j)
     return _Locals([*run.program.parameters, *[leaf for _, leaf in given]],
                    [g[i] for i in range(c.parameters)] + [found.inputs[<Py_ssize_t>place] for place, _ in given])

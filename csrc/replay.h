@@ -133,7 +133,7 @@ struct Job {
     unsigned char *odd;             /* the rows that are to be run as written */
     const double *seeds;            /* of a sweep: rows x outputs, */
     double *input_grads;            /* rows x inputs, or NULL, */
-    double *grads;                  /* tiles x parameters, */
+    double *grads;                  /* tiles x (parameters, and those that are packed), */
     const unsigned char *live;      /* and the slots that lead to an output with a gradient */
     int (*look)(void);              /* what the first thread does now and then: whether to stop */
     volatile int stop, failed;
@@ -211,44 +211,39 @@ static void backward_block(Job *job, long block, const double *v, double *d, dou
     }
 }
 
-/* What tile t adds to the gradients of the parameters. */
-static void add_up(const Job *job, double *grads, const double *d, const double *packed_grads) {
+/* What a tile has found of the parameters that steps take one by one. */
+static void add_up(const Job *job, double *grads, const double *d) {
     const Code *c = job->code;
     d += (size_t)(c->inputs + c->constants) * job->wide;
     for (int k = 0; k < c->singles; k++)
         for (int r = 0; r < job->wide; r++) grads[c->single[k]] += *d++;
-    for (int i = 0; i < c->packed; i++)
-        if (c->packed_from[i] >= 0) grads[c->packed_from[i]] += packed_grads[i];
 }
 
 /* One thread's part: every so many tiles, forward or, where there are seeds, backward. */
 static void do_part(Job *job, int thread) {
     const Code *c = job->code;
     size_t slots = (size_t)c->slots * job->wide, work = 0;
-    double *memory = PyMem_RawCalloc(2 * slots + c->packed + c->scratch, sizeof(double));
+    double *memory = PyMem_RawCalloc(2 * slots + c->scratch, sizeof(double));
     if (!memory) {
         job->failed = 1;
         return;
     }
-    double *v = memory, *d = memory + slots, *packed_grads = d + slots, *scratch = packed_grads + c->packed;
+    double *v = memory, *d = memory + slots, *scratch = d + slots;
     for (long t = thread; t < job->tiles; t += job->threads) {
-        double *grads = job->seeds ? job->grads + (size_t)t * c->parameters : NULL;
-        if (job->seeds) {
-            memset(d, 0, slots * sizeof(double));
-            memset(packed_grads, 0, c->packed * sizeof(double));
-        }
+        double *grads = job->seeds ? job->grads + t * ((size_t)c->parameters + c->packed) : NULL;
+        if (job->seeds) memset(d, 0, slots * sizeof(double));
         for (long b = job->blocks * t / job->tiles; b < job->blocks * (t + 1) / job->tiles && !job->stop; b++) {
             double *values = job->values ? job->values + (size_t)b * slots : v;
             if (!job->seeds || !job->values) forward_block(job, b, values, scratch);
             if (!job->seeds) take_results(job, b, values);
-            else backward_block(job, b, values, d, grads, packed_grads, scratch);
+            else backward_block(job, b, values, d, grads, grads + c->parameters, scratch);
             work += slots + (size_t)c->packed * job->wide;
             if (thread == 0 && work >> 22) {
                 work = 0;
                 job->stop |= job->look();
             }
         }
-        if (job->seeds) add_up(job, grads, d, packed_grads);
+        if (job->seeds) add_up(job, grads, d);
     }
     PyMem_RawFree(memory);
 }
