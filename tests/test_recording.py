@@ -5,6 +5,7 @@ A recording runs its function at calls 1, 2, 4, 8, ...; tests count its runs to 
 """
 import array
 import copy
+import functools
 import gc
 import pickle
 import random
@@ -210,6 +211,34 @@ def test_a_recording_looks_like_its_function(twin):
     assert (error.__name__, error.__doc__, repr(error)) == ("error", "How wrong.", "<recording of error>")
 
 
+def test_what_is_called_like_a_function(twin):
+    """A model, a partial function, an object."""
+    class Twice:
+        def __call__(self, x):
+            return x * 2
+
+    model = twin.nn.MLP(2, [2, 1])
+    expected = model([1.0, 2.0]).data
+    recorded = twin.record(model), twin.record(functools.partial(lambda n, x: x * n, 3)), twin.record(Twice())
+    for _ in range(3):
+        assert [f(x).data for f, x in zip(recorded, ([1.0, 2.0], 5.0, 5.0))] == [expected, 15, 10]
+    assert [f(x)._op for f, x in zip(recorded, ([1.0, 2.0], 5.0, 5.0))] == ["MLP", "partial", "Twice"]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_copies_of_a_recording(twin, copied):
+    """They record anew: their function may have been copied with its parameters."""
+    model = twin.nn.MLP(2, [2, 1])
+    model.f = twin.record(model.__call__)
+    model.f([1.0, 2.0])
+    other = copied(model)
+    for p in other.parameters():
+        p.data += 1.0
+    for _ in range(5):
+        assert other.f([1.0, 2.0]).data == other([1.0, 2.0]).data
+        assert model.f([1.0, 2.0]).data == model([1.0, 2.0]).data
+
+
 # Methods.
 
 def scaled(twin):
@@ -331,6 +360,15 @@ def test_rows_of_arrays_arrive_as_arrays(twin):
     cube = np.arange(27.0).reshape(3, 3, 3)
     for layout in (cube, np.asfortranarray(cube), cube.astype("i2")):
         assert [y.data for y in f.map(layout)] == [(a @ a).sum() for a in cube]
+
+
+def test_columns_of_values(twin):
+    w, *values = twin.values([2, 3, 4])
+    f = twin.record(lambda x: w * x)
+    for column in (values, tuple(values), np.array(values)):
+        assert swept(f.sum(column), w, *values) == (14, 7, 2, 2)
+    g = twin.record(lambda x: x[0] * x[1])
+    assert swept(g.sum(np.array([values, values])), *values) == (24, 8, 6)
 
 
 def test_several_columns(twin):
@@ -568,6 +606,33 @@ def test_load_state_dict(twin):
         model.load_state_dict(state)
         assert f([1.0, 2.0]).data == other([1.0, 2.0]).data
         other.load_state_dict(model_state)
+
+
+def test_a_parameter_that_is_an_argument_too(twin):
+    w = twin.Value(3.0)
+    f = twin.record(lambda x: w * x)
+    for _ in range(5):
+        assert swept(f(w), w) == (9, 6) and swept(f.sum([w, 1.0]), w) == (12, 7)
+
+
+def test_second_derivatives(twin):
+    """Either they are right, or grad says that it cannot."""
+    grad = twin.over("gradients").grad
+    w, a = twin.values([2, 3])
+    f = twin.record(lambda x: w * x * x)
+    try:
+        slope, = grad(f(a), [a])
+        assert (slope.data, grad(slope, [a])[0].data) == (12, 4)
+    except ValueError as error:
+        assert "_backward of its own" in str(error)
+
+
+def test_derivatives_within_a_recording(twin):
+    grad = twin.over("gradients").grad
+    w, a = twin.values([2, 3])
+    f = twin.record(lambda x: grad(w * x * x, [x])[0])
+    for _ in range(3):
+        assert swept(f(a), w, a) == (12, 6, 4)
 
 
 def test_parameters_wherever_they_are(twin):

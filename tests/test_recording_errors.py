@@ -210,6 +210,33 @@ def test_constants_of_other_kinds(twin, number):
             twin.record(f)(3.0)
 
 
+@pytest.mark.parametrize("strange", [1j, "5", None, [1.0], np.ones(2)], ids=str)
+def test_data_that_becomes_no_float(twin, strange):
+    w, a = twin.values([2, 3])
+    f = twin.record(lambda x: w * x)
+    f(a)
+    for value, x in ((w, 1.0), (a, a)):
+        value.data, former = strange, value.data
+        for call in (lambda: f(x), lambda: f.sum([1.0] * 9 + [x]), lambda: f(x)):
+            with pytest.raises((TypeError, twin.RecordingError), match="float"):
+                call()
+        value.data = former
+    assert swept(f(a), w, a) == (6, 3, 2)
+
+
+@pytest.mark.parametrize("number", [3, True, np.float64(3), np.float32(3), np.int64(3), Fraction(3)], ids=repr)
+def test_data_of_other_kinds(twin, number):
+    """What is a real number is taken as a float where it is an argument; of parameters ints and floats."""
+    w, a = twin.values([2, 2])
+    f, g = [twin.record(lambda x: w * x) for _ in range(2)]
+    f(a)
+    a.data = number
+    w.data = number if isinstance(number, (int, float)) else 3
+    for h in (f, g):
+        for _ in range(5):
+            assert swept(h(a), w, a) == (float(number) * w.data, number, w.data)
+
+
 def test_data_that_is_no_float(twin):
     for strange in (1j, "text", None):
         w = twin.Value(1.0)
@@ -315,18 +342,17 @@ def test_a_number_that_changes_is_noticed(twin, name, number, how):
 
 
 def test_rows_are_checked_in_turn(twin):
-    """A number that changes in one row only, which the program sees by its argument."""
-    w = twin.Value(1.0)
+    """At calls 2, 4, 8, ... the next one each time."""
     seen = []
 
     @twin.record
-    def f(x, y):
-        seen.append(1)
-        return w * x + y
+    def f(x):
+        seen.append(x)
+        return x * 2
 
     for _ in range(64):
-        f.sum(range(4), range(4))
-    assert len(seen) == 7       # calls 1, 2, 4 ... 64
+        f.sum(range(4))
+    assert [x.data for x in seen] == [0, 1, 2, 3, 0, 1, 2]
 
 
 @pytest.mark.parametrize("name, other", [
