@@ -31,7 +31,7 @@ cdef struct CallKind:
     int (*traverse)(Call*, visitproc, void*) noexcept
     void (*release)(Call*) noexcept             # its references, and its memory
     object (*name)(Call*)                       # where its outputs are shown as the results of one operation:
-    object (*operands)(Call*)                   # its name and a set of its operands; else NULL
+    object (*operands)(Call*, int)              # its name, and a set of an output's operands; else NULL
 
 cdef struct Call:
     Body body                   # op is CALL; a and b are not used

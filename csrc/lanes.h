@@ -128,8 +128,9 @@ TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const dou
 
 /* Where row r finds the number that it picks, as a place in `choices`; -1 where there is none. */
 TARGET static int NAME(chosen)(const int *choices, double i) {
-    int count = choices[0], place = i >= -count && i < count ? (int)i : count;
-    return place == i ? 1 + (place < 0 ? place + count : place) : -1;
+    int count = choices[0];
+    if (!(i >= -count && i < count && (int)i == i)) return -1;
+    return 1 + (int)i + (i < 0 ? count : 0);
 }
 
 TARGET static void NAME(forward)(const Code *c, const double *parameters, const double *packed, double *v,

@@ -273,7 +273,7 @@ def _zero_grad(module):
         return False
     layers = part_of(<_Parts>module, "layers")
     found = parameters_of_layers(<list>layers) if can_be_asked(layers) else None
-    if found is None or not all_as_shipped():
+    if found is None or is_recording() or not all_as_shipped():
         return False
     for p in found:
         if not is_found(<Parameters>p):
@@ -288,7 +288,7 @@ def _zeroed(parameters):
     cdef Parameters p
     cdef Py_ssize_t i = 0
     zero.x, zero.kind = 0, INTEGER
-    if type(parameters) is not list or not all_as_shipped():
+    if type(parameters) is not list or is_recording() or not all_as_shipped():
         return False
     while i < PyList_GET_SIZE(<PyObject*>parameters):
         value = (<list>parameters)[i]

@@ -14,7 +14,7 @@ cdef bint may_move(list parameters, Py_ssize_t size) except -1:
     doubles in an array of so many bytes. Then `move` cannot fail, and no Python code runs until the last one
     is moved."""
     cdef Node* n
-    if not all_as_shipped() or size != len(parameters) * <Py_ssize_t>sizeof(double):
+    if is_recording() or not all_as_shipped() or size != len(parameters) * <Py_ssize_t>sizeof(double):
         return False
     for p in parameters:
         if Py_TYPE(<PyObject*>p) != value_type:

@@ -19,7 +19,7 @@ def _predict(layers, X, int nin):
     cdef Py_ssize_t size
     cdef tuple parameters
     cdef list floats
-    if type(layers) is not list:
+    if type(layers) is not list or is_recording():
         return None
     PyObject_GetBuffer(X, &view, PyBUF_FORMAT)
     try:

@@ -79,6 +79,13 @@ cdef object detached(object value):
     return marked(DETACH, data_of(value), (value,)) if is_recording() else leaf(data_of(value))
 
 
+cdef double checked_number(Node* n) except? -1:
+    """A node's number; RecordingError where it is none that a float can be."""
+    try:
+        return float_of(<object>value_of(n))
+    except TypeError:
+        refuse("kind")
+
 # The graph in numbers: an operand is a place in it, or, below 0, a leaf.
 
 cdef struct Ints:
@@ -160,9 +167,8 @@ cdef class _Graph:
                 push(&self.sorted.stack, node_of(<PyObject*>operand))
         elif n.flags & (CALLBACK | OWN_PREV) or not is_operation(n.op):
             refuse("operation")
-        elif n.data_kind == OBJECT or n.data_kind == FLOAT32:
-            refuse("kind")
         else:
+            checked_number(n)
             if n.b != NULL:
                 push(&self.sorted.stack, n.b)
             push(&self.sorted.stack, n.a)
@@ -210,10 +216,9 @@ cdef class _Graph:
     cdef int use_leaf(self, Node* n) except? -1:
         cdef Number x = data_of_node(n)
         value = <object>value_of(n)
-        if x.kind == OBJECT or x.kind == FLOAT32:
-            refuse("kind")
         if accesses(value):
             refuse("override")
+        x.x = checked_number(n)
         if not n.flags & MADE:
             self.parameters.append(value)
             return self.new_leaf(PARAMETER, len(self.parameters) - 1)
@@ -550,7 +555,7 @@ cdef class _Builder:
         cdef _Graph g = self.graph
         if g.is_parameter(operand):
             return put(&self.packed_from, g.leaf_index.items[-1 - operand])
-        return self.pack_number(0.0 if operand == NONE else g.numbers[g.leaf_index.items[-1 - operand]])
+        return self.pack_number(-0.0 if operand == NONE else g.numbers[g.leaf_index.items[-1 - operand]])
 
     cdef int pack_number(self, double x) except -1:
         self.packed_numbers.append((self.packed_from.count, x))
@@ -680,7 +685,7 @@ cdef class _Run:
         if not is_value(leaf):
             return <double?>leaf
         if accesses(leaf):
-            raise override_error(leaf)
+            raise_override(type(leaf))
         self.given.append((place, leaf))
         return float_of(leaf)
 
@@ -693,12 +698,12 @@ cdef class _Run:
         cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>self.program.parameters)
         cdef Number n
         if not ((value_is_as_seen() or look_at_classes()) and access_shipped):
-            raise override_error(Value)
+            raise_override(Value)
         for i in range(c.parameters):
             n = data_of_node(node_of(values[i]))
             to[i] = n.x if n.kind != OBJECT and n.kind != FLOAT32 else float_of(<object>values[i])
             if values[i].ob_type != value_type and accesses(<object>values[i]):
-                raise override_error(<object>values[i])
+                raise_override(type(<object>values[i]))
         for i in range(c.packed):
             to[c.parameters + i] = c.packed_number[i] if c.packed_from[i] < 0 else to[c.packed_from[i]]
         return 0
@@ -772,11 +777,9 @@ cdef double float_of(value) except? -1:
     cdef Number n = data_of_node(node_of(<PyObject*>value))
     return n.x if n.kind != OBJECT and n.kind != FLOAT32 else number_in(value)
 
-cdef object override_error(thing):
-    from micrograd.recording import RecordingError
-    cls = thing if isinstance(thing, type) else type(thing)
-    return RecordingError(f"{cls.__name__} overrides how data or gradients are read and written, past which a "
-                          "recording would go")
+cdef int raise_override(cls) except -1:
+    from micrograd.recording import override_error
+    raise override_error(cls)
 
 cdef void divide(Job* job, Py_ssize_t rows) noexcept:
     """Divide the rows into blocks and tiles."""
@@ -918,12 +921,16 @@ cdef void release_replay(Call* call) noexcept:
 cdef int traverse_replay(Call* call, visitproc visit, void* arg) noexcept:
     return visit((<ReplayCall*>call).run, arg)
 
-cdef object operands_of_replay(Call* call):
-    cdef _Run run = run_of(call)
-    return {*run.program.parameters, *[leaf for _, leaf in run.given]}
-
 cdef object name_of_replay(Call* call):
     return run_of(call).program.name
+
+cdef object operands_of_replay(Call* call, int j):
+    return {*run_of(call).program.parameters, *[leaf for _, leaf in given_to(run_of(call), j)]}
+
+cdef list given_to(_Run run, int j):
+    """[(place, Value)] for the Values that output j was computed from."""
+    cdef Code* c = &run.program.code
+    return [(place, leaf) for place, leaf in run.given if run.factor or place // c.inputs == j // c.outputs]
 
 cdef int visit_replay(Call* call, Sweep* s) except -1:
     cdef _Run run = run_of(call)
@@ -981,6 +988,8 @@ cdef bint sweep_replay(Call* call) noexcept:
             add_float(node_of(<PyObject*>leaf), found.inputs[<Py_ssize_t>place])
     run.job.stop = 0
     PyMem_Free(seeds)
+    if fine:
+        forget_gradients(call)
     return fine
 
 cdef inline void add_float(Node* to, double more) noexcept:
@@ -1126,12 +1135,12 @@ cdef _Locals local_gradients(_Run run, int j):
         raise MemoryError
     if found.raises:
         raise_error_of_sweep(run, range(run.rows) if run.factor else [j // c.outputs])
-    given = [(place, leaf) for place, leaf in run.given if run.factor or place // c.inputs == j // c.outputs]
+    given = given_to(run, j)
     return _Locals([*run.program.parameters, *[leaf for _, leaf in given]],
                    [g[i] for i in range(c.parameters)] + [found.inputs[<Py_ssize_t>place] for place, _ in given])
 
 cdef int raise_error_of_sweep(_Run run, rows) except -1:
-    """The error that Python raises in the derivative of a power."""
+    """The error that Python raises in the derivative of a power, if it does."""
     from micrograd._functions import slope_of_power
     cdef Code* c = &run.program.code
     cdef bytearray slots = bytearray(c.slots * sizeof(double)), scratch = bytearray((c.scratch + 1) * sizeof(double))
@@ -1146,10 +1155,10 @@ cdef int raise_error_of_sweep(_Run run, rows) except -1:
         forward_block(&job, 0, v, <double*>PyByteArray_AS_STRING(scratch))
         for i in range(c.step_count - 1, -1, -1):
             if c.steps[i].op == POW:
-                v[c.steps[i].a] ** (v[c.steps[i].b] - 1)
+                PyNumber_Power(v[c.steps[i].a], v[c.steps[i].b] - 1, None)
             elif c.steps[i].op == POWER:
                 slope_of_power(v[c.steps[i].a], v[c.steps[i].b])
-    raise OverflowError(f"a gradient within {run.program.name} is beyond the floats")
+    return 0                            # an infinite slope, as of the root at 0
 
 cdef CallKind replay_kind
 replay_kind.visit, replay_kind.sweep = visit_replay, sweep_replay

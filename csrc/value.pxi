@@ -127,6 +127,7 @@ cdef object compare(object a, object b, int than):
     """By data; other classes may have comparisons of their own."""
     if made_flag:
         forbid("comparison", <PyObject*>a)
+        forbid("comparison", <PyObject*>b if is_value(b) else <PyObject*>a)
     from numbers import Number as AnyNumber
     if not is_value(b) and not isinstance(b, AnyNumber):
         return NotImplemented
@@ -213,7 +214,7 @@ cdef object prev_of(object value):
     if own != NULL:
         return <object>own
     if n.op == OUTPUT and call_of(n).kind.operands != NULL:
-        return call_of(n).kind.operands(call_of(n))
+        return call_of(n).kind.operands(call_of(n), n.index)
     make_plain(n)
     if n.op == LOCAL:
         return set(locals_of(n).operands)
@@ -293,6 +294,8 @@ cdef class Value:
         if accesses(self):
             init_by_attributes(self, data, children, op)
         else:
+            if made_flag and not n.flags & MADE and (n.data_kind != OBJECT or n.data.object != NULL):
+                forbid_writing()
             n.flags = made_flag
             unpack(n)
             replace_operands(n, LEAF, NULL, NULL)
@@ -377,7 +380,8 @@ cdef class Value:
 
     @_backward.setter
     def _backward(self, function):
-        forbid_writing()
+        if made_flag:
+            forbid("operation", NULL)
         set_backward(self, function)
 
     @_backward.deleter

@@ -7,9 +7,10 @@ if TYPE_CHECKING:
     from micrograd.engine import Value as Value
     from micrograd.gradients import grad as grad
     from micrograd.nn import MLP as MLP, Layer as Layer, Module as Module, Neuron as Neuron
+    from micrograd.recording import record as record
 else:
     __homes = {"Value": "engine", "MLP": "nn", "Layer": "nn", "Module": "nn", "Neuron": "nn",
-               "grad": "gradients"}
+               "grad": "gradients", "record": "recording"}
 
     def __getattr__(name):
         """Import what a name stands for when it is asked for (PEP 562)."""

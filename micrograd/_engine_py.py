@@ -124,8 +124,8 @@ class Value:
     """ stores a single scalar value and its gradient """
 
     def __init__(self, data, _children=(), _op='', *, label=None):
-        if recorder is not None and _children:
-            recorder.check_constructor()
+        if recorder is not None:
+            recorder.check_constructor(self, _children)
         self.data = data
         self.grad = 0
         self._backward = backward_of_leaf   # adds this node's share to the gradients of its operands

@@ -8,7 +8,7 @@ from functools import partial
 
 from micrograd import _engine_py
 from micrograd._engine_py import Value, _operation, backward_of_leaf
-from micrograd._functions import DERIVATIVES, FUNCTIONS, place_of
+from micrograd._functions import DERIVATIVES, FUNCTIONS, Function, place_of
 
 
 # While a function is recorded.
@@ -26,10 +26,12 @@ class Recorder:
         if self.thread == get_ident() and not is_constant:
             self.refuse(what)
 
-    def check_constructor(self):
-        """RecordingError where the program gives operands to a Value."""
-        if not called_by_engine():
+    def check_constructor(self, value, operands):
+        """RecordingError where the program gives operands to a Value, or makes one anew."""
+        if operands and not called_by_engine(3):
             self.check("operation")
+        if "data" in vars(value) and id(value) not in self.made:
+            self.check("writing")
 
 
 class Watched:
@@ -53,7 +55,7 @@ class Watched:
         if "data" not in vars(value) and recorder.thread == get_ident():
             recorder.made[id(value)] = value
         if not called_by_engine():
-            recorder.check("writing")
+            recorder.check("operation" if self.name == "_backward" else "writing")
         vars(value)[self.name] = new
 
     def __delete__(self, value):
@@ -65,10 +67,16 @@ WATCHED = {"data": Watched("data", "data"), "grad": Watched("grad", "grad"), "_p
            "_op": Watched("_op"), "_backward": Watched("_backward")}
 
 
-def called_by_engine():
-    """Whether the code two frames above is the engine's."""
-    return sys._getframe(2).f_globals.get("__name__") in (__name__, Value.__module__, _engine_py.__name__,
-                                                         "micrograd._functions")
+def called_by_engine(depth=2):
+    """Whether the code so many frames above is the engine's."""
+    return sys._getframe(depth).f_globals.get("__name__") in (__name__, Value.__module__, _engine_py.__name__,
+                                                             "micrograd._functions")
+
+
+def overrides(cls):
+    """Whether a subclass of Value has a way of its own to its data or gradients."""
+    return any(name in vars(base) for base in cls.__mro__[:cls.__mro__.index(Value)]
+               for name in (*WATCHED, "__getattribute__", "__getattr__", "__setattr__", "__delattr__"))
 
 
 def _is_recording():
@@ -133,6 +141,8 @@ class _Program:
         return len(self.steps) - 1
 
     def append_node(self, node, places, made):
+        if overrides(type(node)):
+            _engine_py.recorder.refuse("override")
         if id(node) not in made:
             check_number(node.data)
             self.parameters.append(node)
@@ -140,6 +150,8 @@ class _Program:
         if not node._prev and node._backward is backward_of_leaf:
             return self.append("constant", check_number(node.data))
         symbol, operands = recorded_operation(node)
+        if symbol == "**" and not isinstance(operands[1], Value):
+            symbol = "pow"              # whose slope at 0 is an error, as eager
         return self.append(symbol, *[places[id(x)] if isinstance(x, Value) else self.append("constant", float(x))
                                      for x in operands])
 
@@ -148,10 +160,8 @@ class _Program:
         if list(map(id, self.parameters)) != list(map(id, other.parameters)):
             return "other Values take part"
         for step, now in zip(self.steps, other.steps):
-            if step != now:
+            if repr(step) != repr(now):         # 0.0 is not -0.0, and nan is nan
                 if step[0] == now[0] == "constant":
-                    if step[1] != step[1] and now[1] != now[1]:
-                        continue
                     return f"a number that was {step[1]!r} is {now[1]!r}"
                 return "it computes something else"
         return None if len(self.steps) == len(other.steps) else "it computes something else"
@@ -213,13 +223,26 @@ def value_of(symbol, a, b):
         return a + b if symbol == "+" else a * b
     if symbol == "ReLU":
         return 0.0 if a < 0 else a
-    return FUNCTIONS[symbol].y(a, b)
+    y = FUNCTIONS[symbol].y(a, b)
+    if isinstance(y, complex):
+        from micrograd.recording import RecordingError
+        raise RecordingError(f"a recording computes with floats, and {a!r}**{b!r} is none")
+    return y
+
+
+# The chain rule is that of micrograd._functions, but for a number as exponent.
+FUNCTIONS = {**FUNCTIONS, "pow": FUNCTIONS["**"]}
+DERIVATIVES = {**DERIVATIVES, "pow": Function(None, lambda a, b, y, g: b * a ** (b - 1) * g)}
 
 
 class _Run:
     """A program that was run for some rows, whose leaves stand one after the other."""
 
     def __init__(self, program, leaves, rows):
+        for leaf in leaves:
+            if isinstance(leaf, Value) and overrides(type(leaf)):
+                from micrograd.recording import override_error
+                raise override_error(type(leaf))
         self.program, self.all_leaves, self.rows = program, leaves, rows
         self.parameters = [float(p.data) for p in program.parameters]
         self.values = [self.row(row) for row in range(rows)]

@@ -3,14 +3,18 @@
 Outputs (scores, logits) are Values; targets are numbers, numpy's included, or Values. Each loss is
 the mean over its samples. TypeError for an output that is no Value; ValueError where there are
 none, or not as many targets as outputs.
+
+All can be recorded (micrograd.recording), with targets that differ from call to call.
 """
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
 from numbers import Real
 from typing import Any
 
-from micrograd.engine import Value
+from micrograd.engine import Value, __core__
+from micrograd.recording import pick
 
 
 def max_margin(scores: Iterable[Value], targets: Iterable[Any]) -> Value:
@@ -58,8 +62,9 @@ def cross_entropy(logits: Iterable[Any], targets: Any, label_smoothing: float = 
     """-log(softmax(logits)[target]), as torch.nn.functional.cross_entropy.
 
     Takes a list of logits and its class, or a list of such lists and the list of their classes. A
-    class is an int from 0; ValueError where there is no such logit. label_smoothing, in 0..1, is
-    the share of the target that is spread evenly over all classes (Szegedy et al., 2015).
+    class is an int from 0, or a Value that holds one; ValueError where there is no such logit, in
+    a recording IndexError. label_smoothing, in 0..1, is the share of the target that is spread
+    evenly over all classes (Szegedy et al., 2015).
     """
     if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be a number in 0..1, not {label_smoothing!r:.60}")
@@ -73,7 +78,7 @@ def cross_entropy(logits: Iterable[Any], targets: Any, label_smoothing: float = 
 def surprise(logits: list[Value], target: Any, smoothing: float) -> Value:
     """log(sum(exp(z))) - z[target], where a share of z[target] is the mean of all z."""
     zs = shifted(logits)
-    expected = zs[checked_class(target, len(zs))]
+    expected: Value = logit_of_class(zs, target)
     if smoothing:
         expected = expected * (1 - smoothing) + total(zs) * (smoothing / len(zs))
     return log_of_sum(zs) - expected
@@ -83,8 +88,15 @@ def shifted(logits: Iterable[Value]) -> list[Value]:
     """The logits with the greatest taken off them all."""
     logits = listed(logits, "logits")
     check_values(logits)
-    greatest = max(z.data for z in logits)
-    return [z - greatest for z in logits]
+    offset = -greatest(logits)
+    return [z + offset for z in logits]
+
+
+def greatest(values: list[Value]) -> Any:
+    """The greatest, as a number; in a recording, where it may be another at each call, as a Value."""
+    if __core__._is_recording():
+        return reduce(Value.maximum, [v.detach() for v in values])
+    return max(v.data for v in values)
 
 
 def log_of_sum(zs: list[Value]) -> Value:
@@ -146,13 +158,25 @@ def number(target: Any) -> Any:
 
 
 def probability(target: Any) -> Any:
+    """The target; ValueError unless it is in 0..1."""
+    if is_value(target) and __core__._is_recording():
+        t = target.detach()
+        return target + 0 * (t * (1 - t)).sqrt()    # has the error when the recording is run
     if not 0 <= (target.data if is_value(target) else target) <= 1:
         raise ValueError(f"a target must be in 0..1, not {target!r:.60}")
     return target
 
 
+def logit_of_class(zs: list[Value], target: Any) -> Any:
+    if is_value(target) and __core__._is_recording():
+        return pick(zs, target.leaky_relu(1e9))     # below 0, pick counts from the end; not at -1e9
+    return zs[checked_class(target, len(zs))]
+
+
 def checked_class(target: Any, count: int) -> int:
     k = target.data if is_value(target) else target
+    if is_value(target) and isinstance(k, float) and k.is_integer():
+        k = int(k)          # recorded functions get all numbers as floats
     if not isinstance(k, int):
         raise TypeError(f"a class must be an int, not {type(k).__name__}: {k!r:.60}")
     if not 0 <= k < count:

@@ -1,7 +1,10 @@
-"""Networks to PyTorch and back, their outputs and gradients equal to rounding.
+"""Networks and recordings to PyTorch and back, their outputs and gradients equal to rounding.
 
     torch_model = to_torch(model)       # a Sequential of Linear, in double precision
     model = from_torch(torch_model)     # an MLP with the same parameters, bit by bit
+
+    module = to_torch(loss)             # of a recording, for all rows at once
+    from_torch_parameters(module, loss) # the numbers that PyTorch trained, into its parameters
 """
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 
 from micrograd import nn
 from micrograd.engine import Value
+from micrograd.recording import Kept, Recording
 
 # Where `nonlin` is the name, the module of PyTorch and its arguments. With the threshold above
 # which it takes x for softplus(x) at 40, where they are equal, its Softplus is ours.
@@ -23,14 +27,22 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
 }
 
 
-def to_torch(model: nn.MLP) -> Any:
-    """A torch.nn.Sequential, float64, of what an MLP computes: (n, nin) to (n, nout).
+def to_torch(model: nn.MLP | Recording) -> Any:
+    """A torch.nn.Module, float64, of what an MLP or a recording computes.
 
-    TypeError for what is no MLP, or is called otherwise than one. ValueError for a nonlin that is
-    no bool and none of ACTIVATIONS, for a layer whose neurons differ in nonlin or in width, and for
-    layers that do not fit each other.
+    Of an MLP a Sequential, (n, nin) to (n, nout). TypeError for what is neither, or is called
+    otherwise than an MLP. ValueError for a nonlin that is no bool and none of ACTIVATIONS, for a
+    layer whose neurons differ in nonlin or in width, and for layers that do not fit each other.
+
+    Of a recording, which must have been called with arguments of one structure, else ValueError, a
+    module of ordinary operations. It takes a tensor for each argument, (n,) for a number and
+    (n, ...) for a list of them, and gives tensors (n,) in place of Values. All parameters are one
+    vector, `weights`. Where micrograd raises an error, its results are infinite or nan.
     """
     import torch
+    if isinstance(model, Recording):
+        from micrograd._recorded_torch import RecordedModule
+        return RecordedModule(*only(model))
     check_call(model, nn.MLP, "__call__")
     modules = []
     kinds = [kind(layer, i) for i, layer in enumerate(model.layers)]
@@ -44,6 +56,27 @@ def to_torch(model: nn.MLP) -> Any:
             activation, arguments = ACTIVATIONS[name]
             modules.append(getattr(torch.nn, activation)(**arguments))
     return torch.nn.Sequential(*modules)
+
+
+def from_torch_parameters(module: Any, recording: Recording) -> None:
+    """Set the parameters of a recording to those of a module that to_torch made of it, or of one that
+    PyTorch has wrapped around that. ValueError where their number differs."""
+    _, kept = only(recording)
+    weights = [x for p in module.parameters() for x in p.detach().double().flatten().tolist()]
+    if len(weights) != len(kept.program.parameters):
+        raise ValueError(f"the recording has {len(kept.program.parameters)} parameters, "
+                         f"the module {len(weights)}")
+    for p, x in zip(kept.program.parameters, weights):
+        p.data = x
+
+
+def only(recording: Recording) -> tuple[Any, Kept]:
+    """The structure of the arguments that a recording was called with, and what is kept for it."""
+    if len(recording._kept) != 1:
+        raise ValueError(f"{recording!r} must have been called with arguments of one structure, "
+                         f"not of {len(recording._kept)}")
+    (structure, kept), = recording._kept.items()
+    return structure, kept
 
 
 def check_call(x: object, cls: type, method: str) -> None:

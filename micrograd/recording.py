@@ -255,8 +255,13 @@ class Recording:
         method._names = method._static and method._named()
         if id(instance) not in self._methods:
             from weakref import finalize
+            try:
+                finalize(instance, self._methods.pop, id(instance), None)
+            except TypeError:
+                raise TypeError(f"a {type(instance).__name__} has no weak references, by which recordings of its "
+                                f"methods end with it; record(instance.{self._name}) is kept as long as you keep "
+                                "it") from None
             self._methods[id(instance)] = {}
-            finalize(instance, self._methods.pop, id(instance), None)
         method._kept = self._methods[id(instance)]
         return method
 
@@ -299,8 +304,8 @@ class Rows:
         if isinstance(x, (list, tuple)):
             return x
         if is_array(x):
-            return x.astype("d", order="C", copy=False) if x.dtype.kind in "iuf" else x
-        if not hasattr(x, "__len__") or isinstance(x, dict):
+            return x.astype("d", order="C", copy=False) if x.dtype.kind in "biuf" else x
+        if not hasattr(x, "__len__") or isinstance(x, dict) or getattr(x, "shape", None) == ():
             raise TypeError(f"a column must be a list or an array, not {type(x).__name__}: {x!r:.60}")
         return x.tolist() if hasattr(x, "tolist") else list(x)
 
@@ -397,6 +402,7 @@ def flattened_other(x: Any, leaves: list[Any]) -> Any:
         leaves.append(float(x))
         return Value
     if is_array(x):
+        x = x.astype("d") if x.dtype.kind == "b" else x
         before = len(leaves)
         structures = {flattened(item, leaves) for item in x.ravel().tolist()}
         if structures <= {Value}:
@@ -450,6 +456,11 @@ def number_in(leaf: Any) -> float:
     return float(x)
 
 
+def override_error(cls: type[Value]) -> RecordingError:
+    return RecordingError(f"{cls.__name__} is a class that overrides how data or gradients are read and "
+                          "written, past which a recording would go")
+
+
 def stand_in(leaf: Any) -> Value:
     """The Value that the function is given for a number, or for another Value while it is recorded."""
     cls = type(leaf) if isinstance(leaf, Value) else Value
@@ -481,10 +492,13 @@ REMEDIES = {
 }
 
 
+PASSED_OVER = "micrograd", "copy", "copyreg", "pickle"     # modules whose lines say nothing to the reader
+
+
 def refuse(what: str) -> None:
     """RecordingError for what the program does now."""
     frame = sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "micrograd":
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in PASSED_OVER:
         frame = frame.f_back
     from linecache import getline
     file, line = frame.f_code.co_filename, frame.f_lineno

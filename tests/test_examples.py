@@ -1,6 +1,7 @@
-"""The demo and the notebooks of examples/: their code runs and comes to what they say; none holds outputs."""
+"""The programs and notebooks of examples/: their code runs and comes to what they say; none holds outputs."""
 import json
 import pathlib
+import runpy
 
 import pytest
 
@@ -52,6 +53,30 @@ def test_the_demo(pyplot, tmp_path):
     said = python(FOLDER / "moons.py", "--picture", tmp_path / "moons.png")
     assert "step 99 loss 0.010978" in said and "times faster" in said
     assert (tmp_path / "moons.png").stat().st_size > 10_000
+
+
+def test_microgpt_recorded_and_eager():
+    train = runpy.run_path(str(FOLDER / "microgpt.py"))["train"]
+    (_, eager, _), (_, recorded, _) = (train(4, 1, eager=eager) for eager in (True, False))
+    assert eager == pytest.approx(recorded, rel=0, abs=1e-9)
+    assert len(set(eager)) == 4 and eager[-1] < eager[0]
+
+
+def test_microgpt_says_how_fast_it_was():
+    if engine.__engine__ != "c":
+        pytest.skip("takes minutes on the reference")
+    said = python(FOLDER / "microgpt.py", "--steps", 40, "--compare").splitlines()
+    assert [line.split(":")[0] for line in said[:2]] == ["eager", "recorded"]
+    assert len(said) == 3 and len(said[2].split(" ")) == 20      # names; and no bar, for this is no terminal
+
+
+def test_distributed():
+    torch = pytest.importorskip("torch")
+    if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
+        pytest.skip("PyTorch without its gloo")
+    before, after, apart = (float(line.split()[-1]) for line in
+                            python(FOLDER / "distributed.py", "--steps", 30).splitlines())
+    assert after < before / 2 and apart < 1e-12
 
 
 def test_tracing():

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from micrograd import losses
+from micrograd import engine, losses
+from micrograd.recording import record
 
 np = pytest.importorskip("numpy")
 LOGITS = [0.3, -1.7, 2.5, 0.0, -0.0, 30.0, -30.0, 1000.0, -1000.0]
@@ -215,3 +216,77 @@ def test_no_parameters(Value):
         losses.l2([], 0.1)
     with pytest.raises(TypeError, match="parameter 1 must be a Value, not float: 1.0"):
         losses.l2([Value(1.0), 1.0], 0.1)
+
+
+# Recorded: the engine's own Values, and targets that differ from row to row.
+
+ROWS = [[0.3, -0.7, 2.0], [1000.0, -1000.0, 0.0], [-0.0, 0.0, -0.0], [2.5, 2.5, -30.0]]
+CLASSES = [2, 1, 0, 1]
+
+
+def answers(f, *rows):
+    """The results of f, one for each row, and the gradients of the Values it is given first."""
+    for values, *targets in zip(*rows):
+        values = [engine.Value(float(x)) for x in values]
+        y = f(values, *targets)
+        y.backward()
+        yield repr(y.data), [v.grad for v in values]
+
+
+def both_ways(f, rows, targets):
+    """The same function as it is written and recorded: equal data to the last bit, equal gradients."""
+    written, recorded = (list(answers(g, rows, targets)) for g in (f, record(f)))
+    assert [y for y, _ in recorded] == [y for y, _ in written]
+    for (_, ours), (_, theirs) in zip(recorded, written):
+        assert ours == pytest.approx(theirs, rel=1e-14, abs=1e-300)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_recorded_cross_entropy(smoothing):
+    both_ways(lambda z, k: losses.cross_entropy(z, k, smoothing), ROWS, CLASSES)
+    both_ways(lambda z, ks: losses.cross_entropy([z, z[::-1]], ks, smoothing), ROWS,
+              [[k, 2 - k] for k in CLASSES])
+
+
+@pytest.mark.parametrize("softmax", [losses.softmax, losses.log_softmax])
+def test_recorded_softmax(softmax):
+    both_ways(lambda z, weights: sum(w * p for w, p in zip(weights, softmax(z))), ROWS,
+              [[0.3, -0.2, 1.5]] * len(ROWS))
+
+
+def test_recorded_losses_of_pairs():
+    signs = [[1, -1, 1], [-1, 1, 1], [-1, -1, -1], [1, 1, -1]]
+    both_ways(losses.max_margin, ROWS, signs)
+    both_ways(losses.mse, ROWS, signs)
+    both_ways(losses.binary_cross_entropy, ROWS, [[t > 0 and 1.0 or 0.25 for t in row] for row in signs])
+    both_ways(losses.binary_cross_entropy, ROWS, [[0, 1, -0.0]] * len(ROWS))
+
+
+def test_recorded_rows_at_once():
+    loss = record(losses.cross_entropy)
+    expected = [losses.cross_entropy([engine.Value(x) for x in z], k).data for z, k in zip(ROWS, CLASSES)]
+    assert [y.data for y in loss.map(ROWS, CLASSES)] == expected
+    assert loss.mean(ROWS, CLASSES).data == sum(expected) * (1.0 / len(ROWS))
+
+
+def test_errors_of_recorded_losses():
+    """At the first call and at later ones: what is an error as written is none that goes unnoticed."""
+    for bad in (-1, 3, -4):
+        loss = record(losses.cross_entropy)
+        for _ in range(2):
+            with pytest.raises(IndexError, match="pick has 3 values and none at"):
+                loss(ROWS[0], bad)
+            loss(ROWS[0], 2)
+    for bad in (-1, 2, 1.0000000000000002, -5e-324, math.inf):
+        loss = record(losses.binary_cross_entropy)
+        for _ in range(2):
+            with pytest.raises(ValueError, match="sqrt of -.*: math domain error"):
+                loss(ROWS[0], [0, 1, bad])
+            loss(ROWS[0], [0, 1, 1])
+
+
+def test_eager_graphs_are_no_larger():
+    """Of 3 logits: 3 shifted, 3 exp, their sum of 3 + 1, log, minus and its sum."""
+    from micrograd.draw import trace
+    nodes, _ = trace(losses.cross_entropy([engine.Value(x) for x in ROWS[0]], 2))
+    assert sorted(node._op for node in nodes if node._op) == ["*"] + ["+"] * 7 + ["exp"] * 3 + ["log"]
