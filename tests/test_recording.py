@@ -399,6 +399,42 @@ def test_columns_that_are_the_same_for_all_rows(twin):
     assert f.sum([1.0, 2.0], [3], None).data == 3
 
 
+def test_columns_unlike_those_of_the_last_call(twin):
+    """In what is the same for all rows, in lengths, widths, kinds and layouts."""
+    @twin.record(static="n")
+    def f(mode, x, n, t=0.0):
+        total = sum(x) if isinstance(x, (list, tuple)) else x.sum() if isinstance(x, np.ndarray) else x
+        return (total * n if mode == "times" else total + n) + t
+
+    a = twin.Value(1.0)
+    calls = [(["times", [1.0, 2.0], 3], 9), (["times", [1.0, 2.0], 5], 15), (["plus", [1.0, 2.0], 5], 13),
+             (["plus", [1, 2.0, 3], 5], 21), (["plus", [[1, 2.0], [3, 4]], 5], 20), (["plus", [(1, 2.0)], 5], 8),
+             (["plus", [[1, 2.0, 5], [3, 4, 5]], 5], 30), (["plus", [[1, 2.0], [3, 4, 5]], 5], 25),
+             (["plus", np.ones(4), 5], 24), (["plus", np.ones((4, 2)), 5], 28), (["plus", np.ones((4, 2), "f"), 5], 28),
+             (["plus", np.ones((2, 4)).T, 5], 28), (["plus", np.ones((8, 2))[::2], 5], 28),
+             (["times", np.ones(2), 5, [1, 2]], 13), (["times", np.ones(2), 5], 10), (["times", [a, 1.0], 5], 10),
+             (["times", [1.0, 2], 5, [a, 1]], 17), (["times", [True, True], 5, [1, 2]], 13), (["times", range(3), 5], 15)]
+    for _ in range(2):
+        for columns, expected in [*calls, *reversed(calls)]:
+            for _ in range(2):
+                assert f.sum(*columns).data == expected, columns
+
+
+@pytest.mark.parametrize("columns, error", [
+    (([1.0],), ValueError), (([1.0, 2.0], [1.0]), ValueError), (([], []), ValueError), (([1.0], [None]), TypeError),
+    ((1.0, [1.0]), TypeError), (([1.0],) * 3, TypeError), ((np.ones(2), np.ones(3)), ValueError),
+    ((np.ones(()), np.ones(1)), TypeError), (([1.0], "text"), TypeError)])
+def test_wrong_columns_after_right_ones(twin, columns, error):
+    f = twin.record(lambda x, t: x * t)
+    for right in (([1.0, 2.0], [3.0, 4.0]), (np.ones(2), np.ones(2)), ([1.0], [2.0])):
+        expected = f.sum(*right).data
+        if len(columns) == 1:
+            error = (TypeError, ValueError)     # there is an argument missing
+        with pytest.raises(error):
+            f.sum(*columns)
+        assert f.sum(*right).data == expected
+
+
 def test_rows_of_different_structure(twin):
     a = twin.Value(3.0)
     f = twin.record(lambda v: sum(v, twin.Value(0.0)))
