@@ -488,6 +488,17 @@ def test_the_operands_of_rows(twin):
     assert f.sum([a, 1.0, b])._prev == {w, a, b}
 
 
+def test_a_sweep_of_a_row_leaves_the_others_alone(twin):
+    """What lies below the Values of another row has had its gradients already."""
+    w, a, b = twin.values([2, 3, 5])
+    f = twin.record(lambda x: w * x)
+    first, second = f.map([f(a), b])
+    first.backward()
+    assert (w.grad, a.grad, b.grad) == (6 + 6, 4, 0)
+    second.backward()
+    assert (w.grad, a.grad, b.grad) == (6 + 6 + 5, 4, 2)
+
+
 def test_structures_of_results(twin):
     f = twin.record(lambda x, y: [x * y, (x + y,), Point(x, [y])])
     for _ in range(5):

@@ -1080,7 +1080,7 @@ def imports(m):
 STEPS = [lambda v, x: v[-1] + x, lambda v, x: v[-1] * x, lambda v, x: v[-1] * v[0], lambda v, x: v[-1] + v[1],
          lambda v, x: v[-1] * v[1] + v[0] * v[1], lambda v, x: v[-1].relu(), lambda v, x: v[-1].tanh(),
          lambda v, x: v[-1] ** 2, lambda v, x: v[-1].maximum(v[0]), lambda v, x: v[-1].detach() + v[0],
-         lambda v, x: v[0] - v[-1], lambda v, x: 1 / v[-1], lambda v, x: v[-1].log()]
+         lambda v, x: v[0] - v[-1], lambda v, x: 1 / (v[-1] ** 2 + 0.5)]
 
 
 def recorded_function(m):
