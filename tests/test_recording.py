@@ -410,9 +410,9 @@ def test_columns_unlike_those_of_the_last_call(twin):
     calls = [(["times", [1.0, 2.0], 3], 9), (["times", [1.0, 2.0], 5], 15), (["plus", [1.0, 2.0], 5], 13),
              (["plus", [1, 2.0, 3], 5], 21), (["plus", [[1, 2.0], [3, 4]], 5], 20), (["plus", [(1, 2.0)], 5], 8),
              (["plus", [[1, 2.0, 5], [3, 4, 5]], 5], 30), (["plus", [[1, 2.0], [3, 4, 5]], 5], 25),
-             (["plus", np.ones(4), 5], 24), (["plus", np.ones((4, 2)), 5], 28), (["plus", np.ones((4, 2), "f"), 5], 28),
+             (["times", [[], []], 5, [1, 2]], 3), (["times", np.ones(2), 5, [1, 2]], 13), (["plus", np.ones(4), 5], 24), (["plus", np.ones((4, 2)), 5], 28), (["plus", np.ones((4, 2), "f"), 5], 28),
              (["plus", np.ones((2, 4)).T, 5], 28), (["plus", np.ones((8, 2))[::2], 5], 28),
-             (["times", np.ones(2), 5, [1, 2]], 13), (["times", np.ones(2), 5], 10), (["times", [a, 1.0], 5], 10),
+             (["times", np.ones(2), 5], 10), (["times", [a, 1.0], 5], 10),
              (["times", [1.0, 2], 5, [a, 1]], 17), (["times", [True, True], 5, [1, 2]], 13), (["times", range(3), 5], 15)]
     for _ in range(2):
         for columns, expected in [*calls, *reversed(calls)]:
