@@ -292,7 +292,7 @@ def test_recorded_methods_do_not_keep_instances(twin):
 
 def test_methods_of_a_class_without_hash(twin):
     class Equal:
-        __eq__ = lambda self, other: True       # noqa: E731
+        __eq__ = lambda self, other: True
 
         @twin.record
         def times(self, x):
@@ -406,14 +406,17 @@ def test_columns_unlike_those_of_the_last_call(twin):
         total = sum(x) if isinstance(x, (list, tuple)) else x.sum() if isinstance(x, np.ndarray) else x
         return (total * n if mode == "times" else total + n) + t
 
-    a = twin.Value(1.0)
-    calls = [(["times", [1.0, 2.0], 3], 9), (["times", [1.0, 2.0], 5], 15), (["plus", [1.0, 2.0], 5], 13),
-             (["plus", [1, 2.0, 3], 5], 21), (["plus", [[1, 2.0], [3, 4]], 5], 20), (["plus", [(1, 2.0)], 5], 8),
-             (["plus", [[1, 2.0, 5], [3, 4, 5]], 5], 30), (["plus", [[1, 2.0], [3, 4, 5]], 5], 25),
-             (["times", [[], []], 5, [1, 2]], 3), (["times", np.ones(2), 5, [1, 2]], 13), (["plus", np.ones(4), 5], 24), (["plus", np.ones((4, 2)), 5], 28), (["plus", np.ones((4, 2), "f"), 5], 28),
-             (["plus", np.ones((2, 4)).T, 5], 28), (["plus", np.ones((8, 2))[::2], 5], 28),
-             (["times", np.ones(2), 5], 10), (["times", [a, 1.0], 5], 10),
-             (["times", [1.0, 2], 5, [a, 1]], 17), (["times", [True, True], 5, [1, 2]], 13), (["times", range(3), 5], 15)]
+    a, ones = twin.Value(1.0), np.ones((8, 2))
+    calls = [
+        (["times", [1.0, 2.0], 3], 9), (["times", [1.0, 2.0], 5], 15), (["plus", [1.0, 2.0], 5], 13),
+        (["plus", [1, 2.0, 3], 5], 21), (["plus", [[1, 2.0], [3, 4]], 5], 20), (["plus", [(1, 2.0)], 5], 8),
+        (["plus", [[1, 2.0, 5], [3, 4, 5]], 5], 30), (["plus", [[1, 2.0], [3, 4, 5]], 5], 25),
+        (["times", [[], []], 5, [1, 2]], 3), (["times", ones[:2, 0], 5, [1, 2]], 13),
+        (["plus", ones[:4, 0].copy(), 5], 24), (["plus", ones[:4], 5], 28),
+        (["plus", ones[:4].astype("f"), 5], 28),
+        (["plus", ones.T, 5], 26), (["plus", ones[::2], 5], 28), (["times", ones[:2, 0].copy(), 5], 10),
+        (["times", [a, 1.0], 5], 10), (["times", [1.0, 2], 5, [a, 1]], 17),
+        (["times", [True, True], 5, [1, 2]], 13), (["times", range(3), 5], 15)]
     for _ in range(2):
         for columns, expected in [*calls, *reversed(calls)]:
             for _ in range(2):
@@ -421,7 +424,8 @@ def test_columns_unlike_those_of_the_last_call(twin):
 
 
 @pytest.mark.parametrize("columns, error", [
-    (([1.0],), ValueError), (([1.0, 2.0], [1.0]), ValueError), (([], []), ValueError), (([1.0], [None]), TypeError),
+    (([1.0],), ValueError), (([1.0, 2.0], [1.0]), ValueError), (([], []), ValueError),
+    (([1.0], [None]), TypeError),
     ((1.0, [1.0]), TypeError), (([1.0],) * 3, TypeError), ((np.ones(2), np.ones(3)), ValueError),
     ((np.ones(()), np.ones(1)), TypeError), (([1.0], "text"), TypeError)])
 def test_wrong_columns_after_right_ones(twin, columns, error):
@@ -631,7 +635,7 @@ def test_training(twin):
         random.seed(1)
         model = twin.nn.MLP(2, [4, 1], nonlin="tanh")
         optimizer = twin.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-        f = lambda x, t: (model(x) - t) ** 2        # noqa: E731
+        f = lambda x, t: (model(x) - t) ** 2
         of_all = twin.record(f).sum if recorded else lambda X, T: sum(map(f, X, T))
         losses.append([])
         for k in range(20):
@@ -702,8 +706,9 @@ def test_pick_of_values(twin):
     a = twin.values([2, 3, 5])
     f = twin.record(lambda i, v: twin.pick(v, i) * twin.pick(a, i))
     for i in (0, 2, -1, -3, 1, 0):
-        got = swept(f(i, [7, 11, 13]), *a)
-        assert got == ((a[i] * [7, 11, 13][i]).data, *[[7, 11, 13][i] if a[k] is a[i] else 0 for k in range(3)])
+        factor = [7, 11, 13][i]
+        expected = [factor if value is a[i] else 0 for value in a]
+        assert swept(f(i, [7, 11, 13]), *a) == (a[i].data * factor, *expected)
 
 
 def test_pick_of_rows(twin):

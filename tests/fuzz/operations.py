@@ -1199,7 +1199,7 @@ def any_columns(m):
     made = recording(m)
     kinds = [list, tuple, lambda x: array.array("d", [1.0] * len(x)), lambda x: iter(x), dict.fromkeys,
              lambda x: memoryview(bytes(len(x))), lambda x: [x] * 3, lambda x: Iterable(m)]
-    column = lambda: kinds[m.byte() % len(kinds)]([m.number() for _ in range(m.byte() % 9)])    # noqa: E731
+    column = lambda: kinds[m.byte() % len(kinds)]([m.number() for _ in range(m.byte() % 9)])
     [made.sum, made.mean, made.map, made][m.byte() % 4](column(), column())
 
 
@@ -1218,5 +1218,5 @@ def crafted_program(m):
     [lambda: core._Program("name", m.values(), m.values()), lambda: core._begin_recording(refuse),
      core._end_recording, lambda: core._pick(m.values(), m.value()),
      lambda: core._fill([m.numbers(), [m.number()]], [m.Value, (list, m.Value)], m.byte() % 4),
-     lambda: core._Program.__new__(core._Program).forward(m.values(), m.byte(), 1).results("sum")][m.byte() % 6]()
+     lambda: core._Program.__new__(core._Program).forward(m.values(), m.byte(), 1)][m.byte() % 6]()
     m.undo.append(core._end_recording)
