@@ -11,7 +11,7 @@ import pickle
 import random
 import sys
 import weakref
-from collections import namedtuple
+from collections import ChainMap, Counter, OrderedDict, defaultdict, namedtuple
 from fractions import Fraction
 
 import pytest
@@ -25,6 +25,7 @@ Point = namedtuple("Point", "x y")
 
 def counted(f):
     """f, which counts its runs."""
+    @functools.wraps(f)
     def count(*arguments, **keywords):
         count.runs += 1
         return f(*arguments, **keywords)
@@ -93,6 +94,18 @@ def test_containers_arrive_as_they_are(twin):
     assert twin.record(f)(Point(1, 2), (3,), {"b": 4, "a": 5}).data == 9
 
 
+@pytest.mark.parametrize("made", [
+    dict, OrderedDict, Counter, lambda items: defaultdict(float, items), lambda items: ChainMap(dict(items))])
+def test_dicts_of_other_classes(twin, made):
+    """They arrive as what they are, or not at all."""
+    f = twin.record(lambda x: x["a"] * x["b"])
+    for _ in range(3):
+        try:
+            assert f(made({"a": 2, "b": 3.0})).data == 6
+        except TypeError as error:
+            assert "an argument of a recording must be" in str(error)
+
+
 def test_values_get_gradients_wherever_they_are(twin):
     a, b, c = twin.values([2, 3, 5])
     f = twin.record(lambda x, d: x[0] * x[1][0] + 4 * d["c"])
@@ -138,6 +151,19 @@ def test_static_arguments(twin):
     assert f(5.0, n=2, how=("a", 1)).data == 10
     assert set(map(type, [n for n, _ in seen])) == {int, float} and seen[-1] == (2, ("a", 1))
     assert twin.record(static="n")(lambda x, n: x * n)(2.0, 3).data == 6
+
+
+@pytest.mark.parametrize("first, second", [
+    (2, 3), ("a", "b"), ((1, [2]), (1, [3])), ({"a": 1}, {"a": 2}), (0.0, -0.0), (1, True), (len, max)])
+def test_equal_static_arguments_share_a_recording(twin, first, second):
+    @counted
+    def f(x, n):
+        return x * (1 if n == first else 2) if type(n) is type(first) and repr(n) == repr(first) else x * 3
+
+    recorded = twin.record(f, static="n")
+    for _ in range(3):
+        assert [recorded(1.0, copy.deepcopy(n)).data for n in (first, second)] == [1, 3]
+    assert f.runs == 4
 
 
 def test_static_names_an_argument(twin):

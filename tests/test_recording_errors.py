@@ -55,7 +55,6 @@ REFUSED = {         # name: (what the function does with Values x and w, what th
     "str": (lambda t, x, w: x * len(str(x)), "makes a text"),
     "repr": (lambda t, x, w: x * len(repr(w)), "makes a text"),
     "print": (lambda t, x, w: print(x) or x, "makes a text"),
-    "percent": (lambda t, x, w: x * len("%s" % x), "makes a text"),
     "round": (lambda t, x, w: x * round(x), "rounds.*after the call"),
     "round to digits": (lambda t, x, w: x * round(w, 3), "rounds"),
     "setting data": (lambda t, x, w: set_attribute(w, "data", 1.0), "sets an attribute.*outside"),
@@ -357,6 +356,7 @@ def test_rows_are_checked_in_turn(twin):
 @pytest.mark.parametrize("name, other", [
     ("more", lambda x: x * 2 + 1), ("fewer", lambda x: x), ("another operation", lambda x: x + 2),
     ("another order", lambda x: 2 - x), ("another function", lambda x: x.sin()),
+    ("detached", lambda x: x.detach() * 2),
     ("another exponent", lambda x: x ** 3)])
 def test_another_function_is_noticed(twin, name, other):
     now = [lambda x: x * 2]
