@@ -32,7 +32,7 @@ def processor():
 def versions():
     """Of this project and of what it is compared with."""
     found = {"micrograd-native": micrograd.__version__, "micrograd as published": "0.1.0"}
-    for package in ("numpy", "torch", "xad", "casadi"):
+    for package in ("numpy", "torch", "xad", "casadi", "jax", "pytensor"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -5,6 +5,7 @@ network, each behind an rmsnorm and around a residual), then the logits of the n
 """
 import math
 import random
+from operator import getitem
 
 from micrograd.engine import Value
 from micrograd.nn import Module
@@ -79,7 +80,7 @@ def softmax(x):
     return [e * scale for e in exps]
 
 
-def attend(query, keys, values):
+def attend(query, keys, values, softmax):
     """One head: the values, weighted by how well their keys fit the query."""
     weights = softmax([dot(query, key) * HEAD ** -0.5 for key in keys])
     return [dot(weights, column) for column in zip(*values)]
@@ -87,6 +88,8 @@ def attend(query, keys, values):
 
 class GPT(Module):
     """The model: a matrix for each of SHAPES, out of its parameters in that order."""
+
+    pick, softmax = staticmethod(getitem), staticmethod(softmax)    # recorded.py has others
 
     def __init__(self, parameters):
         flat = iter(parameters)
@@ -103,14 +106,15 @@ class GPT(Module):
         heads = []
         for h in range(0, WIDTH, HEAD):
             part = slice(h, h + HEAD)
-            heads += attend(query[part], [k[part] for k in keys], [v[part] for v in values])
+            heads += attend(query[part], [k[part] for k in keys], [v[part] for v in values],
+                            self.softmax)
         return linear(self.w["mix"], heads)
 
     def network(self, x):
         return linear(self.w["down"], [h.relu() for h in linear(self.w["up"], x)])
 
     def logits(self, token, position, keys, values):
-        x = add(self.w["token"][token], self.w["position"][position])
+        x = add(self.pick(self.w["token"], token), self.w["position"][position])
         x = add(x, self.attention(rmsnorm(x), keys, values))
         x = add(x, self.network(rmsnorm(x)))
         return linear(self.w["logits"], rmsnorm(x))
@@ -119,8 +123,8 @@ class GPT(Module):
         """The mean cross-entropy of each next token."""
         keys, values, losses = [], [], []
         for position, (token, target) in enumerate(zip(text, text[1:])):
-            chances = softmax(self.logits(token, position, keys, values))
-            losses.append(-log(chances[target]))
+            chances = self.softmax(self.logits(token, position, keys, values))
+            losses.append(-log(self.pick(chances, target)))
         return sum(losses) * (1 / len(losses))
 
 

@@ -70,7 +70,7 @@ static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w,
     {                                                                                           \
         NAME(Part) sum[COUNT][PARTS];                                                           \
         for (int s = 0; s < (COUNT); s++)                                                       \
-            EACH_PART sum[s][k] = (NAME(Part)){0} + (FIRST);                                    \
+            EACH_PART sum[s][k] = (FIRST) - (NAME(Part)){0};        /* which keeps a -0.0 */                                    \
         for (int t = 0; t < (TERMS); t++) {                                                     \
             const double *factor = (FACTOR);                                                    \
             for (int s = 0; s < (COUNT); s++)                                                   \

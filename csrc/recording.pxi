@@ -577,7 +577,8 @@ cdef class _Program:
     RecordingError for what no step can do."""
     cdef Code code
     cdef str name
-    cdef tuple parameters
+    cdef object refuse                  # raises RecordingError
+    cdef readonly tuple parameters      # the Values that the function met outside its arguments
     cdef list memory                    # of the code
 
     def __init__(self, name, list inputs, list outputs):
@@ -587,7 +588,7 @@ cdef class _Program:
             raise RuntimeError("a program is made of what is being recorded")
         cdef bint enabled = PyGC_Disable()
         try:
-            self.name = name
+            self.name, self.refuse = name, refuse
             self.take(_Builder(_Graph(inputs, outputs)), len(inputs))
         finally:
             if enabled:
@@ -632,6 +633,10 @@ cdef class _Program:
                 return f"a number that was {before!r} is {now!r}"
         return None
 
+    def listing(self):
+        """The steps, as (symbol, operands) with the places of other steps, and the places of the outputs."""
+        return _Listing(self).told()
+
     def forward(self, leaves, Py_ssize_t rows, int threads):
         """A run for so many rows, whose leaves stand one after the other in a list, or their numbers in a
         bytearray."""
@@ -641,6 +646,93 @@ cdef class _Program:
         run.take_parameters()
         run.go_forward()
         return run
+
+cdef class _Listing:
+    """The steps of a program one operation at a time, as the reference lists them."""
+    cdef _Program program
+    cdef list steps
+    cdef dict place_of_slot, place_of_parameter, place_of_number
+
+    def __init__(self, _Program program):
+        cdef Code* c = &program.code
+        cdef int k
+        self.program, self.steps = program, []
+        self.place_of_slot, self.place_of_parameter, self.place_of_number = {}, {}, {}
+        for k in range(c.inputs):
+            self.place_of_slot[k] = self.add("input", k)
+        for k in range(c.constants):
+            self.place_of_slot[c.inputs + k] = self.number(c.constant[k])
+        for k in range(c.singles):
+            self.place_of_slot[c.inputs + c.constants + k] = self.parameter(c.single[k])
+        for k in range(c.step_count):
+            self.add_step(&c.steps[k])
+
+    cdef tuple told(self):
+        cdef Code* c = &self.program.code
+        return self.steps, [self.place_of_slot[c.output[k]] for k in range(c.outputs)]
+
+    def add(self, *step):
+        self.steps.append(step)
+        return len(self.steps) - 1
+
+    cdef object number(self, double x):
+        place = self.place_of_number.get(repr(x))
+        if place is None:
+            place = self.place_of_number[repr(x)] = self.add("constant", x)
+        return place
+
+    cdef object parameter(self, int p):
+        place = self.place_of_parameter.get(p)
+        if place is None:
+            place = self.place_of_parameter[p] = self.add("parameter", p)
+        return place
+
+    cdef int add_step(self, Step* s) except -1:
+        cdef Code* c = &self.program.code
+        cdef int* places = c.places + s.b
+        if s.op == DOT:
+            self.place_of_slot[s.y] = self.add_sum(c.places + s.a, s.b)
+        elif s.op == DENSE:
+            self.add_layer(&c.layers[s.a], s.y)
+        elif s.op == DETACH:
+            self.place_of_slot[s.y] = self.add("detach", self.place_of_slot[s.a])
+        elif s.op == PICK:
+            choices = [self.parameter(-1 - places[i]) if places[i] < 0 else self.place_of_slot[places[i]]
+                       for i in range(1, places[0] + 1)]
+            self.place_of_slot[s.y] = self.add("pick", *choices, self.place_of_slot[s.a])
+        elif operand_counts[s.op] == 1:
+            self.place_of_slot[s.y] = self.add(operation_symbols[s.op], self.place_of_slot[s.a])
+        else:
+            self.place_of_slot[s.y] = self.add("pow" if s.op == POW else operation_symbols[s.op],
+                                               self.place_of_slot[s.a], self.place_of_slot[s.b])
+        return 0
+
+    cdef object add_sum(self, int* terms, int count):
+        y = None if terms[0] < 0 else self.place_of_slot[terms[0]]
+        for i in range(count):
+            y = self.add_term(y, self.place_of_slot[terms[1 + 2 * i]], self.place_of_slot[terms[2 + 2 * i]])
+        return y
+
+    cdef object add_term(self, y, a, b):
+        term = a if self.steps[b] == ("constant", 1.0) else self.add("*", a, b)
+        return term if y is None else self.add("+", y, term)
+
+    cdef int add_layer(self, Dense* l, int y) except -1:
+        cdef Code* c = &self.program.code
+        for j in range(l.nout):
+            sum = self.packed(l.weights + l.nin * l.width + j)
+            if repr(c.packed_number[l.weights + l.nin * l.width + j]) == "-0.0":
+                sum = None
+            for i in range(l.nin):
+                sum = self.add_term(sum, self.packed(l.weights + i * l.width + j),
+                                    self.place_of_slot[c.places[l.xs + i]])
+            self.place_of_slot[y + j] = sum
+        return 0
+
+    cdef object packed(self, int place):
+        cdef Code* c = &self.program.code
+        p = c.packed_from[place]
+        return self.number(c.packed_number[place]) if p < 0 else self.parameter(p)
 
 cdef tuple doubles_that_differ(bytearray a, bytearray b):
     cdef double* x = <double*>PyByteArray_AS_STRING(a)
@@ -685,9 +777,9 @@ cdef class _Run:
         if not is_value(leaf):
             return <double?>leaf
         if accesses(leaf):
-            raise_override(type(leaf))
+            self.program.refuse("override")
         self.given.append((place, leaf))
-        return float_of(leaf)
+        return <double?>data_of(leaf)
 
     cdef int take_parameters(self) except -1:
         cdef Code* c = &self.program.code
@@ -698,12 +790,12 @@ cdef class _Run:
         cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>self.program.parameters)
         cdef Number n
         if not ((value_is_as_seen() or look_at_classes()) and access_shipped):
-            raise_override(Value)
+            self.program.refuse("override")
         for i in range(c.parameters):
             n = data_of_node(node_of(values[i]))
             to[i] = n.x if n.kind != OBJECT and n.kind != FLOAT32 else float_of(<object>values[i])
             if values[i].ob_type != value_type and accesses(<object>values[i]):
-                raise_override(type(<object>values[i]))
+                self.program.refuse("override")
         for i in range(c.packed):
             to[c.parameters + i] = c.packed_number[i] if c.packed_from[i] < 0 else to[c.packed_from[i]]
         return 0
@@ -775,11 +867,7 @@ cdef double float_of(value) except? -1:
     """A Value's number; TypeError where it is none that a float can be."""
     from micrograd.recording import number_in
     cdef Number n = data_of_node(node_of(<PyObject*>value))
-    return n.x if n.kind != OBJECT and n.kind != FLOAT32 else number_in(value)
-
-cdef int raise_override(cls) except -1:
-    from micrograd.recording import override_error
-    raise override_error(cls)
+    return n.x if n.kind != OBJECT and n.kind != FLOAT32 else number_in(data_of(value))
 
 cdef void divide(Job* job, Py_ssize_t rows) noexcept:
     """Divide the rows into blocks and tiles."""
@@ -867,7 +955,11 @@ cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, doubl
     cdef bint fits
     if structure is not Value and type(structure[1]) is not tuple:
         return False
-    if not PyObject_CheckBuffer(column) or PyObject_GetBuffer(column, &view, PyBUF_FORMAT | PyBUF_ND) < 0:
+    if not PyObject_CheckBuffer(column):
+        return False
+    try:
+        PyObject_GetBuffer(column, &view, PyBUF_FORMAT | PyBUF_ND)
+    except (BufferError, ValueError):   # its numbers do not stand side by side
         return False
     shape = () if structure is Value else structure[1]
     fits = has_format(&view, b"d") and view.ndim == 1 + len(shape) and view.shape[0] == rows

@@ -54,7 +54,10 @@ cdef object object_node(object data, int op, Node* a, Node* b):
 
 cdef inline object plain_leaf(object data):
     cdef Number n = number_of(data)
-    return object_node(data, LEAF, NULL, NULL) if n.kind == OBJECT else number_node(n, LEAF, NULL, NULL)
+    value = object_node(data, LEAF, NULL, NULL) if n.kind == OBJECT else number_node(n, LEAF, NULL, NULL)
+    if made_flag and not is_recording():
+        node_of(<PyObject*>value).flags = 0     # what another thread makes is none of the function's constants
+    return value
 
 cdef inline object leaf(object data):
     """Value(data)"""

@@ -3,7 +3,7 @@
 The compiled engine does the same in csrc/recording.pxi, for many rows at once.
 """
 import sys
-from _thread import get_ident
+from _thread import allocate_lock, get_ident
 from functools import partial
 
 from micrograd import _engine_py
@@ -43,7 +43,7 @@ class Watched:
     def __get__(self, value, owner):
         if value is None:
             return self
-        if self.reading and not called_by_engine():
+        if self.reading and not called_by_engine() and _engine_py.recorder is not None:
             _engine_py.recorder.check(self.reading, value)
         try:
             return vars(value)[self.name]
@@ -52,6 +52,9 @@ class Watched:
 
     def __set__(self, value, new):
         recorder = _engine_py.recorder
+        if recorder is None:            # it has just ended, in another thread
+            vars(value)[self.name] = new
+            return
         if "data" not in vars(value) and recorder.thread == get_ident():
             recorder.made[id(value)] = value
         if not called_by_engine():
@@ -79,15 +82,19 @@ def overrides(cls):
                for name in (*WATCHED, "__getattribute__", "__getattr__", "__setattr__", "__delattr__"))
 
 
+lock = allocate_lock()      # held while a function is recorded
+
+
 def _is_recording():
     return _engine_py.recorder is not None and _engine_py.recorder.thread == get_ident()
 
 
 def _begin_recording(refuse):
     """Record what this thread computes; False where another thread is recording."""
-    if _engine_py.recorder is not None:
+    if not lock.acquire(blocking=False):
         return False
     if any(hasattr(Value, name) for name in WATCHED):
+        lock.release()
         refuse("override")
     _engine_py.recorder = Recorder(refuse)
     for name, attribute in WATCHED.items():
@@ -99,6 +106,7 @@ def _end_recording():
     for name in WATCHED:
         delattr(Value, name)
     _engine_py.recorder = None
+    lock.release()
 
 
 def _pick(values, i):
@@ -126,7 +134,7 @@ class _Program:
     a number (of a constant, of an input, of a parameter)."""
 
     def __init__(self, name, inputs, outputs):
-        self.name, self.count = name, len(inputs)
+        self.name, self.count, self.refuse = name, len(inputs), _engine_py.recorder.refuse
         self.steps, self.parameters = [], []
         places = {}
         for k, leaf in enumerate(inputs):
@@ -213,20 +221,21 @@ def recorded_operation(node):
 
 
 def check_number(x):
-    if not isinstance(x, (int, float)):
+    from micrograd.recording import number_in
+    try:
+        return number_in(x)
+    except TypeError:
         _engine_py.recorder.refuse("kind")
-    return float(x)
 
 
-def value_of(symbol, a, b):
+def value_of(symbol, a, b, refuse):
     if symbol in ("+", "*"):
         return a + b if symbol == "+" else a * b
     if symbol == "ReLU":
         return 0.0 if a < 0 else a
     y = FUNCTIONS[symbol].y(a, b)
     if isinstance(y, complex):
-        from micrograd.recording import RecordingError
-        raise RecordingError(f"a recording computes with floats, and {a!r}**{b!r} is none")
+        refuse("kind")
     return y
 
 
@@ -241,10 +250,10 @@ class _Run:
     def __init__(self, program, leaves, rows):
         for leaf in leaves:
             if isinstance(leaf, Value) and overrides(type(leaf)):
-                from micrograd.recording import override_error
-                raise override_error(type(leaf))
+                program.refuse("override")
         self.program, self.all_leaves, self.rows = program, leaves, rows
-        self.parameters = [float(p.data) for p in program.parameters]
+        from micrograd.recording import number_in
+        self.parameters = [number_in(p.data) for p in program.parameters]
         self.values = [self.row(row) for row in range(rows)]
 
     def odd(self):
@@ -273,7 +282,7 @@ class _Run:
                 y = numbers[places[place_of(numbers[i], len(places))]]
             else:
                 a, b = numbers[operands[0]], numbers[operands[-1]] if len(operands) == 2 else None
-                y = value_of(symbol, a, b)
+                y = value_of(symbol, a, b, self.program.refuse)
             numbers.append(y)
         return numbers
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import update_wrapper
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 from micrograd.engine import Value, __core__
@@ -213,7 +213,7 @@ class Recording:
             program = __core__._Program(self._name, inputs, outputs)
         finally:
             __core__._end_recording()
-        return Kept(program, results, [number_in(y) for y in outputs], [0, 0])
+        return Kept(program, results, [number_in(y.data) for y in outputs], [0, 0])
 
     def _verify(self, kept: Kept, structure: Any, run: Any, rows: int) -> None:
         """Compare with the function as it is written: the rows that need it, for it may raise an error
@@ -265,6 +265,12 @@ class Recording:
         method._kept = self._methods[id(instance)]
         return method
 
+    def __reduce__(self) -> Any:
+        """For copy and pickle: a function by its name, or a recording that has kept nothing."""
+        if getattr(sys.modules.get(self.__module__), self.__qualname__, None) is self:
+            return self.__qualname__
+        return Recording, (self._function, self._static, self._threads)
+
     def __repr__(self) -> str:
         return f"<recording of {self._name}>"
 
@@ -276,19 +282,19 @@ class Rows:
     """The rows of the columns that a recording is given: their numbers, or the arguments one by one."""
 
     def __init__(self, recording: Recording, arguments: Any, keywords: dict[str, Any]):
-        self.leaves = None              # the numbers and Values of all rows; None where they differ in structure
         if recording._columns is not None and not keywords:
             self.structure, structures = recording._columns         # of most columns, as of the last ones
             self.leaves = __core__._fill(arguments, structures)
-        if self.leaves is not None:
-            self.count = len(arguments[0])
-            return
+            if self.leaves is not None:
+                self.count = len(arguments[0])
+                self.arguments, self.keywords = arguments, keywords
+                return
         self.arguments = [self.column(x, recording._is_static(i, None)) for i, x in enumerate(arguments)]
         self.keywords = {name: self.column(x, recording._is_static(-1, name))
                          for name, x in keywords.items()}
         self.count = self.counted()
         self.structure = self.row(0, [])
-        self.leaves = self.all_leaves(recording)
+        self.leaves = self.all_leaves(recording)    # the numbers and Values of all rows; None where they differ
 
     def first(self) -> list[Any]:
         """The leaves of the first row."""
@@ -449,23 +455,19 @@ def flattened_results(y: Any, outputs: list[Value], name: str) -> Any:
                     f"{name} gives {type(y).__name__}: {y!r:.60}")
 
 
-def number_in(leaf: Any) -> float:
-    x = leaf.data if isinstance(leaf, Value) else leaf
-    if not isinstance(x, Real):
+def number_in(x: Any) -> float:
+    """The data of a parameter; TypeError unless they act as floats do."""
+    if not isinstance(x, (int, float, Integral)):
         raise TypeError(f"a recording computes with floats, not {type(x).__name__}: {x!r:.60}")
     return float(x)
-
-
-def override_error(cls: type[Value]) -> RecordingError:
-    return RecordingError(f"{cls.__name__} is a class that overrides how data or gradients are read and "
-                          "written, past which a recording would go")
 
 
 def stand_in(leaf: Any) -> Value:
     """The Value that the function is given for a number, or for another Value while it is recorded."""
     cls = type(leaf) if isinstance(leaf, Value) else Value
     twin = cls.__new__(cls)
-    Value.__init__(twin, number_in(leaf))
+    data = leaf.data if isinstance(leaf, Value) else leaf
+    Value.__init__(twin, float(data) if isinstance(data, Real) else number_in(data))
     if cls is not Value:
         vars(twin).update({name: x for name, x in vars(leaf).items() if name not in vars(twin)})
     return twin

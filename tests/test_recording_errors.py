@@ -189,22 +189,17 @@ def test_values_of_a_subclass(twin):
     assert swept(f.sum([a, a]), a, w) == (60, 20, 12)
 
 
-@pytest.mark.parametrize("number", [2, 2.0, True, np.float64(2)])
+@pytest.mark.parametrize("number", [2, 2.0, True, np.float64(2), np.int64(2)])
 def test_constants_are_ints_and_floats(twin, number):
     f = twin.record(lambda x: x * number + twin.Value(number))
     assert [f(3.0).data for _ in range(3)] == [4.0 * number] * 3
 
 
-@pytest.mark.parametrize("number", [np.float32(2), np.int64(2), Fraction(2), 1j, "text", None])
+@pytest.mark.parametrize("number", [np.float32(2), Fraction(2), 1j])
 def test_constants_of_other_kinds(twin, number):
-    """They are refused, or taken as floats."""
-    for f in (lambda x: x + twin.Value(number), lambda x: twin.Value(number)):
-        try:
-            got = twin.record(f)(3.0).data
-        except (TypeError, twin.RecordingError) as error:
-            assert "float" in str(error) or "unsupported operand" in str(error)
-        else:
-            assert got == f(twin.Value(3.0)).data
+    for f in (lambda x: x * number, lambda x: twin.Value(number)):
+        with pytest.raises(twin.RecordingError, match="computes with what is no float"):
+            twin.record(f)(3.0)
 
 
 @pytest.mark.parametrize("strange", [1j, "5", None, [1.0], np.ones(2)], ids=str)
