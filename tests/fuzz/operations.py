@@ -1214,9 +1214,15 @@ def edited_columns(m):
 @wild
 def crafted_program(m):
     """The parts of recordings, used by anybody."""
-    core, refuse = sys.modules["micrograd._core"], action(m)
+    core, act = sys.modules["micrograd._core"], action(m)
+
+    def refuse(what):
+        act()
+        raise Thrown
+
+    structures = m.Value, (list, m.Value), (tuple,), (array.array, (2, 3)), None
     [lambda: core._Program("name", m.values(), m.values()), lambda: core._begin_recording(refuse),
      core._end_recording, lambda: core._pick(m.values(), m.value()),
-     lambda: core._fill([m.numbers(), [m.number()]], [m.Value, (list, m.Value)], m.byte() % 4),
+     lambda: core._fill((m.numbers(), [m.numbers()]), (structures[m.byte() % 5], structures[m.byte() % 5])),
      lambda: core._Program.__new__(core._Program).forward(m.values(), m.byte(), 1)][m.byte() % 6]()
     m.undo.append(core._end_recording)
