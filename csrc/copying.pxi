@@ -33,18 +33,24 @@ cdef bint has_grad(Node* n) noexcept:
 
 cdef object deep_copy(object root, dict memo):
     """A copy of the whole graph under root, of any depth, with gradients of its own."""
+    for value in nodes_under(root):
+        deep_copy_node(value, memo)
+    return memo[id(root)]
+
+cdef list nodes_under(object root):
+    """The nodes of the graph under root, root among them, operands before results; of leaves only root."""
     cdef Sweep s
     cdef Py_ssize_t i
+    cdef list nodes = []
     begin(&s)
     s.plain = True
     try:
         sort_undisturbed(&s, node_of(<PyObject*>root))
-        pin(&s)
         for i in range(s.order.count):
-            deep_copy_node(<object>value_of(s.order.items[i]), memo)
+            nodes.append(<object>value_of(s.order.items[i]))
     finally:
         finish(&s)
-    return memo[id(root)]
+    return nodes
 
 cdef object deep_copy_node(object value, dict memo):
     """The copy of one node; its operands that are no leaves have been copied before."""

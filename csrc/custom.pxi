@@ -155,8 +155,7 @@ cdef bint add_locals(Node* n) noexcept:
     cdef Py_ssize_t i, count = PySequence_Fast_GET_SIZE(<PyObject*>pair.operands)
     cdef PyObject** operands = PySequence_Fast_ITEMS(<PyObject*>pair.operands)
     cdef PyObject** gradients = PySequence_Fast_ITEMS(<PyObject*>pair.gradients)
-    cdef Number g, more, sum
-    g.x, g.kind = n.grad.x, n.grad_kind
+    cdef Number more, sum, g = Number(n.grad.x, n.grad_kind)
     for i in range(count):
         more = times(local_number(gradients[i]), g)
         sum = plus(grad_of_node(node_of(operands[i])), more)

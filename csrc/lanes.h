@@ -167,14 +167,14 @@ TARGET static void NAME(forward)(const Code *c, const double *parameters, const 
     }
 }
 
-/* Where `live` is given, only the steps that it marks lead to an output that has a gradient. */
+/* The steps that `live` marks lead to an output that has a gradient. */
 TARGET static void NAME(backward)(const Code *c, const double *packed, const double *v, double *d,
                                   double *parameter_grads, double *packed_grads, double *scratch,
                                   const unsigned char *live, unsigned char *odd) {
     for (const Step *s = c->steps + c->step_count - 1; s >= c->steps; s--) {
         const double *a = SLOT(v, s->a), *b = SLOT(v, s->b), *y = SLOT(v, s->y), *g = SLOT(d, s->y);
         double *da = SLOT(d, s->a), *db = SLOT(d, s->b);
-        if (live && !live[s->y]) continue;
+        if (!live[s->y]) continue;
         switch (s->op) {
         case ADD:
             EACH_PART PART(da, k) += PART(g, k);

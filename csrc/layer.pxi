@@ -32,14 +32,13 @@ cdef struct Stage:
     double* numbers             # ROWS rows
     Kind* kinds
     Kind common                 # what the kinds of the OUTs have in common
-    Kind any                    # what any of them has; INTEGER, which has all, where that is not known
 
 cdef struct LayersCall:
     Call call
     int depth                   # stages, that of the inputs among them
     bint swept
     bint rounds                 # a number is a numpy.float32: everything is computed one by one
-    bint piecewise              # all activations are the ReLU, or none
+    bint piecewise              # a layer's activations are all the ReLU, or none
     bint integers               # an input is one of numpy's ints or bools
     Py_ssize_t size             # of its memory, in bytes
     PyObject** inputs           # a Value, or an object that only numpy's own scalar stands for, or NULL
@@ -52,9 +51,7 @@ cdef inline Kind* kinds_of_row(Stage* s, int which) noexcept:
     return s.kinds + which * s.width
 
 cdef inline Number number_at(Stage* s, int which, int j) noexcept:
-    cdef Number n
-    n.x, n.kind = row(s, which)[j], kinds_of_row(s, which)[j]
-    return n
+    return Number(row(s, which)[j], kinds_of_row(s, which)[j])
 
 cdef inline void set_number(Stage* s, int which, int j, Number n) noexcept:
     row(s, which)[j], kinds_of_row(s, which)[j] = n.x, n.kind
@@ -92,26 +89,23 @@ cdef void free_memory(LayersCall* c) noexcept:
 
 cdef LayersCall* new_call(tuple layers, int nin) except NULL:
     """A call of layers, given their Parameters, with nothing computed."""
-    cdef int depth = len(layers) + 1, i, nout = 0
+    cdef int depth = len(layers) + 1, i
+    cdef int nout = (<Parameters>layers[depth - 2]).m.nout
     cdef Py_ssize_t numbers = ROWS * nin, size
     cdef Stage* s
     cdef LayersCall* c
-    for i in range(depth - 1):
-        numbers += ROWS * (<Parameters>layers[i]).m.width
-        nout = (<Parameters>layers[i]).m.nout
+    for layer in layers:
+        numbers += ROWS * (<Parameters>layer).m.width
     size = (sizeof(LayersCall) + (depth - 1) * sizeof(Stage) + (nin + nout) * sizeof(void*)
-            + (numbers + nout) * (sizeof(double) + sizeof(Kind)))
+            + numbers * (sizeof(double) + sizeof(Kind)))
     c = allocate_call(size)
     if c == NULL:
         raise MemoryError
     c.size, c.depth, c.swept, c.rounds, c.integers = size, depth, False, False, False
-    c.call.nout = nout
     c.inputs = <PyObject**>(c.stages + depth)
     c.call.outputs = <Node**>(c.inputs + nin)
-    c.call.grad = <double*>(c.call.outputs + nout)
-    c.stages[0].numbers = c.call.grad + nout
-    c.call.grad_kind = <Kind*>(c.stages[0].numbers + numbers)
-    c.stages[0].kinds = c.call.grad_kind + nout
+    c.stages[0].numbers = <double*>(c.call.outputs + nout)
+    c.stages[0].kinds = <Kind*>(c.stages[0].numbers + numbers)
     for i in range(depth):
         s = &c.stages[i]
         if i > 0:
@@ -119,6 +113,7 @@ cdef LayersCall* new_call(tuple layers, int nin) except NULL:
             s.kinds = (s - 1).kinds + ROWS * (s - 1).width
         enter_stage(s, NULL if i == 0 else PySequence_Fast_ITEMS(<PyObject*>layers)[i - 1], nin)
     memset(c.inputs, 0, (nin + nout) * sizeof(void*))
+    c.call.nout, c.call.grad, c.call.grad_kind = nout, row(s, OUT_GRAD), kinds_of_row(s, OUT_GRAD)
     begin_call(&c.call, &layers_kind)
     return c
 
@@ -194,14 +189,13 @@ cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
     cdef Number n
     cdef bint integer
     cdef int i
-    s.common, s.any = INTEGER, OBJECT
+    s.common = INTEGER
     for i in range(s.nout):
         n = input_number(x[i], &integer)
         if not is_small(n):
             return False
         set_number(s, OUT, i, n)
         s.common &= n.kind
-        s.any |= n.kind
         c.rounds |= n.kind == FLOAT32
         c.integers |= integer
         if integer or x[i].ob_type == value_type:
@@ -211,11 +205,13 @@ cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
 
 cdef bint forward(LayersCall* c) noexcept:
     """Compute the outputs; False where one is infinite, nan, or for Python's arithmetic."""
+    cdef Matrix* m
     cdef int i
     c.piecewise = True
     for i in range(1, c.depth):
-        c.rounds |= matrix(&c.stages[i]).rounds
-        c.piecewise &= matrix(&c.stages[i]).piecewise
+        m = matrix(&c.stages[i])
+        c.rounds |= m.rounds
+        c.piecewise &= m.all_relu or m.all_linear
     if c.rounds and (c.integers or not c.piecewise):
         return False
     for i in range(1, c.depth):
@@ -225,18 +221,15 @@ cdef bint forward(LayersCall* c) noexcept:
 
 cdef bint forward_stage(Stage* s, Stage* before) noexcept:
     cdef Matrix* m = matrix(s)
-    cdef Number y
     cdef int j
     arithmetic.sums(1, m.nin, m.width, m.data, row(before, OUT), row(s, SUM))
     if m.all_relu or m.all_linear:
-        s.any = INTEGER
         s.common = arithmetic.outputs(m.nout, m.all_relu, m.sum_kind, before.common, row(s, SUM),
                                       row(s, OUT), kinds_of_row(s, OUT))
         return s.common != OBJECT
-    s.common, s.any = INTEGER, OBJECT
+    s.common = INTEGER
     for j in range(m.nout):
-        y.x, y.kind = row(s, SUM)[j], m.sum_kind[j] & before.common
-        if not activate(s, j, y):
+        if not activate(s, j, Number(row(s, SUM)[j], m.sum_kind[j] & before.common)):
             return False
     return True
 
@@ -245,7 +238,7 @@ cdef bint forward_one_by_one(Stage* s, Stage* before) noexcept:
     cdef Matrix* m = matrix(s)
     cdef Number y
     cdef int i, j
-    s.common, s.any = INTEGER, OBJECT
+    s.common = INTEGER
     for j in range(m.nout):
         y = packed_data(m, m.nin * m.width + j)
         for i in range(m.nin):
@@ -265,7 +258,6 @@ cdef inline bint activate(Stage* s, int j, Number y) noexcept:
             return False
     set_number(s, OUT, j, y)
     s.common &= y.kind
-    s.any |= y.kind
     return True
 
 
@@ -314,7 +306,7 @@ cdef int first_width(tuple parameters, Py_ssize_t given) noexcept:
     cdef Matrix* m
     for p in parameters:
         m = &(<Parameters>p).m
-        if not is_found(<Parameters>p) or not m.fusable or given < m.nin or (nin >= 0 and given != m.nin):
+        if not is_found(<Parameters>p) or given < m.nin or (nin >= 0 and given != m.nin):
             return -1
         nin = m.nin if nin < 0 else nin
         given = m.nout
@@ -386,13 +378,10 @@ cdef Py_ssize_t work_of_layers(Call* call) noexcept:
 cdef bint sweep_layers(Call* call) noexcept:
     """Apply the chain rule to the layers, the last one first."""
     cdef LayersCall* c = <LayersCall*>call
-    cdef Stage* last = &c.stages[c.depth - 1]
     cdef Number grad
     cdef int i
     c.swept = True
-    for i in range(call.nout):
-        row(last, OUT_GRAD)[i], kinds_of_row(last, OUT_GRAD)[i] = call.grad[i], call.grad_kind[i]
-        c.rounds |= call.grad_kind[i] == FLOAT32
+    c.rounds |= memchr(call.grad_kind, FLOAT32, call.nout) != NULL
     for i in range(c.depth - 1, 0, -1):
         sweep_stage(c, &c.stages[i], &c.stages[i - 1])
     for i in range(c.stages[0].nout):
@@ -404,7 +393,7 @@ cdef bint sweep_layers(Call* call) noexcept:
 cdef void sweep_stage(LayersCall* c, Stage* s, Stage* before) noexcept:
     cdef Matrix* m = matrix(s)
     cdef Kind g = sweep_activations(s)
-    if c.rounds or m.grad_rounds:
+    if c.rounds or m.rounds:
         sweep_one_by_one(s, before)
     else:
         arithmetic.sums_backward(m.nin, m.width, m.data, row(before, OUT), row(s, SUM_GRAD), m.grad,
@@ -414,14 +403,15 @@ cdef void sweep_stage(LayersCall* c, Stage* s, Stage* before) noexcept:
 cdef void sweep_kinds(Stage* s, Stage* before, Kind g) noexcept:
     """The kinds of those gradients. Nearly always there is one for all: g is that of the sums, or OBJECT."""
     cdef Matrix* m = matrix(s)
-    cdef Kind weights = m.weight_grad_kind & g, x = before.common
-    if (m.weight_kind & m.bias_grad_kind & weights == OBJECT
-            or (x & weights != weights and x != before.any)):
+    cdef Kind biases = m.all_grad_kind & g, x = before.common
+    if x & biases != biases:
+        x = common_kind(1, before.nout, before.nout, kinds_of_row(before, OUT))
+    if m.weight_kind & biases & x == OBJECT:
         kinds_backward(m.nin, m.nout, m.width, m.data_kind, kinds_of_row(before, OUT),
                        kinds_of_row(s, SUM_GRAD), m.grad_kind, kinds_of_row(before, OUT_GRAD))
-        know_grad_kinds(m)
+        m.all_grad_kind = common_kind(m.nin + 1, m.nout, m.width, m.grad_kind)
     else:
-        set_grad_kinds(m, weights & x, m.bias_grad_kind & g)
+        set_grad_kinds(m, biases & x, biases)
         memset(kinds_of_row(before, OUT_GRAD), m.weight_kind & g, before.nout)
 
 cdef Kind sweep_activations(Stage* s) noexcept:
@@ -450,11 +440,10 @@ cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
     Python."""
     cdef Matrix* m = matrix(s)
     cdef Py_ssize_t place
-    cdef Number g, zero
+    cdef Number g
     cdef int i, j
-    zero.x, zero.kind = 0, INTEGER
-    for i in range(m.nin):
-        set_number(before, OUT_GRAD, i, zero)
+    memset(row(before, OUT_GRAD), 0, m.nin * sizeof(double))
+    memset(kinds_of_row(before, OUT_GRAD), INTEGER, m.nin)
     for j in range(m.nout):
         g = number_at(s, SUM_GRAD, j)
         if g.kind == NO_GRADIENT:
@@ -465,8 +454,8 @@ cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
             set_number(before, OUT_GRAD, i, plus(number_at(before, OUT_GRAD, i),
                                                  times(packed_data(m, place), g)))
         add_packed_grad(m, <Py_ssize_t>m.nin * m.width + j, g)
-    know_grad_kinds(m)
-    m.grad_rounds = True        # perhaps
+    m.all_grad_kind = OBJECT    # perhaps
+    m.rounds = True
 
 cdef inline void add_packed_grad(Matrix* m, Py_ssize_t place, Number more) noexcept:
     cdef Number sum = plus(packed_grad(m, place), more)
@@ -477,74 +466,64 @@ cdef inline void add_packed_grad(Matrix* m, Py_ssize_t place, Number more) noexc
 
 cdef int make_layers_plain(Call* call) except -1:
     cdef LayersCall* c = <LayersCall*>call
-    cdef Node** scratch
-    cdef Node** values
-    cdef int count = c.stages[0].nout, i, j, at
+    cdef Py_ssize_t count = c.stages[0].nout, first = 0
+    cdef Node* n
+    cdef int i, j
     for i in range(1, c.depth):
         count += c.stages[i].nout
-    scratch = <Node**>PyMem_Calloc(count, sizeof(Node*))        # owned references
-    if scratch == NULL:
-        raise MemoryError
-    Py_INCREF(&call.body.head)
-    try:
-        slope = plain_leaf(SLOPE)
-        values = scratch
-        for j in range(c.stages[0].nout):
-            if c.inputs[j] != NULL and c.inputs[j].ob_type == value_type:
-                Py_INCREF(c.inputs[j])
-                values[j] = node_of(c.inputs[j])
-        for i in range(1, c.depth):
-            for j in range(c.stages[i].nout):
-                if i < c.depth - 1 or call.outputs[j] != NULL:
-                    values[c.stages[i - 1].nout + j] = plain_neuron(c, i, j, values, <PyObject*>slope)
-            values += c.stages[i - 1].nout
-        for j in range(call.nout):
-            if call.outputs[j] != NULL and values[j] != NULL:
-                replace_operands(call.outputs[j], values[j].op, values[j].a, values[j].b)
-    finally:
-        for at in range(count):
-            if scratch[at] != NULL:
-                Py_DECREF(value_of(scratch[at]))
-        PyMem_Free(scratch)
-        Py_DECREF(&call.body.head)
+    kept = <object>&call.body.head
+    cdef list nodes = [None] * count    # of all stages; from here on, no Python code can run until they are made
+    for j in range(c.stages[0].nout):
+        if c.inputs[j] != NULL and c.inputs[j].ob_type == value_type:
+            nodes[j] = <object>c.inputs[j]
+    for i in range(1, c.depth):
+        for j in range(c.stages[i].nout):
+            if i < c.depth - 1 or call.outputs[j] != NULL:
+                nodes[first + c.stages[i - 1].nout + j] = plain_neuron(c, i, j, nodes, first)
+        first += c.stages[i - 1].nout
+    for j in range(call.nout):
+        if call.outputs[j] != NULL and nodes[first + j] is not None:
+            n = node_of(<PyObject*>nodes[first + j])
+            replace_operands(call.outputs[j], n.op, n.a, n.b)
     return 0
 
-cdef Node* plain_neuron(LayersCall* c, int i, int j, Node** xs, PyObject* slope) except NULL:
-    """The output of neuron j of stage i, over plain nodes, as a new reference."""
+cdef object plain_neuron(LayersCall* c, int i, int j, list nodes, Py_ssize_t first):
+    """The output of neuron j of stage i, over plain nodes; its inputs are those from `first` on."""
     cdef Stage* s = &c.stages[i]
-    cdef Number y = number_at(s, OUT, j)
     cdef int op = matrix(s).op[j]
-    out = plain_sum(c, i, j, xs)
+    out = plain_sum(c, i, j, nodes, first)
     if op != ADD:
-        out = number_node(y, op, node_of(<PyObject*>out), node_of(slope) if op == LEAKY_RELU else NULL)
+        slope = plain_leaf(SLOPE) if op == LEAKY_RELU else None
+        out = number_node(number_at(s, OUT, j), op, node_of(<PyObject*>out),
+                          NULL if slope is None else node_of(<PyObject*>slope))
     if c.swept and kinds_of_row(s, OUT_GRAD)[j] != NO_GRADIENT:
         set_grad_of_node(node_of(<PyObject*>out), number_at(s, OUT_GRAD, j))
-    Py_INCREF(<PyObject*>out)
-    return node_of(<PyObject*>out)
+    return out
 
-cdef object plain_sum(LayersCall* c, int i, int j, Node** xs):
+cdef object plain_sum(LayersCall* c, int i, int j, list nodes, Py_ssize_t first):
     """The sum of a neuron as plain nodes, with the data and the gradients that it has by now."""
     cdef Stage* s = &c.stages[i]
     cdef Matrix* m = matrix(s)
     cdef tuple values = (<Parameters>s.parameters).values
-    cdef Py_ssize_t first = <Py_ssize_t>j * (m.nin + 1)
+    cdef Py_ssize_t at = <Py_ssize_t>j * (m.nin + 1)
     cdef Number w, x, wx, y = parameter_then(s, m.nin, j), g = number_at(s, SUM_GRAD, j)
     cdef bint swept = c.swept and g.kind != NO_GRADIENT
     cdef int k
     raise_interrupt()
-    total = values[first + m.nin]
+    total = values[at + m.nin]
     for k in range(m.nin):
         w, x = parameter_then(s, k, j), number_at(s - 1, OUT, k)
         wx = times(w, x)
         y = plus(y, wx)
-        weight = values[first + k]
-        operand = <object>value_of(xs[k]) if xs[k] != NULL else leaf_of_input(c, k, x)
+        weight, operand = values[at + k], nodes[first + k]
+        if operand is None:
+            operand = leaf_of_input(c, k, x)
         product = number_node(wx, MUL, node_of(<PyObject*>weight), node_of(<PyObject*>operand))
         total = number_node(y, ADD, node_of(<PyObject*>total), node_of(<PyObject*>product))
         if swept:
             set_grad_of_node(node_of(<PyObject*>product), g)
             set_grad_of_node(node_of(<PyObject*>total), g)
-            if xs[k] == NULL:
+            if nodes[first + k] is None:
                 add_any(node_of(<PyObject*>operand), times(w, g))
     return total
 
@@ -557,9 +536,7 @@ cdef object leaf_of_input(LayersCall* c, int k, Number x):
 cdef inline Number parameter_then(Stage* s, int k, int j) noexcept:
     """Weight k of neuron j, or its bias, as it was when the call was made."""
     cdef Py_ssize_t place = <Py_ssize_t>k * s.width + j
-    cdef Number n
-    n.x, n.kind = s.version.data[place], s.version.data_kind[place]
-    return n
+    return Number(s.version.data[place], s.version.data_kind[place])
 
 cdef int operation_of_neuron(Call* call, int j) noexcept:
     cdef LayersCall* c = <LayersCall*>call

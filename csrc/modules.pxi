@@ -10,7 +10,6 @@
 # Neurons with equally many Values for weights, and activations of ours; parameters and inputs are numbers.
 
 cdef unsigned long long touches = 1
-cdef unsigned long long checks = 0      # how often a network was asked for its parameters
 
 cdef struct PartsBody:          # a module as C sees it
     PyObject head
@@ -98,9 +97,8 @@ cdef class _Part:
         (<_Parts?>module).attrs[self.name] = value
 
     def __delete__(self, module):
+        self.__get__(module, None)      # or its error
         touch()
-        if self.name not in (<_Parts?>module).attrs:
-            raise AttributeError(f"'{type(module).__name__}' object has no attribute '{self.name}'")
         del (<_Parts>module).attrs[self.name]
 
 cdef inline object part_of(_Parts module, str name):
@@ -172,19 +170,16 @@ cdef int activation(object nonlin) except -2:
 cdef tuple parameters_of_layers(list layers):
     """The Parameters of each layer, or None where one cannot be fused. As long as no Python code runs, each
     of them is_found."""
-    global checks
     cdef Parameters p
     cdef list found = []
-    checks += 1
     for layer in layers:
         if Py_TYPE(<PyObject*>layer) != layer_type:
             return None
         p = (<_Parts>layer).packed
-        if p is None or p.m.unpacked or p.seen != touches:
+        if p is None or p.held or not is_found(p):
             p = (<_Parts>layer).packed = look_at_layer(<_Parts>layer)
         if p is None:
             return None
-        p.check = checks
         if not p.m.kinds_known:
             know_kinds(&p.m)
         found.append(p)
@@ -192,58 +187,49 @@ cdef tuple parameters_of_layers(list layers):
 
 cdef inline bint is_found(Parameters p) noexcept:
     """Whether a layer is still known to be as it was when parameters_of_layers gave p for it."""
-    return not p.m.unpacked and (p.seen == touches or (p.check == checks and p.looked == touches))
+    return p.seen == touches and not p.m.unpacked
 
 cdef Parameters look_at_layer(_Parts layer):
     """The Parameters of the layer as it is now; None where it cannot be fused."""
     cdef unsigned long long before = touches
     cdef bint held = Py_REFCNT(<PyObject*>layer.attrs) > 1
     cdef Parameters p = layer.packed
-    cdef list values = [], nonlins = []
-    cdef tuple w
+    cdef list values = [], ops = []
     cdef Py_ssize_t nin = -1
-    cdef object neurons = part_of(layer, "neurons"), neuron, b
+    cdef object neurons, neuron, w, value
+    if p is not None:
+        p.seen = 0
+    neurons = part_of(layer, "neurons")
     if type(neurons) is not list or not neurons:
         return None
     held = held or Py_REFCNT(<PyObject*>neurons) > 2        # that of the dict, and ours
     for neuron in neurons:
         if Py_TYPE(<PyObject*>neuron) != neuron_type:
             return None
-        b = part_of(<_Parts>neuron, "b")
-        nonlins.append(part_of(<_Parts>neuron, "nonlin"))
-        w = weights_of(<_Parts>neuron, &held)
-        if not w or nin not in (-1, len(w)) or type(b) is not Value:
+        ops.append(activation(part_of(<_Parts>neuron, "nonlin")))
+        value = part_of(<_Parts>neuron, "b")
+        w = part_of(<_Parts>neuron, "w")
+        if type(w) is not list or not w or nin not in (-1, len(w)):
             return None
+        held = held or Py_REFCNT(<PyObject*>w) > 2 or Py_REFCNT(<PyObject*>(<_Parts>neuron).attrs) > 1
         nin = len(w)
         values += w
-        values.append(b)
-    if p is None or p.m.unpacked or not p.holds(values, nonlins):
-        p = pack_layer(values, nonlins, nin)
-    if p is not None:
-        p.looked = before
-        p.seen = 0 if held else before
-    return p
-
-cdef tuple weights_of(_Parts neuron, bint* held):
-    """A copy of the neuron's list of weights, or None unless they are Values; and whether anybody else may
-    change it, or the neuron."""
-    cdef object w = part_of(neuron, "w"), value
-    cdef tuple weights
-    if type(w) is not list:
-        return None
-    held[0] = held[0] or Py_REFCNT(<PyObject*>w) > 2 or Py_REFCNT(<PyObject*>neuron.attrs) > 1
-    weights = tuple(w)
-    for value in weights:
+        values.append(value)
+    for value in values:
         if type(value) is not Value:
             return None
-    return weights
+    if p is None or p.m.unpacked or not p.holds(values, ops):
+        p = pack_layer(values, ops, nin)
+    if p is not None:
+        p.seen, p.held = before, held
+    return p
 
 
 # The short cuts of nn.Module.
 
 def _parameters_of(layers):
     """The parameters of fused layers, in the original's order; None where the layers must be asked."""
-    cdef tuple found = parameters_of_layers(<list>layers) if can_be_asked(layers) else None
+    cdef tuple found = parameters_told_by(layers)
     cdef list parameters = []
     if found is None:
         return None
@@ -251,28 +237,27 @@ def _parameters_of(layers):
         parameters += (<Parameters>p).values
     return parameters
 
-cdef bint can_be_asked(layers) except -1:
-    """Whether they are Layers whose parameters() is that of nn, and so are their neurons'."""
-    if type(layers) is not list or not all_as_shipped():
-        return False
+cdef tuple parameters_told_by(layers):
+    """parameters_of_layers, or None where a layer or a neuron has a parameters() of its own."""
+    cdef tuple found = None
+    if type(layers) is list and all_as_shipped():
+        found = parameters_of_layers(<list>layers)
+    if found is None:
+        return None
     for layer in <list>layers:
-        if Py_TYPE(<PyObject*>layer) != layer_type or has_part(<_Parts>layer, "parameters"):
-            return False
-        neurons = part_of(<_Parts>layer, "neurons")
-        if type(neurons) is not list:
-            return False
-        for neuron in <list>neurons:
-            if Py_TYPE(<PyObject*>neuron) != neuron_type or has_part(<_Parts>neuron, "parameters"):
-                return False
-    return True
+        if has_part(<_Parts?>layer, "parameters"):
+            return None
+        for neuron in part_of(<_Parts>layer, "neurons"):
+            if has_part(<_Parts?>neuron, "parameters"):
+                return None
+    return found
 
 def _zero_grad(module):
     """Set the gradients of an MLP to 0; False where its parameters must be asked for."""
     cdef tuple found
     if Py_TYPE(<PyObject*>module) != mlp_type or has_part(<_Parts>module, "parameters"):
         return False
-    layers = part_of(<_Parts>module, "layers")
-    found = parameters_of_layers(<list>layers) if can_be_asked(layers) else None
+    found = parameters_told_by(part_of(<_Parts>module, "layers"))
     if found is None or is_recording() or not all_as_shipped():
         return False
     for p in found:
@@ -284,10 +269,8 @@ def _zero_grad(module):
 
 def _zeroed(parameters):
     """Set the gradients of a list of Values to 0; False where the class must be asked, or one of them."""
-    cdef Number zero
     cdef Parameters p
     cdef Py_ssize_t i = 0
-    zero.x, zero.kind = 0, INTEGER
     if type(parameters) is not list or is_recording() or not all_as_shipped():
         return False
     while i < PyList_GET_SIZE(<PyObject*>parameters):
@@ -296,7 +279,7 @@ def _zeroed(parameters):
             return False
         p = layer_at(<list>parameters, i)
         if p is None:
-            put_number_grad(node_of(<PyObject*>value), zero)
+            put_number_grad(node_of(<PyObject*>value), Number(0, INTEGER))
             i += 1
         else:
             zero_grads(&p.m)
@@ -309,8 +292,4 @@ cdef Parameters layer_at(list parameters, Py_ssize_t i):
     if n.data_kind != PACKED or n.index != 0:
         return None
     p = <Parameters>n.data.object
-    if i + len(p.values) > len(parameters) or memcmp(
-            PySequence_Fast_ITEMS(<PyObject*>parameters) + i, PySequence_Fast_ITEMS(<PyObject*>p.values),
-            len(p.values) * sizeof(PyObject*)) != 0:
-        return None
-    return p
+    return p if stand_at(p.values, parameters, i) else None

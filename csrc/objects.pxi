@@ -35,19 +35,17 @@ cdef inline Number number_of(object o):
 
 cdef inline Number known_number(PyObject* o) noexcept:
     """The same, running no Python code; numpy's types must be known."""
-    cdef Number n
-    n.x, n.kind = 0, OBJECT
+    cdef double x
     if PyFloat_CheckExact(o):
-        n.x, n.kind = PyFloat_AS_DOUBLE(o), REAL
-    elif Py_TYPE(o) == numpy_float64:
-        n.x, n.kind = PyFloat_AS_DOUBLE(o), NUMPY
-    elif PyLong_CheckExact(o):
-        n.x, n.kind = exact_integer(o), INTEGER
-        if n.x != n.x:
-            n.kind = OBJECT
-    elif Py_TYPE(o) == numpy_float32:
-        n.x, n.kind = PyFloat_AsDouble(o), FLOAT32
-    return n
+        return Number(PyFloat_AS_DOUBLE(o), REAL)
+    if Py_TYPE(o) == numpy_float64:
+        return Number(PyFloat_AS_DOUBLE(o), NUMPY)
+    if PyLong_CheckExact(o):
+        x = exact_integer(o)
+        return Number(x, INTEGER if x == x else OBJECT)
+    if Py_TYPE(o) == numpy_float32:
+        return Number(PyFloat_AsDouble(o), FLOAT32)
+    return Number(0, OBJECT)
 
 cdef inline double exact_integer(PyObject* o) noexcept:
     """A Python int as a double, or nan beyond 2**53."""

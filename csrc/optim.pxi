@@ -2,17 +2,17 @@
 # formulas, with their sources, stand in micrograd/optim.py.
 
 cdef double* open_doubles(object array, Py_buffer* view, Py_ssize_t count) except NULL:
-    """The memory of an array of so many doubles; the caller releases the view."""
+    """The memory of an array of so many doubles; the caller releases the view, whatever happens."""
+    memset(view, 0, sizeof(Py_buffer))      # nothing to release, if the array is none
     PyObject_GetBuffer(array, view, PyBUF_FORMAT | PyBUF_WRITABLE)
     if view.len != count * <Py_ssize_t>sizeof(double) or not has_format(view, c'd'):
-        PyBuffer_Release(view)
         raise ValueError(f"an array of {count} doubles was expected")
     return <double*>view.buf
 
 cdef bint may_move(list parameters, Py_ssize_t size) except -1:
     """Whether every parameter is a Value whose data and gradient are numbers, and there are as many as
-    doubles in an array of so many bytes. Then `move` cannot fail, and no Python code runs until the last one
-    is moved."""
+    doubles in an array of so many bytes. Then moving one cannot fail, and no Python code runs until the last
+    one is moved."""
     cdef Node* n
     if is_recording() or not all_as_shipped() or size != len(parameters) * <Py_ssize_t>sizeof(double):
         return False
@@ -26,20 +26,16 @@ cdef bint may_move(list parameters, Py_ssize_t size) except -1:
             before_change(matrix_of(n))
     return True
 
-cdef inline int move(Node* n, double x) except -1:
-    cdef Number new
-    new.x, new.kind = x, REAL
-    return put_number_data(n, new)
-
 def _sgd(list parameters, velocity, double lr, double momentum, double weight_decay, bint first):
     """One step of SGD; None where Python must take it. velocity is an array of a double for each
     parameter, not yet set at the first step."""
     cdef Py_buffer view
     cdef Py_ssize_t i
     cdef Node* n
+    cdef double* v
     cdef double x, g
-    cdef double* v = open_doubles(velocity, &view, len(parameters))
     try:
+        v = open_doubles(velocity, &view, len(parameters))
         if not may_move(parameters, view.len):
             return None
         for i in range(len(parameters)):
@@ -50,7 +46,7 @@ def _sgd(list parameters, velocity, double lr, double momentum, double weight_de
             if momentum != 0:
                 v[i] = g if first else momentum * v[i] + g
                 g = v[i]
-            move(n, x - lr * g)
+            put_number_data(n, Number(x - lr * g, REAL))
         return True
     finally:
         PyBuffer_Release(&view)
@@ -59,37 +55,31 @@ def _adam(list parameters, mean, square, double lr, double beta1, double beta2, 
           double weight_decay, bint decoupled, int t):
     """Step t, from 1, of Adam, or with decoupled weight decay of AdamW; None where Python must take
     it. mean and square are arrays of a double for each parameter."""
-    cdef Py_buffer mean_view, square_view
-    cdef double* m = open_doubles(mean, &mean_view, len(parameters))
-    cdef double* s
-    try:
-        s = open_doubles(square, &square_view, len(parameters))
-        try:
-            return move_by_adam(parameters, m, s, mean_view.len, square_view.len, lr, beta1, beta2, eps,
-                                weight_decay, decoupled, t)
-        finally:
-            PyBuffer_Release(&square_view)
-    finally:
-        PyBuffer_Release(&mean_view)
-
-cdef object move_by_adam(list parameters, double* m, double* s, Py_ssize_t m_size, Py_ssize_t s_size,
-                         double lr, double beta1, double beta2, double eps, double weight_decay,
-                         bint decoupled, int t):
     cdef double rate = lr / (1 - pow(beta1, t)), scale = sqrt(1 - pow(beta2, t))
+    cdef Py_buffer mean_view, square_view
     cdef Py_ssize_t i
     cdef Node* n
+    cdef double* m
+    cdef double* s
     cdef double x, g
-    if m_size != s_size or not may_move(parameters, m_size):
-        return None
-    for i in range(len(parameters)):
-        n = node_of(<PyObject*>parameters[i])
-        x, g = data_of_node(n).x, grad_of_node(n).x
-        if weight_decay != 0:
-            if decoupled:
-                x *= 1 - lr * weight_decay
-            else:
-                g += weight_decay * x
-        m[i] += (1 - beta1) * (g - m[i])
-        s[i] = beta2 * s[i] + (1 - beta2) * g * g
-        move(n, x - rate * (m[i] / (sqrt(s[i]) / scale + eps)))
-    return True
+    memset(&square_view, 0, sizeof(Py_buffer))
+    try:
+        m = open_doubles(mean, &mean_view, len(parameters))
+        s = open_doubles(square, &square_view, len(parameters))
+        if mean_view.len != square_view.len or not may_move(parameters, mean_view.len):
+            return None
+        for i in range(len(parameters)):
+            n = node_of(<PyObject*>parameters[i])
+            x, g = data_of_node(n).x, grad_of_node(n).x
+            if weight_decay != 0:
+                if decoupled:
+                    x *= 1 - lr * weight_decay
+                else:
+                    g += weight_decay * x
+            m[i] += (1 - beta1) * (g - m[i])
+            s[i] = beta2 * s[i] + (1 - beta2) * g * g
+            put_number_data(n, Number(x - rate * (m[i] / (sqrt(s[i]) / scale + eps)), REAL))
+        return True
+    finally:
+        PyBuffer_Release(&square_view)
+        PyBuffer_Release(&mean_view)

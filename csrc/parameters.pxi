@@ -3,6 +3,8 @@
 # layer, unpacks it, and they all hold their own numbers again. A call keeps the Version of the numbers that
 # it was computed with, to show them when it is made plain: the first change after it begins another one.
 
+from libc.string cimport memchr
+
 cdef double MODEST = 2.0 ** 40  # an int gradient up to this stays exact for long while ints are added
 
 cdef struct Version:            # the numbers of the parameters, as they are or were
@@ -14,15 +16,11 @@ cdef struct Matrix:
     int nin, nout
     int width                   # of a row; see layer.h
     bint unpacked
-    bint kinds_known            # whether sum_kind, weight_kind, rounds and fusable are up to date
-    bint fusable                # no weight is an int, so that no product is
-    bint rounds                 # a weight or bias is a numpy.float32
-    bint grad_rounds            # a gradient is, or was since all were set to 0
+    bint kinds_known            # whether sum_kind, weight_kind and rounds are up to date
+    bint rounds                 # a parameter or a gradient is a numpy.float32, or was
     bint all_linear, all_relu   # no neuron has an activation; all have the ReLU
-    bint piecewise              # each has the ReLU or none
     Kind weight_kind            # the kind of all weights; OBJECT where they differ
-    Kind weight_grad_kind       # the kind of all weights' gradients; OBJECT where they differ, or may
-    Kind bias_grad_kind         # the same of the biases
+    Kind all_grad_kind          # the kind of all gradients; OBJECT where they differ, or may
     Version* version            # what it is now
     double* data                # version.data, and so on
     Kind* data_kind
@@ -36,22 +34,14 @@ cdef struct Matrix:
 cdef class Parameters:
     """Owns a Matrix and the Values whose numbers it holds; kept by the Layer."""
     cdef tuple values           # neuron by neuron, each one's weights and then its bias
+    cdef list ops               # of each neuron: its activation, or ADD where it has none
     cdef Matrix m
-    cdef unsigned long long seen        # the count of touches at which the layer was known to be like this
-    cdef unsigned long long looked      # the count when it was looked at last
-    cdef unsigned long long check       # the last check that found it so
+    cdef unsigned long long seen        # the count of touches at which the layer was last found to be so
+    cdef bint held                      # somebody may change it without touching it
 
-    cdef bint holds(self, list values, list nonlins) except -1:
+    cdef bint holds(self, list values, list ops):
         """Whether these are its parameters and activations."""
-        cdef int j
-        if len(values) != len(self.values) or memcmp(
-                PySequence_Fast_ITEMS(<PyObject*>values), PySequence_Fast_ITEMS(<PyObject*>self.values),
-                len(values) * sizeof(PyObject*)) != 0:
-            return False
-        for j in range(self.m.nout):
-            if activation(nonlins[j]) != self.m.op[j]:
-                return False
-        return True
+        return len(values) == len(self.values) and ops == self.ops and stand_at(self.values, values, 0)
 
     def __dealloc__(self):
         if self.values is not None:
@@ -59,23 +49,27 @@ cdef class Parameters:
         release(self.m.version)
         PyMem_Free(self.m.grad)
 
-cdef Parameters pack_layer(list values, list nonlins, int nin):
+cdef inline bint stand_at(tuple values, list items, Py_ssize_t i) noexcept:
+    """Whether the values stand in a list from i on."""
+    return i + len(values) <= len(items) and memcmp(
+        PySequence_Fast_ITEMS(<PyObject*>items) + i, PySequence_Fast_ITEMS(<PyObject*>values),
+        len(values) * sizeof(PyObject*)) == 0
+
+cdef Parameters pack_layer(list values, list ops, int nin):
     """Move the parameters of a layer into a Matrix; None where they are no numbers of their own, or the
     activations not ours."""
-    cdef int nout = len(nonlins), width = 1 if nout == 1 else (nout + 7) & ~7, i, j
+    cdef int nout = len(ops), width = 1 if nout == 1 else (nout + 7) & ~7, i, j
     cdef Py_ssize_t size = <Py_ssize_t>(nin + 1) * width
     cdef Parameters p
     cdef Matrix* m
-    ops = [activation(nonlin) for nonlin in nonlins]
     if min(ops) < 0 or len(set(map(id, values))) != len(values):    # a Value may stand twice
         return None
     p = Parameters.__new__(Parameters)
-    p.values = tuple(values)
+    p.values, p.ops = tuple(values), ops
     m = &p.m
     m.unpacked = True
     m.nin, m.nout, m.width = nin, nout, width
-    m.all_linear, m.all_relu, m.piecewise = set(ops) == {ADD}, set(ops) == {RELU}, set(ops) <= {ADD, RELU}
-    m.grad_rounds = True        # perhaps
+    m.all_linear, m.all_relu = set(ops) == {ADD}, set(ops) == {RELU}
     m.grad = <double*>PyMem_Calloc(1, size * (sizeof(double) + 1) + nout + width)
     if m.grad == NULL:
         raise MemoryError
@@ -154,14 +148,10 @@ cdef inline void release(Version* v) noexcept:
             PyMem_Free(v)
 
 cdef inline Number packed_data(Matrix* m, Py_ssize_t place) noexcept:
-    cdef Number n
-    n.x, n.kind = m.data[place], m.data_kind[place]
-    return n
+    return Number(m.data[place], m.data_kind[place])
 
 cdef inline Number packed_grad(Matrix* m, Py_ssize_t place) noexcept:
-    cdef Number n
-    n.x, n.kind = m.grad[place], m.grad_kind[place]
-    return n
+    return Number(m.grad[place], m.grad_kind[place])
 
 cdef inline int set_packed_data(Matrix* m, Py_ssize_t place, Number new) except -1:
     before_change(m)
@@ -171,37 +161,28 @@ cdef inline int set_packed_data(Matrix* m, Py_ssize_t place, Number new) except 
 
 cdef inline void set_packed_grad(Matrix* m, Py_ssize_t place, Number new) noexcept:
     if new.kind != m.grad_kind[place]:
-        m.weight_grad_kind = m.bias_grad_kind = OBJECT
-        m.grad_rounds |= new.kind == FLOAT32
+        m.all_grad_kind = OBJECT
+        m.rounds |= new.kind == FLOAT32
     m.grad[place], m.grad_kind[place] = new.x, new.kind
 
 cdef void know_kinds(Matrix* m) noexcept:
-    cdef Py_ssize_t i, j
-    cdef Kind kind
+    cdef Py_ssize_t size = <Py_ssize_t>(m.nin + 1) * m.width, i, j
     memset(m.sum_kind, INTEGER, m.width)
-    m.rounds, m.fusable = False, True
     for i in range(m.nin + 1):
         for j in range(m.nout):
-            kind = m.data_kind[i * m.width + j]
-            m.sum_kind[j] &= kind
-            m.rounds |= kind == FLOAT32
-            m.fusable &= kind != INTEGER or i == m.nin
+            m.sum_kind[j] &= m.data_kind[i * m.width + j]
     m.weight_kind = common_kind(m.nin, m.nout, m.width, m.data_kind)
+    m.rounds = memchr(m.data_kind, FLOAT32, size) != NULL or memchr(m.grad_kind, FLOAT32, size) != NULL
     m.kinds_known = True
-
-cdef void know_grad_kinds(Matrix* m) noexcept:
-    m.weight_grad_kind = common_kind(m.nin, m.nout, m.width, m.grad_kind)
-    m.bias_grad_kind = common_kind(1, m.nout, m.width, m.grad_kind + <Py_ssize_t>m.nin * m.width)
 
 cdef inline void set_grad_kinds(Matrix* m, Kind weights, Kind biases) noexcept:
     cdef Py_ssize_t count = <Py_ssize_t>m.nin * m.width
-    if weights != m.weight_grad_kind:
+    if weights != m.all_grad_kind or biases != m.all_grad_kind:
         memset(m.grad_kind, weights, count)
-    if biases != m.bias_grad_kind:
         memset(m.grad_kind + count, biases, m.width)
-    m.weight_grad_kind, m.bias_grad_kind = weights, biases
+    m.all_grad_kind = weights if weights == biases else OBJECT
 
 cdef void zero_grads(Matrix* m) noexcept:
     memset(m.grad, 0, <Py_ssize_t>(m.nin + 1) * m.width * sizeof(double))
     set_grad_kinds(m, INTEGER, INTEGER)
-    m.grad_rounds = False
+    m.kinds_known = m.kinds_known and not m.rounds

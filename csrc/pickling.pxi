@@ -14,7 +14,7 @@ cdef object reduce_value(object value):
     if n.flags & PICKLING:
         n.flags &= ~PICKLING
     elif n.op != LEAF:
-        before = nodes_under(value)
+        before = marked_nodes_under(value)
     if (<Body*>value).attrs != NULL:
         state.update(attrs_of(value))
     if has_data(n):
@@ -43,22 +43,12 @@ cdef list operands_of(Node* n):
         operands.append(<object>value_of(n.b))
     return operands
 
-cdef list nodes_under(object root):
+cdef list marked_nodes_under(object root):
     """The nodes under root that are no leaves, operands before results, marked as being pickled."""
-    cdef Sweep s
-    cdef Py_ssize_t i
-    cdef list nodes = []
-    begin(&s)
-    s.plain = True
-    try:
-        sort_undisturbed(&s, node_of(<PyObject*>root))
-        pin(&s)
-        for i in range(s.order.count - 1):
-            s.order.items[i].flags |= PICKLING
-            nodes.append(<object>value_of(s.order.items[i]))
-        nodes.append(_EndOfNodes(nodes[:]))
-    finally:
-        finish(&s)
+    cdef list nodes = nodes_under(root)[:-1]
+    for value in nodes:
+        node_of(<PyObject*>value).flags |= PICKLING
+    nodes.append(_EndOfNodes(nodes[:]))
     return nodes
 
 cdef class _EndOfNodes:
@@ -131,25 +121,15 @@ def _operations(Value root not None):
     """The results of operations under root, operands first, each as (node, symbol, a, b): b is None or
     a number where it gets no gradient. Where the program has set a `_backward`, the symbol is None
     and a is the tuple of the operands; where it gave local gradients, it is "local" and b has them."""
-    cdef Sweep s
-    cdef Py_ssize_t i
-    cdef list found = []
-    begin(&s)
-    s.plain = True
-    try:
-        sort_undisturbed(&s, &root.node)
-        pin(&s)
-        for i in range(s.order.count):
-            if s.order.items[i].flags & CALLBACK or is_swept_by_engine(s.order.items[i].op):
-                found.append(operation_at(<object>value_of(s.order.items[i])))
-    finally:
-        finish(&s)
-    return found
+    found = [operation_at(value) for value in nodes_under(root)]
+    return [operation for operation in found if operation is not None]
 
 cdef tuple operation_at(object value):
     cdef Node* n = node_of(<PyObject*>value)
     if n.flags & CALLBACK:
         return value, None, tuple(value._prev), None
+    if not is_swept_by_engine(n.op):
+        return None
     if n.op == LOCAL:
         return value, "local", locals_of(n).operands, locals_of(n).gradients
     a, b = <object>value_of(n.a), None if n.b == NULL else <object>value_of(n.b)

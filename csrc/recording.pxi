@@ -580,6 +580,7 @@ cdef class _Program:
     cdef object refuse                  # raises RecordingError
     cdef readonly tuple parameters      # the Values that the function met outside its arguments
     cdef list memory                    # of the code
+    cdef bytearray live                 # of each slot: whether an output's gradient reaches it
 
     def __init__(self, name, list inputs, list outputs):
         for value in inputs + outputs:
@@ -612,6 +613,10 @@ cdef class _Program:
             c.constant[i] = made.graph.numbers[made.constant.items[i]]
         for place, x in made.packed_numbers:
             c.packed_number[<int>place] = x
+        self.live = bytearray(c.slots)
+        for i in range(c.outputs):
+            self.live[c.output[i]] = 1
+        mark_live(c, <unsigned char*>PyByteArray_AS_STRING(self.live))
         return 0
 
     cdef int* keep(self, Ints* ints) except? NULL:
@@ -1112,7 +1117,8 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     cdef Code* c = &run.program.code
     cdef Py_ssize_t t, i
     cdef bint fine
-    job.seeds, job.live, job.look = seeds, live, look_in_sweep
+    job.seeds, job.look = seeds, look_in_sweep
+    job.live = live if live != NULL else <unsigned char*>PyByteArray_AS_STRING(run.program.live)
     job.input_grads = found.inputs + first * c.inputs if found.inputs != NULL else NULL
     job.grads = <double*>PyMem_Calloc(job.tiles * c.parameters + 1, sizeof(double))
     job.odd = <unsigned char*>PyMem_Calloc(job.rows, 1)

@@ -134,7 +134,7 @@ struct Job {
     const double *seeds;            /* of a sweep: rows x outputs, */
     double *input_grads;            /* rows x inputs, or NULL, */
     double *grads;                  /* tiles x parameters, */
-    const unsigned char *live;      /* and the slots that lead to an output with a gradient, or NULL for all */
+    const unsigned char *live;      /* and the slots that lead to an output with a gradient */
     int (*look)(void);              /* what the first thread does now and then: whether to stop */
     volatile int stop, failed;
 };
