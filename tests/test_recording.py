@@ -593,6 +593,41 @@ def test_two_roots_add_up(twin):
     assert p.grad == 2 * 6 + (2 + 5) * 6       # y.grad adds up, as that of any node
 
 
+@pytest.mark.parametrize("made", [
+    lambda f, a: f(a), lambda f, a: f.map([a, 1.0])[0], lambda f, a: f.sum([a])])
+def test_a_callback_on_a_result(twin, made):
+    """A result whose `_backward` a program replaces is a plain node from then on."""
+    w, a = twin.values([2, 3])
+    y, seen = made(twin.record(lambda x: w * x), a), []
+    own = y._backward
+    y._backward = lambda: (seen.append(y.grad), own())
+    for _ in range(2):
+        assert swept(y * 5, w, a) == (30, 15 * len(seen), 10 * len(seen)) and y._prev == {w, a}
+    assert seen == [5, 10]
+
+
+@pytest.mark.parametrize("change", [
+    lambda y, a: setattr(y, "_prev", {a}), lambda y, a: setattr(y, "_op", "op"), lambda y, a: y.__init__(6.0),
+    lambda y, a: setattr(y, "label", "y"), lambda y, a: setattr(y, "grad", 5), lambda y, a: copy.copy(y)],
+    ids=["_prev", "_op", "__init__", "label", "grad", "copy"])
+def test_edits_of_a_result(twin, change):
+    """They leave the other results of the call alone."""
+    w, a = twin.values([2, 3])
+    y, z = twin.record(lambda x: [w * x, w + x])(a)
+    change(y, a)
+    assert (y.data, z.data, z._prev) == (6, 5, {w, a})
+    assert swept(z, w, a) == (5, 1, 1) and swept(y * 1, a)[0] == 6
+
+
+@pytest.mark.parametrize("number", [7, 0.5, np.float64(2), np.float32(2), Fraction(1, 2), True])
+def test_data_of_a_result_may_be_set(twin, number):
+    """As dropout by hand does; its derivatives stay those of the call."""
+    w, a = twin.values([2, 3])
+    y = twin.record(lambda x: w * x)(a)
+    y.data = number
+    assert swept(y * 2, w, a) == (2 * number, 6, 4)
+
+
 def test_a_graph_below_a_parameter(twin):
     a, b = twin.values([2, 3])
     p = a * b
