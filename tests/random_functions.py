@@ -69,7 +69,8 @@ def layer(o, v, i, j, x):
     w, xs = v[INPUTS:INPUTS + PARAMETERS], [v[0], v[i], v[j]]
     neurons = []
     for k in range(1 + j % 10):
-        products = [w[(k + m) % PARAMETERS] * y if k % 2 else y * w[(k + m) % PARAMETERS] for m, y in enumerate(xs)]
+        pairs = [(w[(k + m) % PARAMETERS], y) for m, y in enumerate(xs)]
+        products = [a * b if k % 2 else b * a for a, b in pairs]
         bias = [None, w[k % PARAMETERS], x, v[i]][i % 4]
         neurons.append(products[0] + products[1] + products[2] if bias is None else sum(products, bias))
     return neurons
@@ -128,13 +129,15 @@ FAILING = {     # with errors, in some rows
     "root of a": lambda o, v, i, j, x: v[i].relu() ** 0.5,
 }
 
-number = st.one_of(st.floats(-3, 3).map(lambda x: round(x, 3)), st.integers(-3, 3), st.sampled_from([0.0, -0.0]))
+number = st.one_of(st.floats(-3, 3).map(lambda x: round(x, 3)), st.integers(-3, 3),
+                   st.sampled_from([0.0, -0.0]))
 def step(names):
     return st.tuples(st.sampled_from(sorted(names)), st.integers(0, 9), st.integers(0, 9), number)
 
 
 # A step that fails comes last: of what no result depends on, a recording knows nothing.
-steps = st.builds(list.__add__, st.lists(step(STEPS), min_size=1, max_size=14), st.lists(step(FAILING), max_size=1))
+steps = st.builds(list.__add__, st.lists(step(STEPS), min_size=1, max_size=14),
+                  st.lists(step(FAILING), max_size=1))
 
 
 def compute(o, steps, inputs, parameters):

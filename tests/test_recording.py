@@ -5,12 +5,13 @@ A recording runs its function at calls 1, 2, 4, 8, ...; tests count its runs to 
 """
 import array
 import copy
+import functools
 import gc
 import pickle
 import random
 import sys
 import weakref
-from collections import namedtuple
+from collections import ChainMap, Counter, OrderedDict, defaultdict, namedtuple
 from fractions import Fraction
 
 import pytest
@@ -24,6 +25,7 @@ Point = namedtuple("Point", "x y")
 
 def counted(f):
     """f, which counts its runs."""
+    @functools.wraps(f)
     def count(*arguments, **keywords):
         count.runs += 1
         return f(*arguments, **keywords)
@@ -92,6 +94,18 @@ def test_containers_arrive_as_they_are(twin):
     assert twin.record(f)(Point(1, 2), (3,), {"b": 4, "a": 5}).data == 9
 
 
+@pytest.mark.parametrize("made", [
+    dict, OrderedDict, Counter, lambda items: defaultdict(float, items), lambda items: ChainMap(dict(items))])
+def test_dicts_of_other_classes(twin, made):
+    """They arrive as what they are, or not at all."""
+    f = twin.record(lambda x: x["a"] * x["b"])
+    for _ in range(3):
+        try:
+            assert f(made({"a": 2, "b": 3.0})).data == 6
+        except TypeError as error:
+            assert "an argument of a recording must be" in str(error)
+
+
 def test_values_get_gradients_wherever_they_are(twin):
     a, b, c = twin.values([2, 3, 5])
     f = twin.record(lambda x, d: x[0] * x[1][0] + 4 * d["c"])
@@ -137,6 +151,19 @@ def test_static_arguments(twin):
     assert f(5.0, n=2, how=("a", 1)).data == 10
     assert set(map(type, [n for n, _ in seen])) == {int, float} and seen[-1] == (2, ("a", 1))
     assert twin.record(static="n")(lambda x, n: x * n)(2.0, 3).data == 6
+
+
+@pytest.mark.parametrize("first, second", [
+    (2, 3), ("a", "b"), ((1, [2]), (1, [3])), ({"a": 1}, {"a": 2}), (0.0, -0.0), (1, True), (len, max)])
+def test_equal_static_arguments_share_a_recording(twin, first, second):
+    @counted
+    def f(x, n):
+        return x * (1 if n == first else 2) if type(n) is type(first) and repr(n) == repr(first) else x * 3
+
+    recorded = twin.record(f, static="n")
+    for _ in range(3):
+        assert [recorded(1.0, copy.deepcopy(n)).data for n in (first, second)] == [1, 3]
+    assert f.runs == 4
 
 
 def test_static_names_an_argument(twin):
@@ -210,6 +237,34 @@ def test_a_recording_looks_like_its_function(twin):
     assert (error.__name__, error.__doc__, repr(error)) == ("error", "How wrong.", "<recording of error>")
 
 
+def test_what_is_called_like_a_function(twin):
+    """A model, a partial function, an object."""
+    class Twice:
+        def __call__(self, x):
+            return x * 2
+
+    model = twin.nn.MLP(2, [2, 1])
+    expected = model([1.0, 2.0]).data
+    recorded = twin.record(model), twin.record(functools.partial(lambda n, x: x * n, 3)), twin.record(Twice())
+    for _ in range(3):
+        assert [f(x).data for f, x in zip(recorded, ([1.0, 2.0], 5.0, 5.0))] == [expected, 15, 10]
+    assert [f(x)._op for f, x in zip(recorded, ([1.0, 2.0], 5.0, 5.0))] == ["MLP", "partial", "Twice"]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_copies_of_a_recording(twin, copied):
+    """They record anew: their function may have been copied with its parameters."""
+    model = twin.nn.MLP(2, [2, 1])
+    model.f = twin.record(model.__call__)
+    model.f([1.0, 2.0])
+    other = copied(model)
+    for p in other.parameters():
+        p.data += 1.0
+    for _ in range(5):
+        assert other.f([1.0, 2.0]).data == other([1.0, 2.0]).data
+        assert model.f([1.0, 2.0]).data == model([1.0, 2.0]).data
+
+
 # Methods.
 
 def scaled(twin):
@@ -263,7 +318,7 @@ def test_recorded_methods_do_not_keep_instances(twin):
 
 def test_methods_of_a_class_without_hash(twin):
     class Equal:
-        __eq__ = lambda self, other: True       # noqa: E731
+        __eq__ = lambda self, other: True
 
         @twin.record
         def times(self, x):
@@ -333,6 +388,15 @@ def test_rows_of_arrays_arrive_as_arrays(twin):
         assert [y.data for y in f.map(layout)] == [(a @ a).sum() for a in cube]
 
 
+def test_columns_of_values(twin):
+    w, *values = twin.values([2, 3, 4])
+    f = twin.record(lambda x: w * x)
+    for column in (values, tuple(values), np.array(values)):
+        assert swept(f.sum(column), w, *values) == (14, 7, 2, 2)
+    g = twin.record(lambda x: x[0] * x[1])
+    assert swept(g.sum(np.array([values, values])), *values) == (24, 8, 6)
+
+
 def test_several_columns(twin):
     a, w = twin.Value(3.0), twin.Value(2.0)
     f = twin.record(lambda x, t, how=None: w * x[0] * x[1] - t)
@@ -359,6 +423,46 @@ def test_columns_that_are_the_same_for_all_rows(twin):
 
     assert f.sum([1.0, 2.0], 3, True, "text").data == 9
     assert f.sum([1.0, 2.0], [3], None).data == 3
+
+
+def test_columns_unlike_those_of_the_last_call(twin):
+    """In what is the same for all rows, in lengths, widths, kinds and layouts."""
+    @twin.record(static="n")
+    def f(mode, x, n, t=0.0):
+        total = sum(x) if isinstance(x, (list, tuple)) else x.sum() if isinstance(x, np.ndarray) else x
+        return (total * n if mode == "times" else total + n) + t
+
+    a, ones = twin.Value(1.0), np.ones((8, 2))
+    calls = [
+        (["times", [1.0, 2.0], 3], 9), (["times", [1.0, 2.0], 5], 15), (["plus", [1.0, 2.0], 5], 13),
+        (["plus", [1, 2.0, 3], 5], 21), (["plus", [[1, 2.0], [3, 4]], 5], 20), (["plus", [(1, 2.0)], 5], 8),
+        (["plus", [[1, 2.0, 5], [3, 4, 5]], 5], 30), (["plus", [[1, 2.0], [3, 4, 5]], 5], 25),
+        (["times", [[], []], 5, [1, 2]], 3), (["times", ones[:2, 0], 5, [1, 2]], 13),
+        (["plus", ones[:4, 0].copy(), 5], 24), (["plus", ones[:4], 5], 28),
+        (["plus", ones[:4].astype("f"), 5], 28),
+        (["plus", ones.T, 5], 26), (["plus", ones[::2], 5], 28), (["times", ones[:2, 0].copy(), 5], 10),
+        (["times", [a, 1.0], 5], 10), (["times", [1.0, 2], 5, [a, 1]], 17),
+        (["times", [True, True], 5, [1, 2]], 13), (["times", range(3), 5], 15)]
+    for _ in range(2):
+        for columns, expected in [*calls, *reversed(calls)]:
+            for _ in range(2):
+                assert f.sum(*columns).data == expected, columns
+
+
+@pytest.mark.parametrize("columns, error", [
+    (([1.0],), ValueError), (([1.0, 2.0], [1.0]), ValueError), (([], []), ValueError),
+    (([1.0], [None]), TypeError),
+    ((1.0, [1.0]), TypeError), (([1.0],) * 3, TypeError), ((np.ones(2), np.ones(3)), ValueError),
+    ((np.ones(()), np.ones(1)), TypeError), (([1.0], "text"), TypeError)])
+def test_wrong_columns_after_right_ones(twin, columns, error):
+    f = twin.record(lambda x, t: x * t)
+    for right in (([1.0, 2.0], [3.0, 4.0]), (np.ones(2), np.ones(2)), ([1.0], [2.0])):
+        expected = f.sum(*right).data
+        if len(columns) == 1:
+            error = (TypeError, ValueError)     # there is an argument missing
+        with pytest.raises(error):
+            f.sum(*columns)
+        assert f.sum(*right).data == expected
 
 
 def test_rows_of_different_structure(twin):
@@ -412,6 +516,17 @@ def test_the_operands_of_rows(twin):
     f = twin.record(lambda x: w * x)
     assert [y._prev for y in f.map([a, 1.0, b])] == [{w, a}, {w}, {w, b}]
     assert f.sum([a, 1.0, b])._prev == {w, a, b}
+
+
+def test_a_sweep_of_a_row_leaves_the_others_alone(twin):
+    """What lies below the Values of another row has had its gradients already."""
+    w, a, b = twin.values([2, 3, 5])
+    f = twin.record(lambda x: w * x)
+    first, second = f.map([f(a), b])
+    first.backward()
+    assert (w.grad, a.grad, b.grad) == (6 + 6, 4, 0)
+    second.backward()
+    assert (w.grad, a.grad, b.grad) == (6 + 6 + 5, 4, 2)
 
 
 def test_structures_of_results(twin):
@@ -476,6 +591,41 @@ def test_two_roots_add_up(twin):
     (y * 2).backward()
     (y * 5).backward()
     assert p.grad == 2 * 6 + (2 + 5) * 6       # y.grad adds up, as that of any node
+
+
+@pytest.mark.parametrize("made", [
+    lambda f, a: f(a), lambda f, a: f.map([a, 1.0])[0], lambda f, a: f.sum([a])])
+def test_a_callback_on_a_result(twin, made):
+    """A result whose `_backward` a program replaces is a plain node from then on."""
+    w, a = twin.values([2, 3])
+    y, seen = made(twin.record(lambda x: w * x), a), []
+    own = y._backward
+    y._backward = lambda: (seen.append(y.grad), own())
+    for _ in range(2):
+        assert swept(y * 5, w, a) == (30, 15 * len(seen), 10 * len(seen)) and y._prev == {w, a}
+    assert seen == [5, 10]
+
+
+@pytest.mark.parametrize("change", [
+    lambda y, a: setattr(y, "_prev", {a}), lambda y, a: setattr(y, "_op", "op"), lambda y, a: y.__init__(6.0),
+    lambda y, a: setattr(y, "label", "y"), lambda y, a: setattr(y, "grad", 5), lambda y, a: copy.copy(y)],
+    ids=["_prev", "_op", "__init__", "label", "grad", "copy"])
+def test_edits_of_a_result(twin, change):
+    """They leave the other results of the call alone."""
+    w, a = twin.values([2, 3])
+    y, z = twin.record(lambda x: [w * x, w + x])(a)
+    change(y, a)
+    assert (y.data, z.data, z._prev) == (6, 5, {w, a})
+    assert swept(z, w, a) == (5, 1, 1) and swept(y * 1, a)[0] == 6
+
+
+@pytest.mark.parametrize("number", [7, 0.5, np.float64(2), np.float32(2), Fraction(1, 2), True])
+def test_data_of_a_result_may_be_set(twin, number):
+    """As dropout by hand does; its derivatives stay those of the call."""
+    w, a = twin.values([2, 3])
+    y = twin.record(lambda x: w * x)(a)
+    y.data = number
+    assert swept(y * 2, w, a) == (2 * number, 6, 4)
 
 
 def test_a_graph_below_a_parameter(twin):
@@ -546,7 +696,7 @@ def test_training(twin):
         random.seed(1)
         model = twin.nn.MLP(2, [4, 1], nonlin="tanh")
         optimizer = twin.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-        f = lambda x, t: (model(x) - t) ** 2        # noqa: E731
+        f = lambda x, t: (model(x) - t) ** 2
         of_all = twin.record(f).sum if recorded else lambda X, T: sum(map(f, X, T))
         losses.append([])
         for k in range(20):
@@ -570,6 +720,32 @@ def test_load_state_dict(twin):
         other.load_state_dict(model_state)
 
 
+def test_a_parameter_that_is_an_argument_too(twin):
+    w = twin.Value(3.0)
+    f = twin.record(lambda x: w * x)
+    for _ in range(5):
+        assert swept(f(w), w) == (9, 6) and swept(f.sum([w, 1.0]), w) == (12, 7)
+
+
+def test_second_derivatives(twin):
+    """A result has first derivatives only, and grad says so."""
+    grad = twin.over("gradients").grad
+    w, a = twin.values([2, 3])
+    f = twin.record(lambda x: w * x * x)
+    with pytest.raises(ValueError, match="has no derivative of its own|_backward of its own"):
+        slope, = grad(f(a), [a])
+        assert slope.data == 12
+        grad(slope, [a])
+
+
+def test_derivatives_within_a_recording(twin):
+    grad = twin.over("gradients").grad
+    w, a = twin.values([2, 3])
+    f = twin.record(lambda x: grad(w * x * x, [x])[0])
+    for _ in range(3):
+        assert swept(f(a), w, a) == (12, 6, 4)
+
+
 def test_parameters_wherever_they_are(twin):
     """In a global, a closure, a default, an attribute, a list, a dict and an eager graph."""
     a, b, c, d, e = values = twin.values([1, 2, 3, 4, 5])
@@ -591,8 +767,9 @@ def test_pick_of_values(twin):
     a = twin.values([2, 3, 5])
     f = twin.record(lambda i, v: twin.pick(v, i) * twin.pick(a, i))
     for i in (0, 2, -1, -3, 1, 0):
-        got = swept(f(i, [7, 11, 13]), *a)
-        assert got == ((a[i] * [7, 11, 13][i]).data, *[[7, 11, 13][i] if a[k] is a[i] else 0 for k in range(3)])
+        factor = [7, 11, 13][i]
+        expected = [factor if value is a[i] else 0 for value in a]
+        assert swept(f(i, [7, 11, 13]), *a) == (a[i].data * factor, *expected)
 
 
 def test_pick_of_rows(twin):

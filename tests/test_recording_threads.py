@@ -114,7 +114,8 @@ class Broken(list):
 
 @pytest.mark.parametrize("column, error", [
     (Broken([1.0, None, 2.0] * 5), KeyError), ([1.0] * 9 + [object()], TypeError),
-    ([[1.0]] * 9 + [[object()]], TypeError), ([1.0] * 9 + [1j], TypeError), ([1.0, 10 ** 400], OverflowError)])
+    ([[1.0]] * 9 + [[object()]], TypeError), ([1.0] * 9 + [1j], TypeError),
+    ([1.0, 10 ** 400], OverflowError)])
 def test_columns_that_fail_in_the_middle(twin, column, error):
     w = twin.Value(2.0)
     f = twin.record(lambda x: w * (x[0] if isinstance(x, list) else x) if x is not None else w)
@@ -158,10 +159,11 @@ def test_a_recording_in_a_recording(twin):
 def test_columns_in_a_recording(twin):
     w = twin.Value(2.0)
     inner = twin.record(lambda x, t: (w * x - t) ** 2)
-    outer = twin.record(lambda xs: inner.mean(xs, [1.0, 2.0]) + inner.sum(xs, [0, 0]) + sum(inner.map(xs, xs)))
+    outer = twin.record(
+        lambda xs: inner.mean(xs, [1.0, 2.0]) + inner.sum(xs, [0, 0]) + sum(inner.map(xs, xs)))
     xs = twin.values([3, 4])
     for _ in range(5):
-        f = lambda x, t: (w * x - t) ** 2       # noqa: E731
+        f = lambda x, t: (w * x - t) ** 2
         eager = ((f(xs[0], 1.0) + f(xs[1], 2.0)) * 0.5 + f(xs[0], 0) + f(xs[1], 0)
                  + sum(f(x, x) for x in xs))
         assert swept(outer(xs), w, *xs) == pytest.approx(swept(eager, w, *xs), rel=1e-12)

@@ -1080,7 +1080,7 @@ def imports(m):
 STEPS = [lambda v, x: v[-1] + x, lambda v, x: v[-1] * x, lambda v, x: v[-1] * v[0], lambda v, x: v[-1] + v[1],
          lambda v, x: v[-1] * v[1] + v[0] * v[1], lambda v, x: v[-1].relu(), lambda v, x: v[-1].tanh(),
          lambda v, x: v[-1] ** 2, lambda v, x: v[-1].maximum(v[0]), lambda v, x: v[-1].detach() + v[0],
-         lambda v, x: v[0] - v[-1], lambda v, x: 1 / v[-1], lambda v, x: v[-1].log()]
+         lambda v, x: v[0] - v[-1], lambda v, x: 1 / (v[-1] ** 2 + 0.5)]
 
 
 def recorded_function(m):
@@ -1199,7 +1199,7 @@ def any_columns(m):
     made = recording(m)
     kinds = [list, tuple, lambda x: array.array("d", [1.0] * len(x)), lambda x: iter(x), dict.fromkeys,
              lambda x: memoryview(bytes(len(x))), lambda x: [x] * 3, lambda x: Iterable(m)]
-    column = lambda: kinds[m.byte() % len(kinds)]([m.number() for _ in range(m.byte() % 9)])    # noqa: E731
+    column = lambda: kinds[m.byte() % len(kinds)]([m.number() for _ in range(m.byte() % 9)])
     [made.sum, made.mean, made.map, made][m.byte() % 4](column(), column())
 
 
@@ -1214,9 +1214,15 @@ def edited_columns(m):
 @wild
 def crafted_program(m):
     """The parts of recordings, used by anybody."""
-    core, refuse = sys.modules["micrograd._core"], action(m)
+    core, act = sys.modules["micrograd._core"], action(m)
+
+    def refuse(what):
+        act()
+        raise Thrown
+
+    structures = m.Value, (list, m.Value), (tuple,), (array.array, (2, 3)), None
     [lambda: core._Program("name", m.values(), m.values()), lambda: core._begin_recording(refuse),
      core._end_recording, lambda: core._pick(m.values(), m.value()),
-     lambda: core._fill([m.numbers(), [m.number()]], [m.Value, (list, m.Value)], m.byte() % 4),
-     lambda: core._Program.__new__(core._Program).forward(m.values(), m.byte(), 1).results("sum")][m.byte() % 6]()
+     lambda: core._fill((m.numbers(), [m.numbers()]), (structures[m.byte() % 5], structures[m.byte() % 5])),
+     lambda: core._Program.__new__(core._Program).forward(m.values(), m.byte(), 1)][m.byte() % 6]()
     m.undo.append(core._end_recording)

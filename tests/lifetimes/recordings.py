@@ -37,7 +37,8 @@ def fails(function, *arguments):
 
 def step(i):
     x = Value(i % 7)
-    total = loss([x, 1.0], i % 3) + loss.mean([[1.0, x], [2, 3]] * 9, [0, 1] * 9) + sum(loss.map([[x, x]], [2]))
+    total = loss([x, 1.0], i % 3) + loss.mean([[1.0, x], [2, 3]] * 9, [0, 1] * 9)
+    total = total + sum(loss.map([[x, x]], [2]))
     model.zero_grad()
     total.backward()
     for p in model.parameters():
