@@ -16,7 +16,8 @@ cdef struct Sweep:
     Nodes stack                 # of the sort
     Nodes plain_calls           # calls made plain, kept while nodes are borrowed: their end may run Python
     bint pinned
-    bint plain                  # all calls are to be made plain, for copies of the graph
+    bint plain                  # all calls are to be made plain, for copies of the graph,
+    bint named                  # ... but for those whose outputs are shown as results of one operation
     bint foreign                # the sort has met a node that only Python's attributes can tell of
 
 import _signal as signals      # without the Python code around it, in which a handler could run
@@ -122,7 +123,8 @@ cdef Node* sort_operations(Sweep* s, Py_ssize_t count_limit) noexcept:
 cdef int visit(Sweep* s, Node* n) except -1:
     """Put any node back on the stack, below its operands."""
     if n.op == OUTPUT and not call_of(n).body.node.flags & VISITED:
-        if s.plain or not call_of(n).kind.is_current(call_of(n)):
+        if (s.plain and not (s.named and call_of(n).kind.name != NULL)) or not (
+                s.plain or call_of(n).kind.is_current(call_of(n))):
             make_plain_and_keep(s, call_of(n))
     n.flags |= VISITED
     reserve(&s.stack, 3)
@@ -439,7 +441,7 @@ cdef void finish(Sweep* s) noexcept:
         Py_DECREF(value_of(s.plain_calls.items[i]))
     PyMem_Free(s.plain_calls.items)
     memset(&s.plain_calls, 0, sizeof(Nodes))
-    s.pinned = s.plain = s.foreign = False
+    s.pinned = s.plain = s.named = s.foreign = False
     if (idle.order.items == NULL and idle.stack.items == NULL
             and s.order.capacity <= KEPT and s.stack.capacity <= KEPT):
         idle = s[0]

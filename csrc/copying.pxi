@@ -33,21 +33,26 @@ cdef bint has_grad(Node* n) noexcept:
 
 cdef object deep_copy(object root, dict memo):
     """A copy of the whole graph under root, of any depth, with gradients of its own."""
-    for value in nodes_under(root):
+    for value in nodes_under([root], False):
         deep_copy_node(value, memo)
     return memo[id(root)]
 
-cdef list nodes_under(object root):
-    """The nodes of the graph under root, root among them, operands before results; of leaves only root."""
+cdef list nodes_under(list roots, bint named):
+    """The nodes of the graph under roots, these among them, operands before results; of leaves only roots.
+    All calls are made plain, or, where `named`, those that are not shown as one operation."""
     cdef Sweep s
     cdef Py_ssize_t i
     cdef list nodes = []
     begin(&s)
-    s.plain = True
+    s.plain, s.named = True, named
     try:
-        sort_undisturbed(&s, node_of(<PyObject*>root))
+        for root in reversed(roots):
+            reserve(&s.stack, 1)
+            push(&s.stack, node_of(<PyObject*>root))
+        undisturbed(sort, &s)
         for i in range(s.order.count):
-            nodes.append(<object>value_of(s.order.items[i]))
+            if s.order.items[i].op != CALL:
+                nodes.append(<object>value_of(s.order.items[i]))
     finally:
         finish(&s)
     return nodes

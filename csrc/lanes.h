@@ -156,6 +156,7 @@ TARGET static void NAME(forward)(const Code *c, const double *parameters, const 
         case MUL: EACH_PART PART(y, k) = PART(a, k) * PART(b, k); break;
         case RELU: EACH_PART PART(y, k) = ZERO_IF_NEGATIVE(PART(a, k)); break;
         case DETACH: EACH_PART PART(y, k) = PART(a, k); break;
+        case SIGN_OF: EACH_ROW y[r] = SIGN(a[r]); break;
         case DOT: NAME(dot)(c->places + s->a, s->b, v, y); break;
         case DENSE: {
             const Dense *l = c->layers + s->a;
@@ -198,7 +199,7 @@ TARGET static void NAME(backward)(const Code *c, const double *packed, const dou
             EACH_PART PART(db, k) += PART(a, k) * PART(g, k);
             break;
         case RELU: EACH_PART PART(da, k) += POSITIVE_ELSE(PART(y, k), PART(g, k), 0 * PART(g, k)); break;
-        case DETACH: break;
+        case DETACH: case SIGN_OF: break;
         case DOT: NAME(dot_backward)(c->places + s->a, s->b, v, d, g); break;
         case DENSE: {
             const Dense *l = c->layers + s->a;

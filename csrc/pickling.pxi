@@ -45,7 +45,7 @@ cdef list operands_of(Node* n):
 
 cdef list marked_nodes_under(object root):
     """The nodes under root that are no leaves, operands before results, marked as being pickled."""
-    cdef list nodes = nodes_under(root)[:-1]
+    cdef list nodes = nodes_under([root], False)[:-1]
     for value in nodes:
         node_of(<PyObject*>value).flags |= PICKLING
     nodes.append(_EndOfNodes(nodes[:]))
@@ -117,19 +117,26 @@ cdef int set_result(object value, int op, list operands) except -1:
 
 cdef tuple operation_symbols = tuple([symbol.decode() for symbol in symbols[:OPERATION_END]])
 
-def _operations(Value root not None):
-    """The results of operations under root, operands first, each as (node, symbol, a, b): b is None or
+def _operations(list roots):
+    """The results of operations under roots, operands first, each as (node, symbol, a, b): b is None or
     a number where it gets no gradient. Where the program has set a `_backward`, the symbol is None
-    and a is the tuple of the operands; where it gave local gradients, it is "local" and b has them."""
-    found = [operation_at(value) for value in nodes_under(root)]
+    and a is the tuple of the operands; where it gave local gradients, it is "local" and b has them; what a
+    recording gives is "recorded", a is its run and b the place among its results."""
+    for root in roots:
+        check_child(root)
+    found = [operation_at(value) for value in nodes_under(roots, True)]
     return [operation for operation in found if operation is not None]
 
 cdef tuple operation_at(object value):
     cdef Node* n = node_of(<PyObject*>value)
     if n.flags & CALLBACK:
         return value, None, tuple(value._prev), None
+    if n.op == OUTPUT:
+        return value, "recorded", run_of(call_of(n)), place_of_result(n)
     if not is_swept_by_engine(n.op):
         return None
+    if marked_operands(n) is not None:
+        return value, *marked_operation(n)
     if n.op == LOCAL:
         return value, "local", locals_of(n).operands, locals_of(n).gradients
     a, b = <object>value_of(n.a), None if n.b == NULL else <object>value_of(n.b)

@@ -158,7 +158,7 @@ cdef extern from "layer.h" nogil:
     int arithmetic_count()          # how many of them this processor can run
 
 cdef extern from "replay.h" nogil:
-    enum: DOT, DENSE, PICK, DETACH
+    enum: DOT, DENSE, PICK, DETACH, SIGN_OF
     ctypedef struct Step:
         int op, y, a, b
     ctypedef struct Dense:

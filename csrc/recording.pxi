@@ -8,6 +8,10 @@
 # While a function is recorded.
 
 cdef object refuse = None               # raises RecordingError
+
+cdef int refused(str what) except -1:
+    refuse(what)
+    raise RuntimeError(f"what is refused in a recording went on: {what}")
 cdef unsigned long recording_thread
 
 def _is_recording():
@@ -40,7 +44,7 @@ def _end_recording():
 cdef int forbid(str what, PyObject* value) except -1:
     """RecordingError, but for reading a number that the function made itself, and in other threads."""
     if is_recording() and (value == NULL or not is_constant(node_of(value))):
-        refuse(what)
+        refused(what)
     return 0
 
 cdef inline int forbid_writing() except -1:
@@ -75,6 +79,19 @@ def _pick(list values, Value i not None):
     chosen = values[place_of(data_of(i), len(values))]
     return marked(PICK, data_of(chosen), (*values, i)) if is_recording() else chosen
 
+def _sign(Value value not None):
+    """The sign of a Value of a function that is being recorded."""
+    from micrograd._functions import sign
+    return marked(SIGN_OF, sign(data_of(value)), (value,))
+
+cdef tuple marked_operation(Node* n):
+    """(symbol, operands) of such a node; of a pick, the index stands last."""
+    cdef _Marked pair = marked_operands(n)
+    cdef tuple operands = pair.operands
+    if pair.op == PICK:
+        return "pick", operands[:len(operands) - 1], operands[len(operands) - 1]
+    return "detach" if pair.op == DETACH else "sign", operands[0], None
+
 cdef object detached(object value):
     return marked(DETACH, data_of(value), (value,)) if is_recording() else leaf(data_of(value))
 
@@ -84,7 +101,7 @@ cdef double checked_number(Node* n) except? -1:
     try:
         return float_of(<object>value_of(n))
     except TypeError:
-        refuse("kind")
+        refused("kind")
 
 # The graph in numbers: an operand is a place in it, or, below 0, a leaf.
 
@@ -166,7 +183,7 @@ cdef class _Graph:
                 reserve(&self.sorted.stack, 1)
                 push(&self.sorted.stack, node_of(<PyObject*>operand))
         elif n.flags & (CALLBACK | OWN_PREV) or not is_operation(n.op):
-            refuse("operation")
+            refused("operation")
         else:
             checked_number(n)
             if n.b != NULL:
@@ -184,8 +201,8 @@ cdef class _Graph:
             pair = marked_operands(n)
             if pair is None:
                 self.add(n.op, self.use(n.a), self.use(n.b) if n.b != NULL else NONE)
-            elif pair.op == DETACH:
-                self.add(DETACH, self.use(node_of(<PyObject*>pair.operands[0])), NONE)
+            elif pair.op != PICK:
+                self.add(pair.op, self.use(node_of(<PyObject*>pair.operands[0])), NONE)
             else:
                 self.add_pick(pair.operands)
         return 0
@@ -217,7 +234,7 @@ cdef class _Graph:
         cdef Number x = data_of_node(n)
         value = <object>value_of(n)
         if accesses(value):
-            refuse("override")
+            refused("override")
         x.x = checked_number(n)
         if not n.flags & MADE:
             self.parameters.append(value)
@@ -768,8 +785,8 @@ cdef class _Listing:
             self.place_of_slot[s.y] = self.add_sum(c.places + s.a, s.b)
         elif s.op == DENSE:
             self.add_layer(&c.layers[s.a], s.y)
-        elif s.op == DETACH:
-            self.place_of_slot[s.y] = self.add("detach", self.place_of_slot[s.a])
+        elif s.op == DETACH or s.op == SIGN_OF:
+            self.place_of_slot[s.y] = self.add("detach" if s.op == DETACH else "sign", self.place_of_slot[s.a])
         elif s.op == PICK:
             choices = [self.parameter(-1 - places[i]) if places[i] < 0 else self.place_of_slot[places[i]]
                        for i in range(1, places[0] + 1)]
@@ -819,9 +836,9 @@ cdef tuple doubles_that_differ(bytearray a, bytearray b):
 
 cdef class _Run:
     """What a program was given for some rows, and what it made of it."""
-    cdef _Program program
+    cdef readonly _Program program
     cdef Job job
-    cdef Py_ssize_t rows
+    cdef readonly Py_ssize_t rows
     cdef int threads
     cdef list given                     # [(place, Value)] for the leaves that are Values
     cdef bytearray given_numbers, gathered, result_numbers, odd_rows
@@ -930,6 +947,32 @@ cdef class _Run:
             raise IndexError(row)
         return [self.job.results[row * count + i] for i in range(count)]
 
+    @property
+    def weight(self):
+        """What a row counts in the one result; None where each row has results of its own."""
+        return self.factor or None
+
+    def gradients(self, list seeds):
+        """The gradients of all inputs of all rows, from those of all results of all rows."""
+        cdef Code* c = &self.program.code
+        cdef Swept found
+        cdef Py_ssize_t i
+        cdef bytearray given = bytearray(len(seeds) * sizeof(double))
+        cdef bytearray parameters = bytearray((c.parameters + c.packed) * sizeof(double))
+        cdef bytearray inputs = bytearray(self.rows * c.inputs * sizeof(double))
+        if len(seeds) != self.rows * c.outputs:
+            raise ValueError(f"{self.rows} rows of {c.outputs} results are not {len(seeds)}")
+        for i, g in enumerate(seeds):
+            (<double*>PyByteArray_AS_STRING(given))[i] = g
+        found.raises = False
+        found.parameters = <double*>PyByteArray_AS_STRING(parameters)
+        found.inputs = <double*>PyByteArray_AS_STRING(inputs)
+        if not sweep_job(self, &self.job, <double*>PyByteArray_AS_STRING(given), NULL, 0, &found):
+            raise MemoryError
+        if found.raises:
+            raise_error_of_sweep(self, range(self.rows))
+        return [found.inputs[i] for i in range(self.rows * c.inputs)]
+
     def results(self, how):
         """The results for all rows, as Values; or one, their "sum" or "mean"."""
         cdef Py_ssize_t count = self.rows * self.program.code.outputs, i
@@ -941,8 +984,10 @@ cdef class _Run:
                 total += self.job.results[i * self.program.code.outputs]
             total *= self.factor
             count = 1
+        if self.given and not self.factor:
+            return results_by_row(self)
         values = [None] * count
-        new_replay(self, values, &total if self.factor else self.job.results)
+        new_replay(self, -1, self.given, values, &total if self.factor else self.job.results)
         return values
 
 cdef double float_of(value) except? -1:
@@ -1043,7 +1088,7 @@ cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, doubl
     cdef Py_buffer view
     cdef Py_ssize_t i
     cdef bint fits
-    if structure is not Value and type(structure[1]) is not tuple:
+    if structure is not Value and (len(structure) != 2 or type(structure[1]) is not tuple):
         return False
     if not PyObject_CheckBuffer(column):
         return False
@@ -1123,12 +1168,30 @@ cdef void fill_rows_of(Element* items, Py_ssize_t rows, Py_ssize_t width, double
 
 cdef struct ReplayCall:
     Call call
-    PyObject* run                       # an owned reference
+    Py_ssize_t row                      # whose results the outputs are; -1: those of all rows, or their sum
+    PyObject* run                       # owned references
+    PyObject* given                     # [(place, Value)] for the Values among the leaves of that row, or of all
 
 cdef inline _Run run_of(Call* call):
     return <_Run>(<ReplayCall*>call).run
 
-cdef int new_replay(_Run run, list values, const double* numbers) except -1:
+cdef inline list given_to(Call* call):
+    return <list>(<ReplayCall*>call).given
+
+cdef list results_by_row(_Run run):
+    """The results of all rows, each row's of a call of its own: a sweep must come by the Values given to the
+    rows that it reaches, and by no others."""
+    cdef Py_ssize_t outputs = run.program.code.outputs, row
+    cdef list values = [], of_row, given = [[] for _ in range(run.rows)]
+    for place, leaf in run.given:
+        (<list>given[place // run.program.code.inputs]).append((place, leaf))
+    for row in range(run.rows):
+        of_row = [None] * outputs
+        new_replay(run, row, given[row], of_row, run.job.results + row * outputs)
+        values += of_row
+    return values
+
+cdef int new_replay(_Run run, Py_ssize_t row, list given, list values, const double* numbers) except -1:
     """Fill the list with the outputs of a new call."""
     cdef Py_ssize_t count = len(values), j
     cdef char* memory = <char*>PyMem_Malloc(sizeof(GCHead) + sizeof(ReplayCall) + count * (
@@ -1137,8 +1200,9 @@ cdef int new_replay(_Run run, list values, const double* numbers) except -1:
     cdef Number y
     if memory == NULL:
         raise MemoryError
-    c.run = <PyObject*>run
+    c.row, c.run, c.given = row, <PyObject*>run, <PyObject*>given
     Py_INCREF(c.run)
+    Py_INCREF(c.given)
     c.call.nout = count
     c.call.outputs = <Node**>(c + 1)
     c.call.grad = <double*>(c.call.outputs + count)
@@ -1155,30 +1219,33 @@ cdef int new_replay(_Run run, list values, const double* numbers) except -1:
 
 cdef void release_replay(Call* call) noexcept:
     cdef PyObject* run = (<ReplayCall*>call).run
+    cdef PyObject* given = (<ReplayCall*>call).given
     PyMem_Free(<char*>call - sizeof(GCHead))
     Py_DECREF(run)
+    Py_DECREF(given)
 
 cdef int traverse_replay(Call* call, visitproc visit, void* arg) noexcept:
-    return visit((<ReplayCall*>call).run, arg)
+    cdef int stop = visit((<ReplayCall*>call).run, arg)
+    return visit((<ReplayCall*>call).given, arg) if stop == 0 else stop
 
 cdef object name_of_replay(Call* call):
     return run_of(call).program.name
 
 cdef object operands_of_replay(Call* call, int j):
-    return {*run_of(call).program.parameters, *[leaf for _, leaf in given_to(run_of(call), j)]}
+    return {*run_of(call).program.parameters, *[leaf for _, leaf in given_to(call)]}
 
-cdef list given_to(_Run run, int j):
-    """[(place, Value)] for the Values that output j was computed from."""
-    cdef Code* c = &run.program.code
-    return [(place, leaf) for place, leaf in run.given if run.factor or place // c.inputs == j // c.outputs]
+cdef Py_ssize_t place_of_result(Node* out):
+    """Which of all results of its run an output is."""
+    cdef ReplayCall* c = <ReplayCall*>call_of(out)
+    return out.index + max(<Py_ssize_t>0, c.row) * run_of(&c.call).program.code.outputs
 
 cdef int visit_replay(Call* call, Sweep* s) except -1:
     cdef _Run run = run_of(call)
     cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>run.program.parameters)
     cdef bint is_packed = run.program.is_packed()       # then they are leaves
     cdef Py_ssize_t i
-    if run.given:
-        visit_all(s, [leaf for _, leaf in run.given])
+    if given_to(call):
+        visit_all(s, [leaf for _, leaf in given_to(call)])
     for i in range(run.program.loose.count if is_packed else run.program.code.parameters):
         reserve(&s.stack, 1)
         visit_later(s, node_of(values[run.program.loose.items[i] if is_packed else i]))
@@ -1193,7 +1260,7 @@ cdef bint replay_is_current(Call* call) noexcept:
     for i in range(run.program.loose.count if is_packed else run.program.code.parameters):
         if takes_python(values[run.program.loose.items[i] if is_packed else i]):
             return False
-    for _, operand in run.given:
+    for _, operand in given_to(call):
         if takes_python(<PyObject*>operand):
             return False
     return (value_is_as_seen() or look_at_classes()) and access_shipped
@@ -1209,7 +1276,7 @@ cdef int no_operation(Call* call, int j) noexcept:
 
 cdef Py_ssize_t work_of_replay(Call* call) noexcept:
     cdef _Run run = run_of(call)
-    return run.rows * (run.program.code.slots + run.program.code.packed)
+    return (run.rows if (<ReplayCall*>call).row < 0 else 1) * (run.program.code.slots + run.program.code.packed)
 
 
 # The sweep.
@@ -1223,7 +1290,8 @@ cdef bint sweep_replay(Call* call) noexcept:
     """Add to the gradients of the operands; False where that takes Python, and then nothing was changed."""
     cdef _Run run = run_of(call)
     cdef Code* c = &run.program.code
-    cdef Py_ssize_t outputs = run.rows * c.outputs, inputs = run.rows * c.inputs if run.given else 0, i
+    cdef Py_ssize_t row = (<ReplayCall*>call).row, i
+    cdef Py_ssize_t outputs = c.outputs * (run.rows if row < 0 else 1), inputs = run.rows * c.inputs if run.given else 0
     cdef Swept found
     cdef double* seeds = <double*>PyMem_Calloc(outputs + c.parameters + c.packed + inputs + 1, sizeof(double))
     cdef bint fine = seeds != NULL
@@ -1233,10 +1301,14 @@ cdef bint sweep_replay(Call* call) noexcept:
     if fine:
         for i in range(outputs):
             seeds[i] = call.grad[0] * run.factor if run.factor else call.grad[i]
-        fine = sweep_rows(run, seeds, NULL if run.factor else call.grad_kind, &found) and not found.raises
+        if row >= 0:
+            fine = sweep_row(run, row, seeds, call.grad_kind, &found)
+        else:
+            fine = sweep_rows(run, seeds, NULL if run.factor else call.grad_kind, &found)
+        fine = fine and not found.raises
     if fine and not run.job.stop:
         add_to_parameters(run.program, found.parameters, found.parameters + c.parameters)
-        for place, leaf in run.given:
+        for place, leaf in given_to(call):
             add_float(node_of(<PyObject*>leaf), found.inputs[<Py_ssize_t>place])
     run.job.stop = 0
     PyMem_Free(seeds)
@@ -1296,7 +1368,7 @@ cdef bint sweep_rows(_Run run, const double* seeds, const Kind* kinds, Swept* fo
         for k in range(count if kinds != NULL else 0):
             seeded += kinds[row * count + k] != NO_GRADIENT
         whole += kinds == NULL or seeded == count
-        if 0 < seeded < count and not sweep_row(run, row, seeds, kinds + row * count, found):
+        if 0 < seeded < count and not sweep_row(run, row, seeds + row * count, kinds + row * count, found):
             return False
     if whole == run.rows:
         return sweep_job(run, &run.job, seeds, NULL, 0, found)
@@ -1344,7 +1416,7 @@ cdef bint sweep_row(_Run run, Py_ssize_t row, const double* seeds, const Kind* k
             live[c.output[k]] |= kinds[k] != NO_GRADIENT
         mark_live(c, live)
         alone(run, &job, row)
-        fine = sweep_job(run, &job, seeds + row * c.outputs, live, row, found)
+        fine = sweep_job(run, &job, seeds, live, row, found)
     PyMem_Free(live)
     return fine
 
@@ -1395,19 +1467,27 @@ cdef inline bint all_seeded(const Kind* kinds, int count) noexcept:
 
 cdef int make_replay_plain(Call* call) except -1:
     cdef _Run run = run_of(call)
-    cdef int j
-    cdef Node* out
-    for j in range(call.nout):
-        if call.outputs[j] != NULL:
-            pair = local_gradients(run, j)
-            out = call.outputs[j]
-            attrs_of(<object>value_of(out))["_op"] = run.program.name
-            track(value_of(out))
-            replace_operands(out, LOCAL, node_of(<PyObject*>pair), NULL)
+    cdef list given = given_to(call)
+    cdef Py_ssize_t before = max(<Py_ssize_t>0, (<ReplayCall*>call).row) * run.program.code.outputs
+    cdef int j, count = call.nout
+    cdef Node** outputs = call.outputs
+    Py_INCREF(&call.body.head)          # which the last output lets go of
+    try:
+        for j in range(count):
+            if outputs[j] != NULL:
+                make_local(outputs[j], local_gradients(run, given, before + j), run.program.name)
+    finally:
+        Py_DECREF(&call.body.head)
     return 0
 
-cdef _Locals local_gradients(_Run run, int j):
-    """The operands of output j, and its derivatives by them."""
+cdef int make_local(Node* out, _Locals pair, str name) except -1:
+    attrs_of(<object>value_of(out))["_op"] = name
+    track(value_of(out))
+    replace_operands(out, LOCAL, node_of(<PyObject*>pair), NULL)
+    return 0
+
+cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
+    """The operands of result j, and its derivatives by them."""
     cdef Code* c = &run.program.code
     cdef Py_ssize_t outputs = run.rows * c.outputs, i
     cdef Swept found
@@ -1426,7 +1506,7 @@ cdef _Locals local_gradients(_Run run, int j):
     if found.raises:
         raise_error_of_sweep(run, range(run.rows) if run.factor else [j // c.outputs])
     unpack_grads(c, g, g + c.parameters)
-    given = given_to(run, j)
+    given = [(place, leaf) for place, leaf in given if run.factor or place // c.inputs == j // c.outputs]
     return _Locals([*run.program.parameters, *[leaf for _, leaf in given]],
                    [g[i] for i in range(c.parameters)] + [found.inputs[<Py_ssize_t>place] for place, _ in given])
 

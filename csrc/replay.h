@@ -15,7 +15,8 @@ enum {
     DENSE,                  /* a layer; a: which of `layers`. Its results stand side by side */
     PICK,                   /* a: the slot of an index, b: in `places`, a count and the slots to choose from;
                                -1 - p is parameter p */
-    DETACH                  /* y = a, without a gradient */
+    DETACH,                 /* y = a, without a gradient */
+    SIGN_OF                 /* 1, 0 or -1, without a gradient */
 };
 
 /* Where Python's sweep may raise an error: in a power. */
@@ -163,7 +164,7 @@ static void mark_live(const Code *c, unsigned char *live) {
     for (const Step *s = c->steps + c->step_count - 1; s >= c->steps; s--) {
         const Dense *l = s->op == DENSE ? c->layers + s->a : NULL;
         for (int j = 1; l && j < l->nout; j++) live[s->y] |= live[s->y + j];
-        if (!live[s->y] || s->op == DETACH) continue;
+        if (!live[s->y] || s->op >= DETACH) continue;
         const int *places = c->places + (s->op == DOT ? s->a : s->op == PICK ? s->b + 1 : l ? l->xs : 0);
         int count = s->op == DOT ? 1 + 2 * s->b : s->op == PICK ? places[-1] : l ? l->nin : 0;
         for (int i = 0; i < count; i++)

@@ -12,9 +12,9 @@ from numbers import Integral, Number
 from micrograd._functions import FUNCTIONS
 
 
-def operands_first(root):
-    """The nodes under root, operands before results."""
-    order, seen, stack = [], set(), [(root, False)]
+def operands_first(*roots, operands=lambda node: node._prev):
+    """The nodes under roots, operands before results."""
+    order, seen, stack = [], set(), [(root, False) for root in reversed(roots)]
     while stack:                        # no recursion: a graph may be of any depth
         node, operands_done = stack.pop()
         if operands_done:
@@ -22,7 +22,7 @@ def operands_first(root):
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack += [(child, False) for child in node._prev]
+            stack += [(child, False) for child in operands(node)]
     return order
 
 
@@ -344,12 +344,22 @@ OPERATIONS = {backward_of_add: "+", backward_of_mul: "*", backward_of_pow: "**",
               backward_of_relu: "ReLU"}
 
 
-def _operations(root):
-    """The results of operations under root, operands first, each as (node, symbol, a, b): b is None or
+def _operations(roots):
+    """The results of operations under roots, operands first, each as (node, symbol, a, b): b is None or
     a number where it gets no gradient. Where the program has set a `_backward`, the symbol is None
-    and a is the tuple of the operands; where it gave local gradients, it is "local" and b has them."""
-    return [(node, *_operation(node)) for node in operands_first(root)
+    and a is the tuple of the operands; where it gave local gradients, it is "local" and b has them; what a
+    recording gives is "recorded", a is its run and b the place among its results."""
+    return [(node, *_operation(node)) for node in operands_first(*roots, operands=operands_in_order)
             if node._backward is not backward_of_leaf]
+
+
+def operands_in_order(node):
+    """The operands, in an order that does not depend on that of a set, where the operation is known."""
+    symbol, a, b = _operation(node)
+    if symbol in (None, "local", "recorded"):
+        return node._prev
+    return [x for x in (*a, b) if isinstance(x, Value)] if symbol == "pick" else [
+        x for x in (a, b) if isinstance(x, Value)]
 
 
 def _operation(node):
@@ -360,6 +370,8 @@ def _operation(node):
             return name, a, b.data if b is not None and FUNCTIONS[name].db is None else b
         if backward.func is backward_of_locals:
             return "local", *backward.args[:2]
+        if hasattr(backward.func, "operation"):     # of recordings
+            return backward.func.operation(*backward.args)
         if backward.func in OPERATIONS:
             a, *b, _ = backward.args
             return OPERATIONS[backward.func], a, b[0] if b else None
@@ -379,4 +391,4 @@ def _no_short_cut(*arguments):
 _fused = _parameters_of = _zero_grad = _zeroed = _ships = _predict = _sgd = _adam = _no_short_cut
 
 from micrograd._replay_py import (_begin_recording, _end_recording, _fill, _is_recording,   # noqa: E402, F401
-                                  _marked, _pick, _Program)
+                                  _marked, _pick, _Program, _sign)

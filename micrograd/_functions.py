@@ -5,6 +5,7 @@ where an operand is no plain number, or Python has an error to raise. micrograd.
 derivatives Values in place of numbers, and so gets derivatives that are Values.
 """
 import math
+import sys
 from numbers import Complex, Real
 from operator import ge, le
 
@@ -22,6 +23,15 @@ class Function:
 def is_value(a):
     """Whether a is a Value, of either engine; tensors have a relu too."""
     return hasattr(type(a), "leaky_relu")
+
+
+def is_recorded(a):
+    """Whether a is a Value while a function is recorded, when its number may not be looked at."""
+    return is_value(a) and engine()._is_recording()
+
+
+def engine():
+    return sys.modules["micrograd.engine"].__core__
 
 
 def number(a):
@@ -87,12 +97,16 @@ def softplus(a):
 
 def sign(a):
     """0 of nan too, as in PyTorch"""
+    if is_recorded(a):
+        return engine()._sign(a)
     a = number(a)
     return 1 if a > 0 else -1 if a < 0 else 0
 
 
 def log_of_base(a, b):
     """d(a**b)/db is a**b times this; 0 at 0**b unless b < 0, and nan for a negative base, as in PyTorch."""
+    if is_recorded(a):
+        return log(a)
     base = number(a)
     return log(a) if base > 0 else math.nan if base else -math.inf if number(b) < 0 else 0.0
 
@@ -108,16 +122,25 @@ def pole(root):
 
 
 def slope_of_sqrt(y):
+    if is_recorded(y):
+        return 0.5 / y
     return 0.5 / y if number(y) else pole(y)
 
 
 def slope_of_power(a, b):
     """d(a**b)/da; 0 where b is 0, and infinite at 0 where PyTorch has it so"""
+    if is_recorded(a):
+        return b * a ** (b - 1)
     if not is_value(b) and b == 0:
         return 0
     if is_zero(number(a)) and number(b) < 1:
         return b * pole(a ** 0.5) if number(b) else 0
     return b * a ** (b - 1)
+
+
+def positive(a):
+    """1 above 0, else 0"""
+    return sign(a).relu() if is_recorded(a) else 1 if number(a) > 0 else 0
 
 
 def leads(a, than, b):
@@ -128,6 +151,8 @@ def leads(a, than, b):
 
 def share(a, b, g):
     """What the greater of two gets, a being ahead; halves when they are equal, as in PyTorch."""
+    if is_recorded(a) or is_recorded(b):
+        return (sign(a - b) * 0.5 + 0.5) * g
     a, b = number(a), number(b)
     return 0 if a < b else 0.5 * g if a == b else g
 
@@ -158,7 +183,7 @@ FUNCTIONS = {
     "abs": Function(lambda a, b: abs(a), lambda a, b, y, g: sign(a) * g),
     "softplus": Function(lambda a, b: softplus(a), lambda a, b, y, g: sigmoid(a) * g),
     "leaky_relu": Function(lambda a, b: a if number(a) > 0 else b * a,      # b is the slope below 0
-                           lambda a, b, y, g: (1 if number(a) > 0 else b) * g),
+                           lambda a, b, y, g: (positive(a) + (1 - positive(a)) * b) * g),
     "maximum": Function(lambda a, b: a if leads(a, ge, b) else b,
                         lambda a, b, y, g: share(a, b, g), lambda a, b, y, g: share(b, a, g)),
     "minimum": Function(lambda a, b: a if leads(a, le, b) else b,
@@ -172,6 +197,6 @@ FUNCTIONS = {
 DERIVATIVES = {
     "+": Function(None, lambda a, b, y, g: g, lambda a, b, y, g: g),
     "*": Function(None, lambda a, b, y, g: b * g, lambda a, b, y, g: a * g),
-    "ReLU": Function(None, lambda a, b, y, g: g if number(y) > 0 else 0 * g),
+    "ReLU": Function(None, lambda a, b, y, g: positive(y) * g),
     **FUNCTIONS,
 }

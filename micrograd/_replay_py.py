@@ -8,7 +8,7 @@ from functools import partial
 
 from micrograd import _engine_py
 from micrograd._engine_py import Value, _operation, backward_of_leaf
-from micrograd._functions import DERIVATIVES, FUNCTIONS, Function, place_of
+from micrograd._functions import DERIVATIVES, FUNCTIONS, Function, place_of, sign
 
 
 # While a function is recorded.
@@ -114,6 +114,11 @@ def _pick(values, i):
     return _marked("pick", chosen.data, (*values, i)) if _is_recording() else chosen
 
 
+def _sign(value):
+    """The sign of a Value of a function that is being recorded."""
+    return _marked("sign", sign(value.data), (value,))
+
+
 def _marked(name, data, operands):
     """A node for what is an operation in a recording only."""
     out = Value(data, operands, name)
@@ -125,9 +130,16 @@ def backward_of_marked(name, operands, out):
     """Nobody sweeps what is being recorded."""
 
 
+def marked_operation(name, operands, out):
+    return (name, operands[:-1], operands[-1]) if name == "pick" else (name, operands[0], None)
+
+
+backward_of_marked.operation = marked_operation
+
+
 # What was recorded.
 
-LEAVES = "input", "parameter", "constant", "detach"
+LEAVES = "input", "parameter", "constant", "detach", "sign"       # whose operands get no gradient
 
 class _Program:
     """The steps that lead from inputs to outputs, each as (symbol, operands): the places of other steps, or
@@ -252,6 +264,7 @@ class _Run:
             if isinstance(leaf, Value) and overrides(type(leaf)):
                 program.refuse("override")
         self.program, self.all_leaves, self.rows = program, leaves, rows
+        self.weight = None      # what a row counts in the one result; None where each has results of its own
         from micrograd.recording import number_in
         self.parameters = [number_in(p.data) for p in program.parameters]
         self.values = [self.row(row) for row in range(rows)]
@@ -265,18 +278,18 @@ class _Run:
 
     def row(self, row):
         """The numbers of all steps."""
-        numbers = []
-        leaves = self.leaves(row)
+        from micrograd.recording import number_given
+        numbers, leaves = [], self.leaves(row)
         for symbol, *operands in self.program.steps:
             if symbol == "input":
                 leaf = leaves[operands[0]]
-                y = float(leaf.data if isinstance(leaf, Value) else leaf)
+                y = number_given(leaf.data if isinstance(leaf, Value) else leaf)
             elif symbol == "parameter":
                 y = self.parameters[operands[0]]
             elif symbol == "constant":
                 y = operands[0]
-            elif symbol == "detach":
-                y = numbers[operands[0]]
+            elif symbol in ("detach", "sign"):
+                y = numbers[operands[0]] if symbol == "detach" else sign(numbers[operands[0]])
             elif symbol == "pick":
                 *places, i = operands
                 y = numbers[places[place_of(numbers[i], len(places))]]
@@ -296,9 +309,21 @@ class _Run:
             return [self.result(self.values[row][place], [(row, place, 1)])
                     for row in range(self.rows) for place in self.program.outputs]
         place = self.program.outputs[0]
-        factor = 1 if how == "sum" else 1.0 / self.rows
+        factor = self.weight = 1 if how == "sum" else 1.0 / self.rows
         total = sum(numbers[place] for numbers in self.values) * factor
         return [self.result(total, [(row, place, factor) for row in range(self.rows)])]
+
+    def gradients(self, seeds):
+        """The gradients of all inputs of all rows, from those of all results of all rows."""
+        found, count = [], len(self.program.outputs)
+        for row in range(self.rows):
+            total = [0.0] * self.program.count
+            for k, place in enumerate(self.program.outputs):
+                if seeds[row * count + k]:
+                    gradients = self.sweep(row, place, seeds[row * count + k])
+                    total = [a + b for a, b in zip(total, gradients)]
+            found += total
+        return found
 
     def result(self, data, seeds):
         operands = {leaf for row, _, _ in seeds for leaf in self.leaves(row) if isinstance(leaf, Value)}
@@ -329,6 +354,11 @@ class _Run:
         return gradients
 
 
+def result_of_run(run, seeds, out):
+    row, place, _ = seeds[0]
+    return "recorded", run, row * len(run.program.outputs) + run.program.outputs.index(place)
+
+
 def backward_of_run(run, seeds, out):
     for row, place, factor in seeds:
         gradients = run.sweep(row, place, factor * out.grad)
@@ -337,6 +367,9 @@ def backward_of_run(run, seeds, out):
                 run.program.parameters[operands[0]].grad += g
             elif symbol == "input" and isinstance(run.leaves(row)[operands[0]], Value):
                 run.leaves(row)[operands[0]].grad += g
+
+
+backward_of_run.operation = result_of_run
 
 
 def _fill(columns, structures):

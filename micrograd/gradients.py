@@ -21,8 +21,9 @@ from collections.abc import Callable, Iterable
 from numbers import Number
 from typing import Any
 
-from micrograd._functions import DERIVATIVES
+from micrograd._functions import DERIVATIVES, FUNCTIONS, sign
 from micrograd.engine import Value, __core__
+from micrograd.recording import Recording, pick, record
 
 
 def grad(y: Value, xs: Iterable[Value]) -> list[Value]:
@@ -47,6 +48,10 @@ def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
     it is.
     """
     leaves = inputs(xs)
+    if isinstance(f, Recording):
+        found = recorded_jacobian(f, leaves)
+        if found is not None:
+            return found
     y = f(leaves)
     if isinstance(y, Value):
         return rows(leaves, [y])[0]
@@ -60,6 +65,10 @@ def hessian(f: Callable[[list[Value]], Value], xs: Iterable[Any]) -> list[list[A
     over the graph of the gradient.
     """
     leaves = inputs(xs)
+    if isinstance(f, Recording):
+        found = recorded_jacobian(gradient_of(f), leaves)
+        if found is not None:
+            return found
     return rows(leaves, grad(checked_result(f, leaves), leaves))
 
 
@@ -72,9 +81,33 @@ def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) 
     leaves, v = inputs(xs), list(v)
     if len(v) != len(leaves):
         raise ValueError(f"v must have one number for each x, not {len(v)} for {len(leaves)}")
+    if isinstance(f, Recording):
+        run = gradient_of(f)._run_of([leaves])
+        if not any(leaf is p for p in run.program.parameters for leaf in leaves):
+            return list(run.gradients([float(x) for x in v]))
     slopes = grad(checked_result(f, leaves), leaves)
     tape = Tape(leaves, slopes)
     return tape.sweep(tape.numbers(), zip(slopes, v))
+
+
+def recorded_jacobian(f: Recording, leaves: list[Value]) -> list[Any] | None:
+    """The jacobian of a recording, a row of it in each lane; None where the function uses an x without
+    being given it."""
+    run = f._run_of([leaves])
+    if any(leaf is p for p in run.program.parameters for leaf in leaves):
+        return None
+    n, m = len(leaves), len(run.numbers(0))
+    seeds = [float(i == j) for i in range(m) for j in range(m)]
+    flat = run.program.forward(run.leaves(0) * m, m, f._threads).gradients(seeds)
+    found = [flat[i * n:(i + 1) * n] for i in range(m)]
+    return found if f._gives_several([leaves]) else found[0]
+
+
+def gradient_of(f: Recording) -> Recording:
+    """A recording of the gradient of a recording of one argument, a list."""
+    if not hasattr(f, "_gradient"):
+        f._gradient = record(lambda xs: grad(checked_result(f, xs), xs), threads=f._threads)
+    return f._gradient      # type: ignore[no-any-return]
 
 
 def check_grad(f: Callable[[list[Value]], Value], xs: Iterable[Any],
@@ -136,7 +169,7 @@ class Tape:
         for x in xs:                            # it may be there twice
             self.places.setdefault(id(x), len(self.places))
         self.steps: list[tuple[Any, ...]] = []
-        self.append(__core__._operations(Value(0, ys)))
+        self.append(__core__._operations(ys))
 
     def append(self, operations: list[tuple[Any, ...]]) -> None:
         """Append each operation that has an operand on the tape."""
@@ -145,8 +178,8 @@ class Tape:
             if name is None:
                 self.check(y, a)
                 continue
-            if name == "local":
-                self.append_locals(y, a, b)
+            if name in self.OTHERS:
+                self.OTHERS[name](self, y, a, b)
                 continue
             at_a, at_b, rule = places.get(id(a)), places.get(id(b)), DERIVATIVES[name]
             if at_a is not None or at_b is not None:
@@ -161,6 +194,35 @@ class Tape:
             if place is not None:
                 at_y = self.places.setdefault(id(y), len(self.places))
                 self.steps.append((y, operand, gradient, at_y, place, None, times_local, None))
+
+    def append_recorded(self, y: Value, run: Any, k: int) -> None:
+        """What a recording gives, by the operations that it consists of."""
+        unrolled = unrolled_result(run, k)
+        self.append(__core__._operations([unrolled]))
+        self.append_sum(y, [unrolled])
+
+    def append_pick(self, y: Value, values: tuple[Value, ...], i: Value) -> None:
+        """A pick that is being recorded: the gradient goes to the value whose place i is."""
+        n = len(values)
+        for k, value in enumerate(values):
+            place = self.places.get(id(value))
+            if place is not None:
+                at_y = self.places.setdefault(id(y), len(self.places))
+                self.steps.append((y, value, k, at_y, place, None,
+                                   lambda a, k, y, g: (is_zero(i - k) + is_zero(i + (n - k))) * g, None))
+
+    def append_sum(self, y: Value, terms: list[Value]) -> None:
+        for term in terms:
+            place = self.places.get(id(term))
+            if place is not None:
+                at_y = self.places.setdefault(id(y), len(self.places))
+                self.steps.append((y, term, None, at_y, place, None, lambda a, b, y, g: g, None))
+
+    def append_nothing(self, y: Value, a: Any, b: Any) -> None:
+        """An operation that passes no gradient on."""
+
+    OTHERS = {"local": append_locals, "recorded": append_recorded, "pick": append_pick,
+              "detach": append_nothing, "sign": append_nothing}
 
     def check(self, y: Value, operands: tuple[Value, ...]) -> None:
         if any(id(operand) in self.places for operand in operands):
@@ -196,6 +258,43 @@ class Tape:
                 gradients[at_b] = more if before is None else before + more
         found = [gradients[self.places[id(x)]] for x in self.xs]
         return [0 if g is None else g for g in found]
+
+
+def is_zero(a: Value) -> Value:
+    """1 at 0, else 0; for what is being recorded."""
+    return 1 - abs(sign(a))
+
+
+def unrolled_result(run: Any, k: int) -> Value:
+    """Result k of a run of a recording, computed by nodes; or its one result for all rows."""
+    steps, outputs = run.program.listing()
+    if run.weight is None:
+        row, k = divmod(k, len(outputs))
+        return unrolled_row(run, row, steps)[outputs[k]]
+    total = sum(unrolled_row(run, row, steps)[outputs[0]] for row in range(run.rows))
+    return total if run.weight == 1 else total * run.weight
+
+
+def unrolled_row(run: Any, row: int, steps: list[Any]) -> list[Value]:
+    leaves, values = run.leaves(row), []
+    for symbol, *operands in steps:
+        if symbol in ("input", "parameter", "constant"):
+            y = {"input": leaves, "parameter": run.program.parameters}[symbol][operands[0]] \
+                if symbol != "constant" else operands[0]
+            values.append(y if isinstance(y, Value) else Value(y))
+        else:
+            values.append(UNROLLED[symbol](*[values[x] for x in operands]))
+    return values
+
+
+# The operations of a recording, by symbol, over Values.
+UNROLLED: dict[str, Callable[..., Value]] = {
+    "+": lambda a, b: a + b, "*": lambda a, b: a * b, "**": lambda a, b: a ** b,
+    "pow": lambda a, b: a ** b.data, "ReLU": lambda a: a.relu(), "detach": lambda a: a.detach(),
+    "sign": lambda a: Value(sign(a)), "leaky_relu": lambda a, b: a.leaky_relu(b.data),
+    "pick": lambda *values: pick(values[:-1], values[-1]),
+    **{name: getattr(Value, name) for name in FUNCTIONS if name not in ("**", "leaky_relu")},
+}
 
 
 def times_local(a: Any, local: Any, y: Any, g: Any) -> Any:

@@ -18,6 +18,7 @@ docs/recordings.md tells what can be recorded, and how a recording that is no lo
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from functools import update_wrapper
 from numbers import Integral, Real
@@ -138,6 +139,20 @@ class Recording:
         run = kept.program.forward(leaves, 1, 1)
         self._verify(kept, structure, run, 1)
         return rebuilt(kept.results, iter(run.results("map")))
+
+    def _run_of(self, arguments: list[Any]) -> Any:
+        """The run for one row, for micrograd.gradients."""
+        leaves: list[Any] = []
+        structure = self._structure(arguments, {}, leaves)
+        kept = self._recorded(structure, leaves)
+        if kept is None:
+            raise RecordingError(f"{self._name} cannot be recorded while another thread is recording")
+        run = kept.program.forward(leaves, 1, 1)
+        self._verify(kept, structure, run, 1)
+        return run
+
+    def _gives_several(self, arguments: list[Any]) -> bool:
+        return not isinstance(self._kept[self._structure(arguments, {}, [])].results, type)
 
     def _run(self, rows: Rows) -> Any:
         """All rows at once, and what is kept of them; None where they are to be run one by one."""
@@ -356,6 +371,11 @@ class Fixed:
     def __init__(self, thing: Any):
         self.thing = thing
         self.key = fixed_key(thing)
+        try:
+            hash(self.key)
+        except TypeError:
+            raise TypeError("an argument that arrives as it is must be hashable, or a list or dict of what is, "
+                            f"not {type(thing).__name__}: {thing!r:.60}") from None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Fixed) and self.key == other.key
@@ -400,9 +420,9 @@ def flattened_other(x: Any, leaves: list[Any]) -> Any:
     if isinstance(x, Value):
         leaves.append(x)
         return cls
-    if isinstance(x, (list, tuple)):
+    if isinstance(x, tuple) and hasattr(cls, "_fields"):
         return (cls, *[flattened(item, leaves) for item in x])
-    if isinstance(x, dict):
+    if cls is dict or cls is OrderedDict:
         return cls, Fixed(list(x)), *[flattened(item, leaves) for item in x.values()]
     if isinstance(x, Real):
         leaves.append(float(x))
@@ -462,12 +482,16 @@ def number_in(x: Any) -> float:
     return float(x)
 
 
+def number_given(x: Any) -> float:
+    """A number that is given to a recording; TypeError unless it is real."""
+    return float(x) if isinstance(x, Real) else number_in(x)
+
+
 def stand_in(leaf: Any) -> Value:
     """The Value that the function is given for a number, or for another Value while it is recorded."""
     cls = type(leaf) if isinstance(leaf, Value) else Value
     twin = cls.__new__(cls)
-    data = leaf.data if isinstance(leaf, Value) else leaf
-    Value.__init__(twin, float(data) if isinstance(data, Real) else number_in(data))
+    Value.__init__(twin, number_given(leaf.data if isinstance(leaf, Value) else leaf))
     if cls is not Value:
         vars(twin).update({name: x for name, x in vars(leaf).items() if name not in vars(twin)})
     return twin

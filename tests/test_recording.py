@@ -728,14 +728,15 @@ def test_a_parameter_that_is_an_argument_too(twin):
 
 
 def test_second_derivatives(twin):
-    """A result has first derivatives only, and grad says so."""
+    """Of what a recording gives, for one row and for all; the operations are those that were recorded."""
     grad = twin.over("gradients").grad
-    w, a = twin.values([2, 3])
+    w, a, b = twin.values([2, 3, 5])
     f = twin.record(lambda x: w * x * x)
-    with pytest.raises(ValueError, match="has no derivative of its own|_backward of its own"):
-        slope, = grad(f(a), [a])
-        assert slope.data == 12
-        grad(slope, [a])
+    slope, = grad(f(a), [a])
+    assert (slope.data, grad(slope, [a, w])[0].data, grad(slope, [a, w])[1].data) == (12, 4, 6)
+    slope, = grad(f.mean([a, b, a]), [a])
+    assert (slope.data, grad(slope, [a])[0].data) == (pytest.approx(8), pytest.approx(8 / 3))
+    assert grad(f.map([a, b])[1], [a, b])[1].data == 20
 
 
 def test_derivatives_within_a_recording(twin):
