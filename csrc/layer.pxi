@@ -471,7 +471,7 @@ cdef int make_layers_plain(Call* call) except -1:
     for i in range(1, c.depth):
         count += c.stages[i].nout
     kept = <object>&call.body.head
-    cdef list nodes = [None] * count    # of all stages; from here on, no Python code can run until they are made
+    cdef list nodes = [None] * count    # of all stages; from here on, no Python code runs until they are made
     for j in range(c.stages[0].nout):
         if c.inputs[j] != NULL and c.inputs[j].ob_type == value_type:
             nodes[j] = <object>c.inputs[j]
