@@ -10,7 +10,9 @@ cdef object copy_value(object value):
     if n.op != LEAF or (<Body*>value).attrs != NULL:
         attrs_of(value).update(_prev=value._prev, _op=value._op)
         if (<Body*>value).backward == NULL:     # the next one that asks gets the same
-            (<Body*>value).backward = new_reference(backward_of(value))
+            function = backward_of(value)
+            Py_INCREF(<PyObject*>function)
+            (<Body*>value).backward = <PyObject*>function
             track(<PyObject*>value)
         attrs_of(twin).update(attrs_of(value))
         set_attribute(twin, "_prev", value._prev, OWN_PREV)
@@ -20,10 +22,6 @@ cdef object copy_value(object value):
     if has_grad(n):
         put_grad(node_of(<PyObject*>twin), own_grad(value))
     return twin
-
-cdef PyObject* new_reference(object o) noexcept:
-    Py_INCREF(<PyObject*>o)
-    return <PyObject*>o
 
 cdef bint has_data(Node* n) noexcept:
     return n.data_kind != OBJECT or n.data.object != NULL

@@ -89,13 +89,13 @@ cdef void free_memory(LayersCall* c) noexcept:
 
 cdef LayersCall* new_call(tuple layers, int nin) except NULL:
     """A call of layers, given their Parameters, with nothing computed."""
-    cdef int depth = len(layers) + 1, i
-    cdef int nout = (<Parameters>layers[depth - 2]).m.nout
+    cdef int depth = len(layers) + 1, i, nout = 0
     cdef Py_ssize_t numbers = ROWS * nin, size
     cdef Stage* s
     cdef LayersCall* c
-    for layer in layers:
-        numbers += ROWS * (<Parameters>layer).m.width
+    for i in range(depth - 1):
+        numbers += ROWS * (<Parameters>layers[i]).m.width
+        nout = (<Parameters>layers[i]).m.nout
     size = (sizeof(LayersCall) + (depth - 1) * sizeof(Stage) + (nin + nout) * sizeof(void*)
             + numbers * (sizeof(double) + sizeof(Kind)))
     c = allocate_call(size)
@@ -472,7 +472,7 @@ cdef int make_layers_plain(Call* call) except -1:
     for i in range(1, c.depth):
         count += c.stages[i].nout
     kept = <object>&call.body.head
-    cdef list nodes = [None] * count    # of all stages; from here on, no Python code can run until they are made
+    cdef list nodes = [None] * count    # of all stages; from here on, no Python code runs until they are made
     for j in range(c.stages[0].nout):
         if c.inputs[j] != NULL and c.inputs[j].ob_type == value_type:
             nodes[j] = <object>c.inputs[j]

@@ -144,8 +144,7 @@ cdef inline int put_number_data(Node* n, Number new) except -1:
 
 cdef inline int put_grad(Node* n, object o) except -1:
     cdef Number new = number_of(o)
-    if n.grad_kind == PACKED and (new.kind == OBJECT
-                                  or (new.kind == INTEGER and not -MODEST <= new.x <= MODEST)):
+    if new.kind == OBJECT or is_immodest(n, new):
         unpack(n)
     if new.kind == OBJECT:
         put_object(n, &n.grad, &n.grad_kind, o)
