@@ -281,25 +281,42 @@ cdef class _Run:
         return self.factor or None
 
     def gradients(self, list seeds):
-        """The gradients of all inputs of all rows, from those of all results of all rows."""
-        cdef Code* c = &self.program.code
-        cdef Swept found
-        cdef Py_ssize_t i
+        """The gradients of the inputs of one row, from those of its results."""
         cdef bytearray given = bytearray(len(seeds) * sizeof(double))
-        cdef bytearray parameters = bytearray((c.parameters + c.packed) * sizeof(double))
-        cdef bytearray inputs = bytearray(self.rows * c.inputs * sizeof(double))
-        if len(seeds) != self.rows * c.outputs:
-            raise ValueError(f"{self.rows} rows of {c.outputs} results are not {len(seeds)}")
+        cdef Py_ssize_t i
+        if self.rows != 1 or len(seeds) != self.program.code.outputs:
+            raise ValueError(f"one row of {self.program.code.outputs} results is not "
+                             f"{self.rows} of {len(seeds)}")
         for i, g in enumerate(seeds):
             (<double*>PyByteArray_AS_STRING(given))[i] = g
+        return self.gradients_of_rows(given)[0]
+
+    def jacobian(self, int threads):
+        """The gradients of the inputs of one row, from each of its results in turn: a lane for each."""
+        cdef Py_ssize_t count = self.program.code.outputs, i
+        cdef bytearray seeds = bytearray(count * count * sizeof(double))
+        cdef _Run run
+        if self.rows != 1:
+            raise ValueError(f"a jacobian is of one row, not of {self.rows}")
+        for i in range(count):
+            (<double*>PyByteArray_AS_STRING(seeds))[i * count + i] = 1
+        run = self.program.forward(self.given_numbers * count, count, threads)
+        return run.gradients_of_rows(seeds)
+
+    cdef list gradients_of_rows(self, bytearray seeds):
+        cdef Code* c = &self.program.code
+        cdef Swept found
+        cdef Py_ssize_t row, i
+        cdef bytearray parameters = bytearray((c.parameters + c.packed) * sizeof(double))
+        cdef bytearray inputs = bytearray(self.rows * c.inputs * sizeof(double))
         found.raises = False
         found.parameters = <double*>PyByteArray_AS_STRING(parameters)
         found.inputs = <double*>PyByteArray_AS_STRING(inputs)
-        if not sweep_job(self, &self.job, <double*>PyByteArray_AS_STRING(given), NULL, 0, &found):
+        if not sweep_job(self, &self.job, <double*>PyByteArray_AS_STRING(seeds), NULL, 0, &found):
             raise MemoryError
         if found.raises:
             raise_error_of_sweep(self, range(self.rows))
-        return [found.inputs[i] for i in range(self.rows * c.inputs)]
+        return [[found.inputs[row * c.inputs + i] for i in range(c.inputs)] for row in range(self.rows)]
 
     def results(self, how):
         """The results for all rows, as Values; or one, their "sum" or "mean"."""
