@@ -36,6 +36,7 @@ cdef class _Program:
         c.constants, c.singles, c.outputs = made.constant.count, made.single.count, made.output.count
         c.packed, c.step_count, c.layer_count = made.packed_from.count, made.steps.count // 4, made.dense.count // 5
         c.place_count = made.places.count
+        c.apart = c.parameters if made.single.count or made.graph.choices.count else 0
         c.steps, c.layers = <Step*>self.keep(&made.steps), <Dense*>self.keep(&made.dense)
         c.places, c.packed_from = self.keep(&made.places), self.keep(&made.packed_from)
         c.single, c.output = self.keep(&made.single), self.keep(&made.output)
@@ -184,11 +185,13 @@ cdef class _Run:
     cdef readonly Py_ssize_t rows
     cdef int threads
     cdef list given                     # [(place, Value)] for the leaves that are Values
-    cdef bytearray given_numbers, gathered, result_numbers, odd_rows
+    cdef bytearray given_numbers, result_numbers, odd_rows
+    cdef double* gathered               # the parameters, and those that are packed
     cdef double factor                  # of each row in the one result; 0: there is a result for each
 
     def __dealloc__(self):
-        PyMem_RawFree(self.job.values)
+        give_memory(self.job.values)
+        give_memory(self.gathered)
 
     cdef int take_leaves(self, leaves) except -1:
         cdef Py_ssize_t count = self.rows * self.program.code.inputs, i
@@ -219,8 +222,9 @@ cdef class _Run:
         cdef Code* c = &self.program.code
         cdef double* to
         cdef int i, place
-        self.gathered = PyByteArray_FromStringAndSize(NULL, (c.parameters + c.packed) * sizeof(double))
-        to = <double*>PyByteArray_AS_STRING(self.gathered)
+        self.gathered = to = take_memory(c.parameters + c.packed)
+        if to == NULL:
+            raise MemoryError
         cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>self.program.parameters)
         if not ((value_is_as_seen() or look_at_classes()) and access_shipped):
             self.program.refuse("override")
@@ -252,17 +256,19 @@ cdef class _Run:
         job.code, job.threads = c, self.threads
         divide(job, rows)
         job.inputs = <double*>PyByteArray_AS_STRING(self.given_numbers)
-        job.parameters = <double*>PyByteArray_AS_STRING(self.gathered)
+        job.parameters = self.gathered
         job.packed = job.parameters + c.parameters
         self.result_numbers = PyByteArray_FromStringAndSize(NULL, rows * c.outputs * sizeof(double))
         self.odd_rows = bytearray(rows)
         job.results = <double*>PyByteArray_AS_STRING(self.result_numbers)
         job.odd = <unsigned char*>PyByteArray_AS_STRING(self.odd_rows)
         if <Py_ssize_t>job.blocks * job.wide * c.slots <= KEPT_SLOTS or rows == 1:
-            job.values = <double*>PyMem_RawMalloc(job.blocks * job.wide * c.slots * sizeof(double))
+            job.values = take_memory(<size_t>job.blocks * job.wide * c.slots)
         job.seeds, job.look = NULL, look_for_signals
+        take_workers(job)
         with nogil:
             done = do_job(job)
+        give_workers(job)
         if not done:
             raise MemoryError
         return -1 if job.stop else 0    # with the exception that look_for_signals has set
@@ -399,6 +405,13 @@ cdef void divide(Job* job, Py_ssize_t rows) noexcept:
     job.replay = &replays[arithmetic - arithmetics][rows > 1]
     job.blocks = (rows + job.wide - 1) // job.wide
     job.tiles = max(<Py_ssize_t>1, min(<Py_ssize_t>TILES, job.blocks // 8))
+
+def _after_fork():
+    """In the child, whose threads are no more."""
+    forget_workers()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 cdef int look_for_signals() noexcept with gil:
     return check_signals() != 0

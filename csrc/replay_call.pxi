@@ -128,12 +128,14 @@ cdef bint sweep_replay(Call* call) noexcept:
     cdef Py_ssize_t row = (<ReplayCall*>call).row, i
     cdef Py_ssize_t outputs = c.outputs * (run.rows if row < 0 else 1), inputs = run.rows * c.inputs if run.given else 0
     cdef Swept found
-    cdef double* seeds = <double*>PyMem_Calloc(outputs + c.parameters + c.packed + inputs + 1, sizeof(double))
+    cdef Py_ssize_t size = outputs + c.parameters + c.packed + inputs
+    cdef double* seeds = take_memory(size)
     cdef bint fine = seeds != NULL
     found.parameters = seeds + outputs
     found.inputs = found.parameters + c.parameters + c.packed if inputs else NULL
     found.raises = False
     if fine:
+        memset(seeds, 0, size * sizeof(double))
         for i in range(outputs):
             seeds[i] = call.grad[0] * run.factor if run.factor else call.grad[i]
         if row >= 0:
@@ -146,7 +148,7 @@ cdef bint sweep_replay(Call* call) noexcept:
         for place, leaf in given_to(call):
             add_float(node_of(<PyObject*>leaf), found.inputs[<Py_ssize_t>place])
     run.job.stop = 0
-    PyMem_Free(seeds)
+    give_memory(seeds)
     if fine:
         forget_gradients(call)
     return fine
@@ -223,23 +225,30 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     """Sweep the rows of a job, of which the first is that row of the run."""
     cdef Job job = given[0]
     cdef Code* c = &run.program.code
-    cdef Py_ssize_t t, i
+    cdef Py_ssize_t t
     cdef bint fine
     job.seeds, job.look = seeds, look_in_sweep
     job.live = live if live != NULL else <unsigned char*>PyByteArray_AS_STRING(run.program.live)
     job.input_grads = found.inputs + first * c.inputs if found.inputs != NULL else NULL
-    job.grads = <double*>PyMem_Calloc(job.tiles * (c.parameters + c.packed) + 1, sizeof(double))
+    job.grads = take_memory(<size_t>job.tiles * (c.packed + c.apart))
     job.odd = <unsigned char*>PyMem_Calloc(job.rows, 1)
+    take_workers(&job)
     fine = job.grads != NULL and job.odd != NULL and do_job(&job)
+    give_workers(&job)
     if fine:
         for t in range(job.tiles):
-            for i in range(c.parameters + c.packed):
-                found.parameters[i] += job.grads[t * (c.parameters + c.packed) + i]
+            add_numbers_to(found.parameters + c.parameters, job.grads + t * (c.packed + c.apart), c.packed)
+            add_numbers_to(found.parameters, job.grads + t * (c.packed + c.apart) + c.packed, c.apart)
         found.raises = found.raises or memchr(job.odd, 1, job.rows) != NULL
         run.job.stop |= job.stop
-    PyMem_Free(job.grads)
+    give_memory(job.grads)
     PyMem_Free(job.odd)
     return fine
+
+cdef inline void add_numbers_to(double* to, const double* more, Py_ssize_t count) noexcept:
+    cdef Py_ssize_t i
+    for i in range(count):
+        to[i] += more[i]
 
 cdef int look_in_sweep() noexcept:
     """Whether Ctrl-C was pressed, and shall end the sweep: which look_for_interrupt then does."""
