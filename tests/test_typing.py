@@ -10,7 +10,7 @@ from micrograd import engine
 
 pytest.importorskip("mypy")
 MODULES = ["arrays", "draw", "draw_layout", "draw_page", "draw_steps", "gradients", "losses", "optim",
-           "state"]
+           "recording", "state"]
 
 PROGRAM = """
 from micrograd import Value, arrays, draw, losses, nn, optim, state
@@ -63,9 +63,9 @@ def test_the_modules_are_typed(tmp_path):
     is_typed(MODULES, tmp_path)
 
 
-def test_the_module_for_torch_is_typed(tmp_path):
-    pytest.importorskip("torch")        # whose types it needs
-    is_typed(["pytorch"], tmp_path)
+def test_the_modules_for_torch_are_typed(tmp_path):
+    pytest.importorskip("torch")        # whose types they need
+    is_typed(["pytorch", "_recorded_torch"], tmp_path)
 
 
 def test_a_program(tmp_path):
