@@ -15,7 +15,12 @@ include "parameters.pxi"  # ... where their parameters stand
 include "layer.pxi"       # ... the call: forward, backward, the plain nodes
 include "predict.pxi"     # ... forward without a graph
 include "value.pxi"       # class Value: the operators and attributes of the original
-include "recording.pxi"   # recorded functions: steps, their runs, and the call
+include "recording.pxi"   # recorded functions: what must not be done, and the graph
+include "recording_steps.pxi"   # ... as a list of steps
+include "replay.pxi"      # ... which is run anew
+include "replay_columns.pxi"    # ... for all rows of columns
+include "replay_call.pxi" # ... and gives the outputs of a call
+include "replay_listing.pxi"    # ... and what the steps are
 include "copying.pxi"     # copy and deepcopy
 include "pickling.pxi"    # pickle
 include "optim.pxi"       # the optimisers' steps over the parameters

@@ -10,7 +10,7 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Multiply
 from cpython.number cimport PyNumber_Negative, PyNumber_Power, PyNumber_Subtract
 from libc.math cimport NAN, isfinite, pow, sqrt
-from libc.string cimport memchr, memcmp, memcpy, memset, strchr
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 import gc
 import sys
@@ -194,5 +194,6 @@ cdef extern from "replay.h" nogil:
         const unsigned char* live
         int (*look)() noexcept
     bint do_job(Job*)
+    bint fill_numbers(char format, const void* numbers, Py_ssize_t first, Py_ssize_t count, double* to)
     void mark_live(const Code*, unsigned char* live)
     void forward_block(Job*, long block, double* values, double* scratch)

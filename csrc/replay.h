@@ -140,6 +140,21 @@ struct Job {
     volatile int stop, failed;
 };
 
+/* `count` numbers of an array from the first on, whose type is told by the letter that Python's struct module has
+   for it; 0 for a letter that is not here. */
+#define FROM(letter, type) \
+    case letter: for (Py_ssize_t i = 0; i < count; i++) to[i] = (double)((const type *)numbers + first)[i]; return 1;
+static int fill_numbers(char format, const void *numbers, Py_ssize_t first, Py_ssize_t count, double *to) {
+    switch (format) {
+        FROM('d', double) FROM('f', float) FROM('?', unsigned char)
+        FROM('b', signed char) FROM('h', short) FROM('i', int) FROM('l', long) FROM('q', long long)
+        FROM('B', unsigned char) FROM('H', unsigned short) FROM('I', unsigned int) FROM('L', unsigned long)
+        FROM('Q', unsigned long long)
+        default: return 0;
+    }
+}
+#undef FROM
+
 static void load_block(const Job *job, long block, double *v) {
     const Code *c = job->code;
     for (int r = 0; r < job->wide; r++) {

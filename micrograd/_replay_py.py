@@ -313,16 +313,15 @@ class _Run:
         return [self.result(total, [(row, place, factor) for row in range(self.rows)])]
 
     def gradients(self, seeds):
-        """The gradients of all inputs of all rows, from those of all results of all rows."""
-        found, count = [], len(self.program.outputs)
-        for row in range(self.rows):
-            total = [0.0] * self.program.count
-            for k, place in enumerate(self.program.outputs):
-                if seeds[row * count + k]:
-                    gradients = self.sweep(row, place, seeds[row * count + k])
-                    total = [a + b for a, b in zip(total, gradients)]
-            found += total
-        return found
+        """The gradients of the inputs of one row, from those of its results."""
+        total = [0.0] * self.program.count
+        for place, g in zip(self.program.outputs, seeds):
+            total = [a + b for a, b in zip(total, self.sweep(0, place, g))]
+        return total
+
+    def jacobian(self, threads):
+        """The gradients of the inputs of one row, from each of its results in turn."""
+        return [self.sweep(0, place, 1.0)[:self.program.count] for place in self.program.outputs]
 
     def result(self, data, seeds):
         operands = {leaf for row, _, _ in seeds for leaf in self.leaves(row) if isinstance(leaf, Value)}

@@ -1,0 +1,360 @@
+# Recorded programs, and their runs: the numbers that go in and come out. What a run gives is in replay_call.pxi.
+
+cdef enum:
+    KEPT_SLOTS = 1 << 22                # numbers of one run that are kept for its sweep
+    TILES = 16
+
+cdef class _Program:
+    """The steps from inputs to outputs, two lists of Values, while their function is recorded. TypeError and
+    RecordingError for what no step can do."""
+    cdef Code code
+    cdef str name
+    cdef object refuse                  # raises RecordingError
+    cdef readonly tuple parameters      # the Values that the function met outside its arguments
+    cdef list memory                    # of the code
+    cdef bytearray live                 # of each slot: whether an output's gradient reaches it
+    cdef list matrices                  # the layers that a fused layer keeps packed too: (Parameters, place)
+    cdef Ints loose, loose_places       # the parameters, and the places of packed ones, that are in none of these
+
+    def __init__(self, name, list inputs, list outputs):
+        for value in inputs + outputs:
+            check_child(value)
+        if not is_recording():
+            raise RuntimeError("a program is made of what is being recorded")
+        cdef bint enabled = PyGC_Disable()
+        try:
+            self.name, self.refuse = name, refuse
+            self.take(_Builder(_Graph(inputs, outputs)), len(inputs))
+        finally:
+            if enabled:
+                PyGC_Enable()
+
+    cdef int take(self, _Builder made, int inputs) except -1:
+        cdef Code* c = &self.code
+        self.memory = []
+        self.parameters = tuple(made.graph.parameters)
+        c.inputs, c.slots, c.parameters, c.scratch = inputs, made.slots, len(self.parameters), made.scratch
+        c.constants, c.singles, c.outputs = made.constant.count, made.single.count, made.output.count
+        c.packed, c.step_count, c.layer_count = made.packed_from.count, made.steps.count // 4, made.dense.count // 5
+        c.place_count = made.places.count
+        c.steps, c.layers = <Step*>self.keep(&made.steps), <Dense*>self.keep(&made.dense)
+        c.places, c.packed_from = self.keep(&made.places), self.keep(&made.packed_from)
+        c.single, c.output = self.keep(&made.single), self.keep(&made.output)
+        self.memory += [bytearray(c.constants * sizeof(double)), bytearray(c.packed * sizeof(double))]
+        c.constant = <double*>PyByteArray_AS_STRING(self.memory[6])
+        c.packed_number = <double*>PyByteArray_AS_STRING(self.memory[7])
+        for i in range(c.constants):
+            c.constant[i] = made.graph.numbers[made.constant.items[i]]
+        for place, x in made.packed_numbers:
+            c.packed_number[<int>place] = x
+        self.live = bytearray(c.slots)
+        for i in range(c.outputs):
+            self.live[c.output[i]] = 1
+        mark_live(c, <unsigned char*>PyByteArray_AS_STRING(self.live))
+        return self.find_matrices()
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.loose.items)
+        PyMem_RawFree(self.loose_places.items)
+
+    cdef int find_matrices(self) except -1:
+        cdef Code* c = &self.code
+        cdef Dense* l
+        cdef bytearray elsewhere = bytearray(c.packed), taken = bytearray(c.parameters)
+        cdef int k, i
+        self.matrices = []
+        for k in range(c.layer_count):
+            l = &c.layers[k]
+            p = self.matrix_at(l)
+            if p is not None and not elsewhere[l.weights]:
+                self.matrices.append((p, l.weights))
+                for i in range((l.nin + 1) * l.width):
+                    elsewhere[l.weights + i] = 1
+                    if c.packed_from[l.weights + i] >= 0:
+                        taken[c.packed_from[l.weights + i]] = 1
+        for i in range(c.packed):
+            if not elsewhere[i] and c.packed_from[i] >= 0:
+                put(&self.loose_places, i)
+                taken[c.packed_from[i]] = 0
+        for i in range(c.singles):
+            taken[c.single[i]] = 0
+        for k in range(c.step_count):
+            for i in range(c.places[c.steps[k].b] if c.steps[k].op == PICK else 0):
+                if c.places[c.steps[k].b + 1 + i] < 0:
+                    taken[-1 - c.places[c.steps[k].b + 1 + i]] = 0
+        for i in range(c.parameters):
+            if not taken[i]:
+                put(&self.loose, i)
+        return 0
+
+    cdef Parameters matrix_at(self, Dense* l):
+        """The Parameters that hold the numbers of a layer in the same places, or None."""
+        cdef Code* c = &self.code
+        cdef Parameters p = None
+        cdef Node* n
+        cdef int i, j, place
+        for i in range(l.nin + 1):
+            for j in range(l.nout):
+                place = i * l.width + j
+                if c.packed_from[l.weights + place] < 0:
+                    return None
+                n = node_of(<PyObject*>self.parameters[c.packed_from[l.weights + place]])
+                if n.data_kind != PACKED or n.index != place:
+                    return None
+                if p is None:
+                    p = <Parameters>n.data.object
+                if n.data.object != <PyObject*>p or p.m.nin != l.nin or p.m.nout != l.nout:
+                    return None
+        return p
+
+    cdef bint is_packed(self) noexcept:
+        """Whether the matrices still hold these parameters, as floats."""
+        cdef Matrix* m
+        for p, _ in self.matrices:
+            m = &(<Parameters>p).m
+            if m.unpacked:
+                return False
+            if not m.kinds_known:
+                know_kinds(m)
+            if m.rounds:
+                return False
+        return True
+
+    cdef int* keep(self, Ints* ints) except? NULL:
+        self.memory.append(PyByteArray_FromStringAndSize(<char*>ints.items, ints.count * sizeof(int)))
+        return <int*>PyByteArray_AS_STRING(self.memory[len(self.memory) - 1])
+
+    def difference(self, _Program other not None):
+        """What the other one does otherwise, in words; None if nothing."""
+        cdef int i
+        if len(self.parameters) != len(other.parameters) or any(
+                [a is not b for a, b in zip(self.parameters, other.parameters)]):
+            return "other Values take part"
+        for i in (0, 1, 2, 3, 4, 5):
+            if self.memory[i] != other.memory[i]:
+                return "it computes something else"
+        for i in (6, 7):
+            if self.memory[i] != other.memory[i]:
+                before, now = doubles_that_differ(self.memory[i], other.memory[i])
+                return f"a number that was {before!r} is {now!r}"
+        return None
+
+    def listing(self):
+        """The steps, as (symbol, operands) with the places of other steps, and the places of the outputs."""
+        return _Listing(self).told()
+
+    def forward(self, leaves, Py_ssize_t rows, int threads):
+        """A run for so many rows, whose leaves stand one after the other in a list, or their numbers in a
+        bytearray."""
+        cdef _Run run = _Run.__new__(_Run)
+        run.program, run.rows, run.threads = self, rows, threads
+        run.take_leaves(leaves)
+        run.take_parameters()
+        run.go_forward()
+        return run
+
+cdef tuple doubles_that_differ(bytearray a, bytearray b):
+    cdef double* x = <double*>PyByteArray_AS_STRING(a)
+    cdef double* y = <double*>PyByteArray_AS_STRING(b)
+    cdef Py_ssize_t i
+    for i in range(min(len(a), len(b)) // 8):
+        if memcmp(&x[i], &y[i], sizeof(double)) != 0:
+            return x[i], y[i]
+    return len(a) // 8, len(b) // 8
+
+cdef class _Run:
+    """What a program was given for some rows, and what it made of it."""
+    cdef readonly _Program program
+    cdef Job job
+    cdef readonly Py_ssize_t rows
+    cdef int threads
+    cdef list given                     # [(place, Value)] for the leaves that are Values
+    cdef bytearray given_numbers, gathered, result_numbers, odd_rows
+    cdef double factor                  # of each row in the one result; 0: there is a result for each
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.job.values)
+
+    cdef int take_leaves(self, leaves) except -1:
+        cdef Py_ssize_t count = self.rows * self.program.code.inputs, i
+        cdef double* x
+        self.given = []
+        if type(leaves) is bytearray:
+            self.given_numbers = <bytearray>leaves
+        else:
+            self.given_numbers = bytearray(count * sizeof(double))
+        if PyByteArray_GET_SIZE(self.given_numbers) != count * sizeof(double) or (
+                type(leaves) is not bytearray and len(leaves) != count):
+            raise ValueError(f"{self.rows} rows of {self.program.code.inputs} leaves are not {len(leaves)}")
+        x = <double*>PyByteArray_AS_STRING(self.given_numbers)
+        if type(leaves) is not bytearray:
+            for i, leaf in enumerate(<list>leaves):
+                x[i] = self.number_of_leaf(leaf, i)
+        return 0
+
+    cdef double number_of_leaf(self, leaf, Py_ssize_t place) except? -1:
+        if not is_value(leaf):
+            return <double?>leaf
+        if accesses(leaf):
+            self.program.refuse("override")
+        self.given.append((place, leaf))
+        return <double?>data_of(leaf)
+
+    cdef int take_parameters(self) except -1:
+        cdef Code* c = &self.program.code
+        cdef double* to
+        cdef int i, place
+        self.gathered = PyByteArray_FromStringAndSize(NULL, (c.parameters + c.packed) * sizeof(double))
+        to = <double*>PyByteArray_AS_STRING(self.gathered)
+        cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>self.program.parameters)
+        if not ((value_is_as_seen() or look_at_classes()) and access_shipped):
+            self.program.refuse("override")
+        if not self.program.is_packed():
+            for i in range(c.parameters):
+                to[i] = number_of_parameter(self.program, values[i])
+            for i in range(c.packed):
+                to[c.parameters + i] = c.packed_number[i] if c.packed_from[i] < 0 else to[c.packed_from[i]]
+            return 0
+        for i in range(self.program.loose.count):
+            place = self.program.loose.items[i]
+            to[place] = number_of_parameter(self.program, values[place])
+        to += c.parameters
+        if self.program.loose_places.count or not self.program.matrices:
+            for i in range(c.packed):
+                to[i] = c.packed_number[i] if c.packed_from[i] < 0 else to[c.packed_from[i] - c.parameters]
+        for p, place in self.program.matrices:      # which no Python code could unpack since they were looked at
+            memcpy(to + <Py_ssize_t>place, (<Parameters>p).m.data,
+                   matrix_size(&(<Parameters>p).m) * sizeof(double))
+        return 0
+
+    cdef int go_forward(self) except -1:
+        cdef Job* job = &self.job
+        cdef Code* c = &self.program.code
+        cdef bint done
+        cdef Py_ssize_t rows = self.rows
+        job.code, job.threads = c, self.threads
+        divide(job, rows)
+        job.inputs = <double*>PyByteArray_AS_STRING(self.given_numbers)
+        job.parameters = <double*>PyByteArray_AS_STRING(self.gathered)
+        job.packed = job.parameters + c.parameters
+        self.result_numbers = PyByteArray_FromStringAndSize(NULL, rows * c.outputs * sizeof(double))
+        self.odd_rows = bytearray(rows)
+        job.results = <double*>PyByteArray_AS_STRING(self.result_numbers)
+        job.odd = <unsigned char*>PyByteArray_AS_STRING(self.odd_rows)
+        if <Py_ssize_t>job.blocks * job.wide * c.slots <= KEPT_SLOTS or rows == 1:
+            job.values = <double*>PyMem_RawMalloc(job.blocks * job.wide * c.slots * sizeof(double))
+        job.seeds, job.look = NULL, look_for_signals
+        with nogil:
+            done = do_job(job)
+        if not done:
+            raise MemoryError
+        return -1 if job.stop else 0    # with the exception that look_for_signals has set
+
+    def odd(self):
+        """The rows that are to be run as written."""
+        cdef Py_ssize_t i
+        if memchr(self.job.odd, 1, self.rows) == NULL:
+            return []
+        return [i for i in range(self.rows) if self.job.odd[i]]
+
+    def leaves(self, Py_ssize_t row):
+        """The numbers and Values that were given for a row."""
+        cdef int count = self.program.code.inputs, i
+        if not 0 <= row < self.rows:
+            raise IndexError(row)
+        leaves = [self.job.inputs[row * count + i] for i in range(count)]
+        for place, leaf in self.given:
+            if row * count <= place < (row + 1) * count:
+                leaves[place - row * count] = leaf
+        return leaves
+
+    def numbers(self, Py_ssize_t row):
+        """The results for a row."""
+        cdef int count = self.program.code.outputs, i
+        if not 0 <= row < self.rows:
+            raise IndexError(row)
+        return [self.job.results[row * count + i] for i in range(count)]
+
+    @property
+    def weight(self):
+        """What a row counts in the one result; None where each row has results of its own."""
+        return self.factor or None
+
+    def gradients(self, list seeds):
+        """The gradients of the inputs of one row, from those of its results."""
+        cdef bytearray given = bytearray(len(seeds) * sizeof(double))
+        cdef Py_ssize_t i
+        if self.rows != 1 or len(seeds) != self.program.code.outputs:
+            raise ValueError(f"one row of {self.program.code.outputs} results is not "
+                             f"{self.rows} of {len(seeds)}")
+        for i, g in enumerate(seeds):
+            (<double*>PyByteArray_AS_STRING(given))[i] = g
+        return self.gradients_of_rows(given)[0]
+
+    def jacobian(self, int threads):
+        """The gradients of the inputs of one row, from each of its results in turn: a lane for each."""
+        cdef Py_ssize_t count = self.program.code.outputs, i
+        cdef bytearray seeds = bytearray(count * count * sizeof(double))
+        cdef _Run run
+        if self.rows != 1:
+            raise ValueError(f"a jacobian is of one row, not of {self.rows}")
+        for i in range(count):
+            (<double*>PyByteArray_AS_STRING(seeds))[i * count + i] = 1
+        run = self.program.forward(self.given_numbers * count, count, threads)
+        return run.gradients_of_rows(seeds)
+
+    cdef list gradients_of_rows(self, bytearray seeds):
+        cdef Code* c = &self.program.code
+        cdef Swept found
+        cdef Py_ssize_t row, i
+        cdef bytearray parameters = bytearray((c.parameters + c.packed) * sizeof(double))
+        cdef bytearray inputs = bytearray(self.rows * c.inputs * sizeof(double))
+        found.raises = False
+        found.parameters = <double*>PyByteArray_AS_STRING(parameters)
+        found.inputs = <double*>PyByteArray_AS_STRING(inputs)
+        if not sweep_job(self, &self.job, <double*>PyByteArray_AS_STRING(seeds), NULL, 0, &found):
+            raise MemoryError
+        if found.raises:
+            raise_error_of_sweep(self, range(self.rows))
+        return [[found.inputs[row * c.inputs + i] for i in range(c.inputs)] for row in range(self.rows)]
+
+    def results(self, how):
+        """The results for all rows, as Values; or one, their "sum" or "mean"."""
+        cdef Py_ssize_t count = self.rows * self.program.code.outputs, i
+        cdef double total = 0
+        cdef list values
+        self.factor = {"map": 0.0, "sum": 1.0, "mean": 1.0 / self.rows}[how]
+        if self.factor:
+            for i in range(self.rows):
+                total += self.job.results[i * self.program.code.outputs]
+            total *= self.factor
+            count = 1
+        if self.given and not self.factor:
+            return results_by_row(self)
+        values = [None] * count
+        new_replay(self, -1, self.given, values, &total if self.factor else self.job.results)
+        return values
+
+cdef double float_of(value) except? -1:
+    """A Value's number; TypeError where it is none that a float can be."""
+    from micrograd.recording import number_in
+    cdef Number n = data_of_node(node_of(<PyObject*>value))
+    return n.x if n.kind != OBJECT and n.kind != FLOAT32 else number_in(data_of(value))
+
+cdef inline double number_of_parameter(_Program program, PyObject* value) except? -1:
+    cdef Number n = data_of_node(node_of(value))
+    if value.ob_type == value_type and n.kind != OBJECT and n.kind != FLOAT32:
+        return n.x
+    if value.ob_type != value_type and accesses(<object>value):
+        program.refuse("override")
+    return float_of(<object>value)
+
+cdef void divide(Job* job, Py_ssize_t rows) noexcept:
+    """Divide the rows into blocks and tiles."""
+    job.rows, job.wide = rows, 1 if rows == 1 else 8
+    job.replay = &replays[arithmetic - arithmetics][rows > 1]
+    job.blocks = (rows + job.wide - 1) // job.wide
+    job.tiles = max(<Py_ssize_t>1, min(<Py_ssize_t>TILES, job.blocks // 8))
+
+cdef int look_for_signals() noexcept with gil:
+    return check_signals() != 0

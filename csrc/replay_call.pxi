@@ -1,0 +1,374 @@
+# What a run of a recording gives: the outputs of a call, whose operands are the parameters and the Values that
+# were given.
+
+cdef struct ReplayCall:
+    Call call
+    Py_ssize_t row                      # whose results the outputs are; -1: those of all rows, or their sum
+    PyObject* run                       # owned references
+    PyObject* given                     # [(place, Value)] for the Values among the leaves of that row, or of all
+
+cdef inline _Run run_of(Call* call):
+    return <_Run>(<ReplayCall*>call).run
+
+cdef inline list given_to(Call* call):
+    return <list>(<ReplayCall*>call).given
+
+cdef list results_by_row(_Run run):
+    """The results of all rows, each row's of a call of its own: a sweep must come by the Values given to the
+    rows that it reaches, and by no others."""
+    cdef Py_ssize_t outputs = run.program.code.outputs, row
+    cdef list values = [], of_row, given = [[] for _ in range(run.rows)]
+    for place, leaf in run.given:
+        (<list>given[place // run.program.code.inputs]).append((place, leaf))
+    for row in range(run.rows):
+        of_row = [None] * outputs
+        new_replay(run, row, given[row], of_row, run.job.results + row * outputs)
+        values += of_row
+    return values
+
+cdef int new_replay(_Run run, Py_ssize_t row, list given, list values, const double* numbers) except -1:
+    """Fill the list with the outputs of a new call."""
+    cdef Py_ssize_t count = len(values), j
+    cdef char* memory = <char*>PyMem_Malloc(sizeof(GCHead) + sizeof(ReplayCall) + count * (
+        sizeof(void*) + sizeof(double) + sizeof(Kind)))
+    cdef ReplayCall* c = <ReplayCall*>(memory + sizeof(GCHead))
+    cdef Number y
+    if memory == NULL:
+        raise MemoryError
+    c.row, c.run, c.given = row, <PyObject*>run, <PyObject*>given
+    Py_INCREF(c.run)
+    Py_INCREF(c.given)
+    c.call.nout = count
+    c.call.outputs = <Node**>(c + 1)
+    c.call.grad = <double*>(c.call.outputs + count)
+    c.call.grad_kind = <Kind*>(c.call.grad + count)
+    memset(c.call.outputs, 0, count * sizeof(void*))
+    begin_call(&c.call, &replay_kind)
+    try:
+        for j in range(count):
+            y.x, y.kind = numbers[j], REAL
+            values[j] = new_output(&c.call, j, y)
+    finally:
+        Py_DECREF(&c.call.body.head)
+    return 0
+
+cdef void release_replay(Call* call) noexcept:
+    cdef PyObject* run = (<ReplayCall*>call).run
+    cdef PyObject* given = (<ReplayCall*>call).given
+    PyMem_Free(<char*>call - sizeof(GCHead))
+    Py_DECREF(run)
+    Py_DECREF(given)
+
+cdef int traverse_replay(Call* call, visitproc visit, void* arg) noexcept:
+    cdef int stop = visit((<ReplayCall*>call).run, arg)
+    return visit((<ReplayCall*>call).given, arg) if stop == 0 else stop
+
+cdef object name_of_replay(Call* call):
+    return run_of(call).program.name
+
+cdef object operands_of_replay(Call* call, int j):
+    return {*run_of(call).program.parameters, *[leaf for _, leaf in given_to(call)]}
+
+cdef Py_ssize_t place_of_result(Node* out):
+    """Which of all results of its run an output is."""
+    cdef ReplayCall* c = <ReplayCall*>call_of(out)
+    return out.index + max(<Py_ssize_t>0, c.row) * run_of(&c.call).program.code.outputs
+
+cdef int visit_replay(Call* call, Sweep* s) except -1:
+    cdef _Run run = run_of(call)
+    cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>run.program.parameters)
+    cdef bint is_packed = run.program.is_packed()       # then they are leaves
+    cdef Py_ssize_t i
+    if given_to(call):
+        visit_all(s, [leaf for _, leaf in given_to(call)])
+    for i in range(run.program.loose.count if is_packed else run.program.code.parameters):
+        reserve(&s.stack, 1)
+        visit_later(s, node_of(values[run.program.loose.items[i] if is_packed else i]))
+    return 0
+
+cdef bint replay_is_current(Call* call) noexcept:
+    """Whether all operands have gradients that a number can be added to."""
+    cdef _Run run = run_of(call)
+    cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>run.program.parameters)
+    cdef bint is_packed = run.program.is_packed()
+    cdef Py_ssize_t i
+    for i in range(run.program.loose.count if is_packed else run.program.code.parameters):
+        if takes_python(values[run.program.loose.items[i] if is_packed else i]):
+            return False
+    for _, operand in given_to(call):
+        if takes_python(<PyObject*>operand):
+            return False
+    return (value_is_as_seen() or look_at_classes()) and access_shipped
+
+cdef inline bint takes_python(PyObject* operand) noexcept:
+    return node_of(operand).grad_kind == OBJECT or (operand.ob_type != value_type and accesses(<object>operand))
+
+cdef bint replay_accepts(Call* call, int j, Number g) noexcept:
+    return is_plain(g)
+
+cdef int no_operation(Call* call, int j) noexcept:
+    return LEAF
+
+cdef Py_ssize_t work_of_replay(Call* call) noexcept:
+    cdef _Run run = run_of(call)
+    return (run.rows if (<ReplayCall*>call).row < 0 else 1) * (run.program.code.slots + run.program.code.packed)
+
+
+# The sweep.
+
+cdef struct Swept:                      # what a sweep finds
+    double* parameters                  # the gradient of each parameter, and then of those that are packed,
+    double* inputs                      # of each input of each row, or NULL where no Value was given
+    bint raises                         # Python's sweep would raise an error
+
+cdef bint sweep_replay(Call* call) noexcept:
+    """Add to the gradients of the operands; False where that takes Python, and then nothing was changed."""
+    cdef _Run run = run_of(call)
+    cdef Code* c = &run.program.code
+    cdef Py_ssize_t row = (<ReplayCall*>call).row, i
+    cdef Py_ssize_t outputs = c.outputs * (run.rows if row < 0 else 1), inputs = run.rows * c.inputs if run.given else 0
+    cdef Swept found
+    cdef double* seeds = <double*>PyMem_Calloc(outputs + c.parameters + c.packed + inputs + 1, sizeof(double))
+    cdef bint fine = seeds != NULL
+    found.parameters = seeds + outputs
+    found.inputs = found.parameters + c.parameters + c.packed if inputs else NULL
+    found.raises = False
+    if fine:
+        for i in range(outputs):
+            seeds[i] = call.grad[0] * run.factor if run.factor else call.grad[i]
+        if row >= 0:
+            fine = sweep_row(run, row, seeds, call.grad_kind, &found)
+        else:
+            fine = sweep_rows(run, seeds, NULL if run.factor else call.grad_kind, &found)
+        fine = fine and not found.raises
+    if fine and not run.job.stop:
+        add_to_parameters(run.program, found.parameters, found.parameters + c.parameters)
+        for place, leaf in given_to(call):
+            add_float(node_of(<PyObject*>leaf), found.inputs[<Py_ssize_t>place])
+    run.job.stop = 0
+    PyMem_Free(seeds)
+    if fine:
+        forget_gradients(call)
+    return fine
+
+cdef void add_to_parameters(_Program program, double* grads, const double* packed_grads) noexcept:
+    cdef Code* c = &program.code
+    cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>program.parameters)
+    cdef bint is_packed = program.is_packed()
+    cdef Py_ssize_t i
+    if not is_packed:
+        unpack_grads(c, grads, packed_grads)
+        for i in range(c.parameters):
+            add_float(node_of(values[i]), grads[i])
+        return
+    for i in range(program.loose_places.count):
+        grads[c.packed_from[program.loose_places.items[i]]] += packed_grads[program.loose_places.items[i]]
+    for i in range(program.loose.count):
+        add_float(node_of(values[program.loose.items[i]]), grads[program.loose.items[i]])
+    for p, place in program.matrices:
+        add_to_matrix(&(<Parameters>p).m, packed_grads + <Py_ssize_t>place)
+
+cdef void unpack_grads(Code* c, double* grads, const double* packed_grads) noexcept:
+    cdef Py_ssize_t i
+    for i in range(c.packed):
+        if c.packed_from[i] >= 0:
+            grads[c.packed_from[i]] += packed_grads[i]
+
+cdef void add_to_matrix(Matrix* m, const double* more) noexcept:
+    """Add floats to the gradients of all parameters."""
+    cdef Py_ssize_t i
+    for i in range(matrix_size(m)):
+        m.grad[i] += more[i]
+    if m.all_grad_kind == OBJECT:
+        for i in range(matrix_size(m)):
+            m.grad_kind[i] &= REAL
+    else:
+        set_grad_kinds(m, m.all_grad_kind & REAL, m.all_grad_kind & REAL)
+
+cdef inline Py_ssize_t matrix_size(Matrix* m) noexcept:
+    return <Py_ssize_t>(m.nin + 1) * m.width
+
+cdef inline void add_float(Node* to, double more) noexcept:
+    cdef Number g
+    g.x, g.kind = more, REAL
+    set_grad_of_node(to, plus(grad_of_node(to), g))
+
+cdef bint sweep_rows(_Run run, const double* seeds, const Kind* kinds, Swept* found) noexcept:
+    """Sweep the rows whose outputs all have a gradient at once, and others with one, one by one. (The chain rule
+    is not to be applied to a row without one: 0 times an infinite derivative is no number.)"""
+    cdef int count = run.program.code.outputs, seeded, k
+    cdef Py_ssize_t whole = 0, row
+    for row in range(run.rows):
+        seeded = 0
+        for k in range(count if kinds != NULL else 0):
+            seeded += kinds[row * count + k] != NO_GRADIENT
+        whole += kinds == NULL or seeded == count
+        if 0 < seeded < count and not sweep_row(run, row, seeds + row * count, kinds + row * count, found):
+            return False
+    if whole == run.rows:
+        return sweep_job(run, &run.job, seeds, NULL, 0, found)
+    return whole == 0 or sweep_some(run, seeds, kinds, whole, found)
+
+cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsigned char* live,
+                    Py_ssize_t first, Swept* found) noexcept:
+    """Sweep the rows of a job, of which the first is that row of the run."""
+    cdef Job job = given[0]
+    cdef Code* c = &run.program.code
+    cdef Py_ssize_t t, i
+    cdef bint fine
+    job.seeds, job.look = seeds, look_in_sweep
+    job.live = live if live != NULL else <unsigned char*>PyByteArray_AS_STRING(run.program.live)
+    job.input_grads = found.inputs + first * c.inputs if found.inputs != NULL else NULL
+    job.grads = <double*>PyMem_Calloc(job.tiles * (c.parameters + c.packed) + 1, sizeof(double))
+    job.odd = <unsigned char*>PyMem_Calloc(job.rows, 1)
+    fine = job.grads != NULL and job.odd != NULL and do_job(&job)
+    if fine:
+        for t in range(job.tiles):
+            for i in range(c.parameters + c.packed):
+                found.parameters[i] += job.grads[t * (c.parameters + c.packed) + i]
+        found.raises = found.raises or memchr(job.odd, 1, job.rows) != NULL
+        run.job.stop |= job.stop
+    PyMem_Free(job.grads)
+    PyMem_Free(job.odd)
+    return fine
+
+cdef int look_in_sweep() noexcept:
+    """Whether Ctrl-C was pressed, and shall end the sweep: which look_for_interrupt then does."""
+    if not PyOS_InterruptOccurred():
+        return False
+    interrupt_again()
+    return interrupt_raises()
+
+cdef bint sweep_row(_Run run, Py_ssize_t row, const double* seeds, const Kind* kinds, Swept* found) noexcept:
+    """Sweep one row from some of its outputs only, along the steps that lead to them."""
+    cdef Code* c = &run.program.code
+    cdef unsigned char* live = <unsigned char*>PyMem_Calloc(c.slots, 1)
+    cdef Job job = run.job
+    cdef int k
+    cdef bint fine = live != NULL
+    if fine:
+        for k in range(c.outputs):
+            live[c.output[k]] |= kinds[k] != NO_GRADIENT
+        mark_live(c, live)
+        alone(run, &job, row)
+        fine = sweep_job(run, &job, seeds, live, row, found)
+    PyMem_Free(live)
+    return fine
+
+cdef void alone(_Run run, Job* job, Py_ssize_t row) noexcept:
+    """The job of one row."""
+    divide(job, 1)
+    job.inputs += row * run.program.code.inputs
+    job.values = NULL
+
+cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_t whole, Swept* found) noexcept:
+    """Sweep the rows whose outputs all have a gradient, and no others, as a job of their own."""
+    cdef Code* c = &run.program.code
+    cdef Py_ssize_t row, i = 0
+    cdef Job job = run.job
+    cdef Swept part = found[0]
+    cdef double* inputs = <double*>PyMem_Calloc(whole * (2 * c.inputs + c.outputs) + 1, sizeof(double))
+    cdef double* own_seeds = inputs + whole * c.inputs
+    cdef bint fine = inputs != NULL
+    part.inputs = own_seeds + whole * c.outputs
+    for row in range(run.rows if fine else 0):
+        if all_seeded(kinds + row * c.outputs, c.outputs):
+            memcpy(inputs + i * c.inputs, run.job.inputs + row * c.inputs, c.inputs * sizeof(double))
+            memcpy(own_seeds + i * c.outputs, seeds + row * c.outputs, c.outputs * sizeof(double))
+            i += 1
+    if fine:
+        divide(&job, whole)
+        job.inputs, job.values = inputs, NULL
+        fine = sweep_job(run, &job, own_seeds, NULL, 0, &part)
+        found.raises = part.raises
+    i = 0
+    for row in range(run.rows if fine and found.inputs != NULL else 0):
+        if all_seeded(kinds + row * c.outputs, c.outputs):
+            memcpy(found.inputs + row * c.inputs, part.inputs + i * c.inputs, c.inputs * sizeof(double))
+            i += 1
+    PyMem_Free(inputs)
+    return fine
+
+cdef inline bint all_seeded(const Kind* kinds, int count) noexcept:
+    cdef int k
+    for k in range(count):
+        if kinds[k] == NO_GRADIENT:
+            return False
+    return True
+
+
+# What becomes of an output when the graph is copied, or Python runs during a sweep: an operation with local
+# gradients.
+
+cdef int make_replay_plain(Call* call) except -1:
+    cdef _Run run = run_of(call)
+    cdef list given = given_to(call)
+    cdef Py_ssize_t before = max(<Py_ssize_t>0, (<ReplayCall*>call).row) * run.program.code.outputs
+    cdef int j, count = call.nout
+    cdef Node** outputs = call.outputs
+    Py_INCREF(&call.body.head)          # which the last output lets go of
+    try:
+        for j in range(count):
+            if outputs[j] != NULL:
+                make_local(outputs[j], local_gradients(run, given, before + j), run.program.name)
+    finally:
+        Py_DECREF(&call.body.head)
+    return 0
+
+cdef int make_local(Node* out, _Locals pair, str name) except -1:
+    attrs_of(<object>value_of(out))["_op"] = name
+    track(value_of(out))
+    replace_operands(out, LOCAL, node_of(<PyObject*>pair), NULL)
+    return 0
+
+cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
+    """The operands of result j, and its derivatives by them."""
+    cdef Code* c = &run.program.code
+    cdef Py_ssize_t outputs = run.rows * c.outputs, i
+    cdef Swept found
+    cdef bytearray seeds = bytearray(outputs * sizeof(double)), kinds = bytearray(b"\xff") * outputs
+    cdef bytearray by_parameter = bytearray((c.parameters + c.packed) * sizeof(double))
+    cdef bytearray by_input = bytearray(run.rows * c.inputs * sizeof(double))
+    cdef double* g = <double*>PyByteArray_AS_STRING(by_parameter)
+    found.parameters, found.inputs = g, <double*>PyByteArray_AS_STRING(by_input)
+    found.raises = False
+    for i in range(outputs):
+        if run.factor or i == j:
+            (<double*>PyByteArray_AS_STRING(seeds))[i] = run.factor or 1.0
+            kinds[i] = REAL
+    if not sweep_rows(run, <double*>PyByteArray_AS_STRING(seeds), <Kind*>PyByteArray_AS_STRING(kinds), &found):
+        raise MemoryError
+    if found.raises:
+        raise_error_of_sweep(run, range(run.rows) if run.factor else [j // c.outputs])
+    unpack_grads(c, g, g + c.parameters)
+    given = [(place, leaf) for place, leaf in given if run.factor or place // c.inputs == j // c.outputs]
+    return _Locals([*run.program.parameters, *[leaf for _, leaf in given]],
+                   [g[i] for i in range(c.parameters)] + [found.inputs[<Py_ssize_t>place] for place, _ in given])
+
+cdef int raise_error_of_sweep(_Run run, rows) except -1:
+    """The error that Python raises in the derivative of a power, if it does."""
+    from micrograd._functions import slope_of_power
+    cdef Code* c = &run.program.code
+    cdef bytearray slots = bytearray(c.slots * sizeof(double)), scratch = bytearray((c.scratch + 1) * sizeof(double))
+    cdef double* v = <double*>PyByteArray_AS_STRING(slots)
+    cdef Job job = run.job
+    cdef unsigned char odd[8]
+    cdef int i
+    for row in rows:
+        job = run.job
+        alone(run, &job, row)
+        job.odd = odd
+        forward_block(&job, 0, v, <double*>PyByteArray_AS_STRING(scratch))
+        for i in range(c.step_count - 1, -1, -1):
+            if c.steps[i].op == POW:
+                PyNumber_Power(v[c.steps[i].a], v[c.steps[i].b] - 1, None)
+            elif c.steps[i].op == POWER:
+                slope_of_power(v[c.steps[i].a], v[c.steps[i].b])
+    return 0                            # an infinite slope, as of the root at 0
+
+cdef CallKind replay_kind
+replay_kind.visit, replay_kind.sweep = visit_replay, sweep_replay
+replay_kind.is_current, replay_kind.accepts = replay_is_current, replay_accepts
+replay_kind.make_plain, replay_kind.operation = make_replay_plain, no_operation
+replay_kind.work, replay_kind.traverse, replay_kind.release = work_of_replay, traverse_replay, release_replay
+replay_kind.name, replay_kind.operands = name_of_replay, operands_of_replay

@@ -1,0 +1,92 @@
+# The numbers of the columns that mean, sum and map are given.
+
+def _fill(tuple columns, tuple structures):
+    """The numbers of all rows, side by side, where the columns have these structures and one length, and each is
+    a list of floats or ints, a list of lists or tuples of these, or an array of doubles; else None."""
+    cdef Py_ssize_t at = 0, width = 0, rows
+    cdef bytearray filled
+    if len(columns) != len(structures) or not columns or not hasattr(columns[0], "__len__"):
+        return None
+    rows = len(columns[0])
+    for structure in structures:
+        width += width_of(structure)
+        if width_of(structure) < 0:
+            return None
+    if rows < 1:
+        return None
+    filled = PyByteArray_FromStringAndSize(NULL, rows * width * sizeof(double))
+    for column, structure in zip(columns, structures):
+        if not fill_column(column, structure, rows, <double*>PyByteArray_AS_STRING(filled) + at, width):
+            return None
+        at += width_of(structure)
+    return filled
+
+cdef Py_ssize_t width_of(structure) except? -1:
+    """How many numbers there are in a row of a column; so far below 0 that a sum is too where they are deeper."""
+    cdef Py_ssize_t width = 1
+    if structure is Value:
+        return 1
+    if type(structure) is not tuple:
+        return -(1 << 40)
+    if len(structure) == 2 and type(structure[1]) is tuple and structure[0] not in (list, tuple):
+        for n in structure[1]:          # an array's shape
+            width *= <Py_ssize_t>n
+        return width
+    if structure[0] in (list, tuple) and all([part is Value for part in structure[1:]]):
+        return len(structure) - 1
+    return -(1 << 40)
+
+cdef bint fill_column(column, structure, Py_ssize_t rows, double* to, Py_ssize_t stride) except -1:
+    cdef PyObject** items
+    cdef PyObject* row
+    cdef Py_ssize_t i, width = width_of(structure)
+    if type(column) is not list and type(column) is not tuple:
+        return fill_array(column, structure, rows, width, to, stride)
+    items = PySequence_Fast_ITEMS(<PyObject*>column)
+    if PySequence_Fast_GET_SIZE(<PyObject*>column) != rows:
+        return False
+    cls = None if structure is Value else structure[0]
+    for i in range(rows):
+        row = items[i]
+        if cls is None:
+            if not fill_row(&row, 1, to + i * stride):
+                return False
+        elif (row.ob_type != <PyTypeObject*>cls or (cls is not list and cls is not tuple)
+                or PySequence_Fast_GET_SIZE(row) != width
+                or not fill_row(PySequence_Fast_ITEMS(row), width, to + i * stride)):
+            return False
+    return True
+
+cdef inline bint fill_row(PyObject** items, Py_ssize_t count, double* to) noexcept:
+    cdef Py_ssize_t i
+    for i in range(count):
+        if PyFloat_CheckExact(items[i]):
+            to[i] = PyFloat_AS_DOUBLE(items[i])
+        elif PyLong_CheckExact(items[i]):
+            to[i] = exact_integer(items[i])
+            if to[i] != to[i]:
+                return False
+        else:
+            return False
+    return True
+
+cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, double* to, Py_ssize_t stride) except -1:
+    cdef Py_buffer view
+    cdef Py_ssize_t i
+    cdef bint fits
+    if structure is not Value and (len(structure) != 2 or type(structure[1]) is not tuple):
+        return False
+    if not PyObject_CheckBuffer(column):
+        return False
+    try:
+        PyObject_GetBuffer(column, &view, PyBUF_FORMAT | PyBUF_ND)
+    except (BufferError, ValueError):   # its numbers do not stand side by side
+        return False
+    shape = () if structure is Value else structure[1]
+    fits = view.format != NULL and view.format[1] == 0 and view.ndim == 1 + len(shape) and view.shape[0] == rows
+    for i in range(len(shape) if fits else 0):
+        fits = fits and view.shape[i + 1] == shape[i]
+    for i in range(rows if fits else 0):
+        fits = fits and fill_numbers(view.format[0], view.buf, i * width, width, to + i * stride)
+    PyBuffer_Release(&view)
+    return fits
