@@ -10,7 +10,7 @@
 # What the sort and the sweep need to know of a call is its CallKind, these functions first of all:
 #
 #   visit       puts its operands on the sort's stack
-#   sweep       adds to the gradients of its operands, from those of its outputs in call.grad; says False where
+#   sweep       adds to the gradients of its operands, from those of its outputs in call.grad; False where
 #               that takes Python
 #   is_current  says whether sweep would read what the original's nodes would: not after an operand
 #               was given other data, and not a second time

@@ -164,8 +164,8 @@ cdef extern from "replay.h" nogil:
     ctypedef struct Dense:
         int weights, xs, nin, nout, width
     ctypedef struct Code:
-        int inputs, constants, singles, slots, parameters, packed, outputs, step_count, layer_count, place_count
-        int scratch
+        int inputs, constants, singles, slots, parameters, packed, outputs
+        int step_count, layer_count, place_count, scratch
         Step* steps
         Dense* layers
         int* places

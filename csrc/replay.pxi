@@ -1,4 +1,5 @@
-# Recorded programs, and their runs: the numbers that go in and come out. What a run gives is in replay_call.pxi.
+# Programs, which are what was recorded, and their runs: the numbers that go in and come out. The Values that
+# a run gives are in replay_call.pxi.
 
 cdef enum:
     KEPT_SLOTS = 1 << 22                # numbers of one run that are kept for its sweep
@@ -14,7 +15,7 @@ cdef class _Program:
     cdef list memory                    # of the code
     cdef bytearray live                 # of each slot: whether an output's gradient reaches it
     cdef list matrices                  # the layers that a fused layer keeps packed too: (Parameters, place)
-    cdef Ints loose, loose_places       # the parameters, and the places of packed ones, that are in none of these
+    cdef Ints loose, loose_places       # the parameters, and the places of packed ones, in none of these
 
     def __init__(self, name, list inputs, list outputs):
         for value in inputs + outputs:
@@ -35,8 +36,8 @@ cdef class _Program:
         self.parameters = tuple(made.graph.parameters)
         c.inputs, c.slots, c.parameters, c.scratch = inputs, made.slots, len(self.parameters), made.scratch
         c.constants, c.singles, c.outputs = made.constant.count, made.single.count, made.output.count
-        c.packed, c.step_count, c.layer_count = made.packed_from.count, made.steps.count // 4, made.dense.count // 5
-        c.place_count = made.places.count
+        c.packed, c.place_count = made.packed_from.count, made.places.count
+        c.step_count, c.layer_count = made.steps.count // 4, made.dense.count // 5
         c.steps, c.layers = <Step*>self.keep(&made.steps), <Dense*>self.keep(&made.dense)
         c.places, c.packed_from = self.keep(&made.places), self.keep(&made.packed_from)
         c.single, c.output = self.keep(&made.single), self.keep(&made.output)
@@ -59,19 +60,19 @@ cdef class _Program:
 
     cdef int find_matrices(self) except -1:
         cdef Code* c = &self.code
-        cdef Dense* l
+        cdef Dense* layer
         cdef bytearray elsewhere = bytearray(c.packed), taken = bytearray(c.parameters)
         cdef int k, i
         self.matrices = []
         for k in range(c.layer_count):
-            l = &c.layers[k]
-            p = self.matrix_at(l)
-            if p is not None and not elsewhere[l.weights]:
-                self.matrices.append((p, l.weights))
-                for i in range((l.nin + 1) * l.width):
-                    elsewhere[l.weights + i] = 1
-                    if c.packed_from[l.weights + i] >= 0:
-                        taken[c.packed_from[l.weights + i]] = 1
+            layer = &c.layers[k]
+            p = self.matrix_at(layer)
+            if p is not None and not elsewhere[layer.weights]:
+                self.matrices.append((p, layer.weights))
+                for i in range((layer.nin + 1) * layer.width):
+                    elsewhere[layer.weights + i] = 1
+                    if c.packed_from[layer.weights + i] >= 0:
+                        taken[c.packed_from[layer.weights + i]] = 1
         for i in range(c.packed):
             if not elsewhere[i] and c.packed_from[i] >= 0:
                 put(&self.loose_places, i)
@@ -222,7 +223,7 @@ cdef class _Run:
         if self.program.loose_places.count or not self.program.matrices:
             for i in range(c.packed):
                 to[i] = c.packed_number[i] if c.packed_from[i] < 0 else to[c.packed_from[i] - c.parameters]
-        for p, place in self.program.matrices:      # which no Python code could unpack since they were looked at
+        for p, place in self.program.matrices:      # still packed: no Python code has run
             memcpy(to + <Py_ssize_t>place, (<Parameters>p).m.data,
                    matrix_size(&(<Parameters>p).m) * sizeof(double))
         return 0

@@ -56,7 +56,7 @@ cdef inline object plain_leaf(object data):
     cdef Number n = number_of(data)
     value = object_node(data, LEAF, NULL, NULL) if n.kind == OBJECT else number_node(n, LEAF, NULL, NULL)
     if made_flag and not is_recording():
-        node_of(<PyObject*>value).flags = 0     # what another thread makes is none of the function's constants
+        node_of(<PyObject*>value).flags = 0     # made by another thread, and so no constant of the function
     return value
 
 cdef inline object leaf(object data):
