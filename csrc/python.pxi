@@ -9,6 +9,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Multiply
 from cpython.number cimport PyNumber_Negative, PyNumber_Power, PyNumber_Subtract
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.math cimport NAN, isfinite, pow, sqrt
 from libc.string cimport memchr, memcmp, memcpy, memset
 
@@ -33,6 +34,7 @@ cdef extern from "Python.h":
         int (*tp_traverse)(PyObject*, visitproc, void*) noexcept
         int (*tp_clear)(PyObject*) noexcept
         void* tp_vectorcall
+        PyObject* (*tp_call)(PyObject*, PyObject*, PyObject*) noexcept
         void* tp_new
         void* tp_init
         void* tp_finalize

@@ -23,6 +23,8 @@ cdef inline bint is_recording() noexcept:
 def _begin_recording(refusing):
     """Mark what is computed; False where another thread is recording."""
     global made_flag, refuse, recording_thread
+    if not callable(refusing):
+        raise TypeError(f"what refuses must be a function, not {type(refusing).__name__}")
     if made_flag:
         return False
     if not (shipped() and access_shipped):
@@ -74,7 +76,7 @@ cdef inline _Marked marked_operands(Node* n):
     pair = <object>value_of(n.a) if n.op == LOCAL else None
     return <_Marked>pair if type(pair) is _Marked else None
 
-def _pick(list values, Value i not None):
+def _pick(list values not None, Value i not None):
     from micrograd._functions import place_of
     chosen = values[place_of(data_of(i), len(values))]
     return marked(PICK, data_of(chosen), (*values, i)) if is_recording() else chosen
@@ -134,7 +136,11 @@ cdef class _Graph:
     cdef list numbers, parameters       # the constants; the Values
     cdef dict leaf_of, leaf_of_number   # by address; by repr
 
-    def __init__(self, list inputs, list outputs):
+    def __init__(self, list inputs not None, list outputs not None):
+        if not is_recording():
+            raise RuntimeError("a program is made of what is being recorded")
+        for value in inputs + outputs:
+            check_child(value)
         self.numbers, self.parameters, self.leaf_of, self.leaf_of_number = [], [], {}, {}
         for k, value in enumerate(inputs):
             self.leaf_of[<size_t>node_of(<PyObject*>value)] = self.new_leaf(INPUT, k)

@@ -17,11 +17,7 @@ cdef class _Program:
     cdef list matrices                  # the layers that a fused layer keeps packed too: (Parameters, place)
     cdef Ints loose, loose_places       # the parameters, and the places of packed ones, in none of these
 
-    def __init__(self, name, list inputs, list outputs):
-        for value in inputs + outputs:
-            check_child(value)
-        if not is_recording():
-            raise RuntimeError("a program is made of what is being recorded")
+    def __init__(self, name, list inputs not None, list outputs not None):
         cdef bint enabled = PyGC_Disable()
         try:
             self.name, self.refuse = name, refuse

@@ -370,7 +370,10 @@ cdef class Value:
     @_op.setter
     def _op(self, name):
         forbid_writing()
-        attrs_of(self)["_op"] = name
+        if self.node.op > CUSTOM or find_attribute(self, "_op") != NULL:
+            attrs_of(self)["_op"] = name
+        elif self.node.op == CUSTOM or type(name) is not str or name != "":
+            set_op(self, name)
 
     @_op.deleter
     def _op(self):
@@ -584,18 +587,27 @@ if sys.version_info < (3, 12):
 # Value(data), the call that programs make most, without the detours that Python takes for any class.
 
 cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags, PyObject* names) except NULL:
-    cdef Py_ssize_t count = PyVectorcall_NARGS(flags), i
+    cdef Py_ssize_t count = PyVectorcall_NARGS(flags)
     if 1 <= count <= 3 and names == NULL and shipped():
         result = plain_leaf(<object>args[0])
         if count > 1:
             give_operands(result, <object>args[1], <object>args[2] if count == 3 else "")
     else:
-        keywords = {}
-        for i, name in enumerate(() if names == NULL else <tuple>names):
-            keywords[name] = <object>args[count + i]
-        result = type.__call__(<object>cls, *[<object>args[i] for i in range(count)], **keywords)
+        return call_any(cls, args, count, names)
     Py_INCREF(<PyObject*>result)
     return <PyObject*>result
+
+cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count, PyObject* names) except NULL:
+    """As Python calls any class."""
+    cdef Py_ssize_t i
+    keywords = None
+    if names != NULL:
+        keywords = {name: <object>args[count + i] for i, name in enumerate(<tuple>names)}
+    arguments = PyTuple_New(count)
+    for i in range(count):
+        Py_INCREF(args[i])
+        PyTuple_SET_ITEM(arguments, i, <object>args[i])
+    return (<PyTypeObject*>type).tp_call(cls, <PyObject*>arguments, NULL if names == NULL else <PyObject*>keywords)
 
 
 value_type = <PyTypeObject*>Value

@@ -7,8 +7,10 @@ class Module(__core__._Parts):
 
     def zero_grad(self):
         if not __core__._zero_grad(self):
-            for p in self.parameters():
-                p.grad = 0
+            parameters = self.parameters()
+            if not __core__._zeroed(parameters):
+                for p in parameters:
+                    p.grad = 0
 
     def parameters(self):
         return []

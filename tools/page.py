@@ -1,4 +1,5 @@
-"""The last extended run's numbers on the page of promises, docs/promises.md, from the committed record.
+"""The last extended run's numbers on the page of promises, docs/promises.md, and those
+of the run on emulated arm64, from the committed records.
 
     python tools/page.py            print them
     python tools/page.py --write    put them into the page, in place of those there
@@ -9,21 +10,29 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 NUMBERS = HERE / "results" / "extended.json"
+EMULATED = HERE / "results" / "emulated.json"    # apart: each engine's extended.json begins anew
 PAGE = HERE.parent / "docs" / "promises.md"
 BEGIN, END = "<!-- extended run: begin -->\n", "<!-- extended run: end -->\n"
 
 
 def numbers(record):
-    """What the extended run did, as Markdown."""
+    """What the runs did, as Markdown."""
     lines = ["| part | runs | did | in | | commit |", "| --- | --- | --- | --: | --- | --- |"]
     lines += [line(name, part) for name, part in record["parts"].items()]
-    return "\n".join(lines) + "\n\n" + conditions(record) + "\n"
+    return "\n".join(lines) + "\n\n" + conditions(record) + "\n\n" + emulated() + "\n"
 
 
 def line(name, part):
-    files = ", ".join(f"`{file}`" for file in part["files"])
-    did = ", ".join(f"{count:,} {what}" for what, count in part["counts"].items())
-    return f"| {name} | {files} | {did} | {duration(part['seconds'])} | {part['result']} | {part['commit']} |"
+    took, result, commit = duration(part["seconds"]), part["result"], part["commit"]
+    return f"| {name} | {files(part)} | {did(part)} | {took} | {result} | {commit} |"
+
+
+def files(part):
+    return ", ".join(f"`{file}`" for file in part["files"])
+
+
+def did(part):
+    return ", ".join(f"{count:,} {what}" for what, count in part["counts"].items())
 
 
 def duration(seconds):
@@ -36,6 +45,15 @@ def conditions(record):
     return (f"One and the same engine; {machine['processor']}, {machine['cores']} cores, "
             f"{machine['system']}, {machine['implementation']} {machine['python']}, "
             f"{machine['compiler']}; {versions}.")
+
+
+def emulated():
+    run = json.loads(EMULATED.read_text())
+    machine = run["machine"]
+    return (f"On emulated {machine['architecture']}, by `{run['command']}`: {files(run)}: "
+            f"{did(run)}, in {duration(run['seconds'])} after the build: {run['result']}. "
+            f"{run['date']}, commit {run['commit']}; {machine['emulator']}, {machine['system']}, "
+            f"{machine['implementation']} {machine['python']}, {machine['compiler']}.")
 
 
 def replaced(text, new):
