@@ -607,7 +607,8 @@ cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count, PyObje
     for i in range(count):
         Py_INCREF(args[i])
         PyTuple_SET_ITEM(arguments, i, <object>args[i])
-    return (<PyTypeObject*>type).tp_call(cls, <PyObject*>arguments, NULL if names == NULL else <PyObject*>keywords)
+    return (<PyTypeObject*>type).tp_call(cls, <PyObject*>arguments,
+                                         NULL if names == NULL else <PyObject*>keywords)
 
 
 value_type = <PyTypeObject*>Value
