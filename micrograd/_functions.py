@@ -138,9 +138,12 @@ def slope_of_power(a, b):
     return b * a ** (b - 1)
 
 
-def positive(a):
-    """1 above 0, else 0"""
-    return sign(a).relu() if is_recorded(a) else 1 if number(a) > 0 else 0
+def slope_above_0(a, below):
+    """1 where a is above 0, else another slope"""
+    if is_recorded(a):
+        above = sign(a).relu()
+        return above + (1 - above) * below
+    return 1 if number(a) > 0 else below
 
 
 def leads(a, than, b):
@@ -183,7 +186,7 @@ FUNCTIONS = {
     "abs": Function(lambda a, b: abs(a), lambda a, b, y, g: sign(a) * g),
     "softplus": Function(lambda a, b: softplus(a), lambda a, b, y, g: sigmoid(a) * g),
     "leaky_relu": Function(lambda a, b: a if number(a) > 0 else b * a,      # b is the slope below 0
-                           lambda a, b, y, g: (positive(a) + (1 - positive(a)) * b) * g),
+                           lambda a, b, y, g: slope_above_0(a, b) * g),
     "maximum": Function(lambda a, b: a if leads(a, ge, b) else b,
                         lambda a, b, y, g: share(a, b, g), lambda a, b, y, g: share(b, a, g)),
     "minimum": Function(lambda a, b: a if leads(a, le, b) else b,
@@ -197,6 +200,6 @@ FUNCTIONS = {
 DERIVATIVES = {
     "+": Function(None, lambda a, b, y, g: g, lambda a, b, y, g: g),
     "*": Function(None, lambda a, b, y, g: b * g, lambda a, b, y, g: a * g),
-    "ReLU": Function(None, lambda a, b, y, g: positive(y) * g),
+    "ReLU": Function(None, lambda a, b, y, g: slope_above_0(y, 0) * g),
     **FUNCTIONS,
 }
