@@ -15,7 +15,10 @@ cdef class _Program:
     cdef list memory                    # of the code
     cdef bytearray live                 # of each slot: whether an output's gradient reaches it
     cdef list matrices                  # the layers that a fused layer keeps packed too: (Parameters, place)
-    cdef Ints loose, loose_places       # the parameters, and the places of packed ones, in none of these
+    cdef Ints loose_places              # of packed parameters that are in none of these
+    cdef list packs                     # the Parameters that hold any parameter
+    cdef Ints held, holder, place       # a parameter that is taken from one of them alone: which, where from
+    cdef Ints loose                     # parameters that hold their own numbers
 
     def __init__(self, name, list inputs not None, list outputs not None):
         cdef bint enabled = PyGC_Disable()
@@ -53,6 +56,9 @@ cdef class _Program:
     def __dealloc__(self):
         PyMem_RawFree(self.loose.items)
         PyMem_RawFree(self.loose_places.items)
+        PyMem_RawFree(self.held.items)
+        PyMem_RawFree(self.holder.items)
+        PyMem_RawFree(self.place.items)
 
     cdef int find_matrices(self) except -1:
         cdef Code* c = &self.code
@@ -79,10 +85,26 @@ cdef class _Program:
             for i in range(c.places[c.steps[k].b] if c.steps[k].op == PICK else 0):
                 if c.places[c.steps[k].b + 1 + i] < 0:
                     taken[-1 - c.places[c.steps[k].b + 1 + i]] = 0
+        self.packs = []
         for i in range(c.parameters):
             if not taken[i]:
-                put(&self.loose, i)
+                self.find_holder(i)
         return 0
+
+    cdef int find_holder(self, int i) except -1:
+        cdef Node* n = node_of(<PyObject*>self.parameters[i])
+        if n.data_kind != PACKED:
+            return put(&self.loose, i)
+        p = <Parameters>n.data.object
+        for k in range(len(self.packs), 0, -1):         # most are in the last one
+            if self.packs[k - 1] is p:
+                break
+        else:
+            self.packs.append(p)
+            k = len(self.packs)
+        put(&self.held, i)
+        put(&self.holder, k - 1)
+        return put(&self.place, n.index)
 
     cdef Parameters matrix_at(self, Dense* l):
         """The Parameters that hold the numbers of a layer in the same places, or None."""
@@ -106,14 +128,11 @@ cdef class _Program:
 
     cdef bint is_packed(self) noexcept:
         """Whether the matrices still hold these parameters, as floats."""
-        cdef Matrix* m
         for p, _ in self.matrices:
-            m = &(<Parameters>p).m
-            if m.unpacked:
+            if not holds_floats(&(<Parameters>p).m):
                 return False
-            if not m.kinds_known:
-                know_kinds(m)
-            if m.rounds:
+        for p in self.packs:
+            if not holds_floats(&(<Parameters>p).m):
                 return False
         return True
 
@@ -215,6 +234,8 @@ cdef class _Run:
         for i in range(self.program.loose.count):
             place = self.program.loose.items[i]
             to[place] = number_of_parameter(self.program, values[place])
+        for i in range(self.program.held.count):
+            to[self.program.held.items[i]] = held_by(self.program, i).data[self.program.place.items[i]]
         to += c.parameters
         if self.program.loose_places.count or not self.program.matrices:
             for i in range(c.packed):
@@ -331,6 +352,14 @@ cdef class _Run:
         values = [None] * count
         new_replay(self, -1, self.given, values, &total if self.factor else self.job.results)
         return values
+
+cdef bint holds_floats(Matrix* m) noexcept:
+    if not m.unpacked and not m.kinds_known:
+        know_kinds(m)
+    return not m.unpacked and not m.rounds
+
+cdef inline Matrix* held_by(_Program program, Py_ssize_t i) noexcept:
+    return &(<Parameters>PySequence_Fast_ITEMS(<PyObject*>program.packs)[program.holder.items[i]]).m
 
 cdef double float_of(value) except? -1:
     """A Value's number; TypeError where it is none that a float can be."""
