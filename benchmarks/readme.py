@@ -31,7 +31,7 @@ def short(data):
 def short_recordings(data):
     """The README's table of recordings."""
     table = chosen(data, data["workloads"], RECORDED_COLUMNS, data["engines"])
-    return f"The time of a step, and in brackets its ratio to the recording's:\n\n{table}\n"
+    return f"Time of a step, and its ratio to the recording's:\n\n{table}\n"
 
 
 def chosen(data, rows, columns, titles):

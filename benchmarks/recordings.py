@@ -35,9 +35,8 @@ import suite
 from micrograd.nn import MLP, Module
 
 RESULTS = Path(__file__).parent / "results" / "recordings.json"
-WORKLOADS = {"moons": "two-moons, a training step", "microgpt": "microgpt, forward and backward",
-             "classifier": "MLP(64, [128, 128, 10]), 256 rows, forward and backward",
-             "hessian": "the Hessian of a network by its 63 parameters"}
+WORKLOADS = {"moons": "two-moons step", "microgpt": "microgpt",
+             "classifier": "MLP(64, [128, 128, 10]), 256 rows", "hessian": "Hessian of 63 parameters"}
 ENGINES = {"recorded": "recorded", "threads": "recorded, 2 threads", "eager": "not recorded",
            "torch": "PyTorch", "compiled": "torch.compile", "jax": "JAX jit", "pytensor": "PyTensor",
            "casadi": "CasADi"}
