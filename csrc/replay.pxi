@@ -310,16 +310,35 @@ cdef class _Run:
         return self.gradients_of_rows(given)[0]
 
     def jacobian(self, int threads):
-        """The gradients of the inputs of one row, from each of its results in turn: a lane for each."""
-        cdef Py_ssize_t count = self.program.code.outputs, i
-        cdef bytearray seeds = bytearray(count * count * sizeof(double))
+        """The derivatives of each result of one row by each input: by directions of the inputs or by gradients of
+        the results, whichever are fewer, a lane for each."""
+        cdef Code* c = &self.program.code
+        cdef Py_ssize_t count = c.outputs, i
+        cdef bytearray seeds
         cdef _Run run
         if self.rows != 1:
             raise ValueError(f"a jacobian is of one row, not of {self.rows}")
+        if c.inputs <= c.outputs and self.job.values != NULL:
+            found = self.jacobian_by_directions()
+            if found is not None:
+                return found
+        seeds = bytearray(count * count * sizeof(double))
         for i in range(count):
             (<double*>PyByteArray_AS_STRING(seeds))[i * count + i] = 1
         run = self.program.forward(self.given_numbers * count, count, threads)
         return run.gradients_of_rows(seeds)
+
+    cdef list jacobian_by_directions(self):
+        cdef Code* c = &self.program.code
+        cdef bytearray found = bytearray(<Py_ssize_t>c.outputs * c.inputs * sizeof(double))
+        cdef double* x = <double*>PyByteArray_AS_STRING(found)
+        cdef Py_ssize_t i, k
+        cdef int odd = take_jacobian(c, &replays[arithmetic - arithmetics][1], self.job.packed, self.job.values, x)
+        if odd < 0:
+            raise MemoryError
+        if odd:
+            return None                 # perhaps an error, which the gradients have
+        return [[x[k * c.inputs + i] for i in range(c.inputs)] for k in range(c.outputs)]
 
     cdef list gradients_of_rows(self, bytearray seeds):
         cdef Code* c = &self.program.code
