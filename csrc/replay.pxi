@@ -310,8 +310,8 @@ cdef class _Run:
         return self.gradients_of_rows(given)[0]
 
     def jacobian(self, int threads):
-        """The derivatives of each result of one row by each input: by directions of the inputs or by gradients of
-        the results, whichever are fewer, a lane for each."""
+        """The derivatives of each result of one row by each input, in forward mode or by gradients of the
+        results: the one that takes fewer passes, a lane for each."""
         cdef Code* c = &self.program.code
         cdef Py_ssize_t count = c.outputs, i
         cdef bytearray seeds
@@ -333,14 +333,22 @@ cdef class _Run:
         cdef bytearray found = bytearray(<Py_ssize_t>c.outputs * c.inputs * sizeof(double))
         cdef double* x = <double*>PyByteArray_AS_STRING(found)
         cdef Py_ssize_t i, k
-        cdef int odd = take_jacobian(c, &replays[arithmetic - arithmetics][1], self.job.packed, self.job.values, x)
+        cdef int odd = take_jacobian(c, &replays[arithmetic - arithmetics][1], self.job.packed,
+                                     self.job.values, x)
         if odd < 0:
             raise MemoryError
         if odd:
-            return None                 # perhaps an error, which the gradients have
+            return None                 # a number is infinite or nan: sweep the gradients
         return [[x[k * c.inputs + i] for i in range(c.inputs)] for k in range(c.outputs)]
 
     cdef list gradients_of_rows(self, bytearray seeds):
+        cdef list rows = self.swept(seeds, None)
+        if any([x != x for row in rows for x in row]):      # perhaps an infinite slope times a seed of 0
+            return self.swept(seeds, self.kinds_of_seeds(seeds))
+        return rows
+
+    cdef list swept(self, bytearray seeds, bytearray kinds):
+        """The gradients of the inputs of all rows; with kinds only along the steps that lead to a seed."""
         cdef Code* c = &self.program.code
         cdef Swept found
         cdef Py_ssize_t row, i
@@ -349,11 +357,18 @@ cdef class _Run:
         found.raises = False
         found.parameters = <double*>PyByteArray_AS_STRING(parameters)
         found.inputs = <double*>PyByteArray_AS_STRING(inputs)
-        if not sweep_job(self, &self.job, <double*>PyByteArray_AS_STRING(seeds), NULL, 0, &found):
+        if not sweep_rows(self, <double*>PyByteArray_AS_STRING(seeds),
+                          NULL if kinds is None else <Kind*>PyByteArray_AS_STRING(kinds), &found):
             raise MemoryError
         if found.raises:
             raise_error_of_sweep(self, range(self.rows))
         return [[found.inputs[row * c.inputs + i] for i in range(c.inputs)] for row in range(self.rows)]
+
+    cdef bytearray kinds_of_seeds(self, bytearray seeds):
+        cdef double* g = <double*>PyByteArray_AS_STRING(seeds)
+        cdef Py_ssize_t i
+        return bytearray([REAL if g[i] else NO_GRADIENT
+                          for i in range(self.rows * self.program.code.outputs)])
 
     def results(self, how):
         """The results for all rows, as Values; or one, their "sum" or "mean"."""

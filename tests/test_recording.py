@@ -7,6 +7,7 @@ import array
 import copy
 import functools
 import gc
+import math
 import pickle
 import random
 import sys
@@ -766,6 +767,17 @@ def test_jacobians_and_hessians_of_a_recording(twin):
             assert_rows([G.jacobian(recorded, xs), G.hvp(recorded, xs, [1.0, -2.0, 0.5])],
                         [G.jacobian(f, xs), G.hvp(f, xs, [1.0, -2.0, 0.5])])
         assert_rows(G.jacobian(twin.record(both), xs), G.jacobian(both, xs))
+
+
+def test_a_jacobian_with_an_infinite_slope(twin):
+    """It is infinite by one input, and finite by the others."""
+    G = twin.over("gradients")
+
+    def f(x):
+        return [x[0].sqrt() + x[1], x[0] + x[1] * x[2], x[2].abs()]
+
+    for xs in ([0.0, 2.0, 3.0], [1.0, math.inf, 3.0], [4.0, 2.0, 3.0]):
+        assert_rows(G.jacobian(twin.record(f), xs), G.jacobian(f, xs))
 
 
 def assert_rows(found, expected):
