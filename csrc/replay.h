@@ -232,22 +232,25 @@ static void forward_block(Job *job, long block, double *v, double *scratch) {
         job->odd[block * job->wide + r] |= odd[r];
 }
 
-/* The derivatives of all steps of one row; 1 where Python's sweep may raise an error. */
+/* The derivatives of all steps of one row; 1 where a number is infinite or nan: its product with a direction of
+   0 would be nan, where the sweep has no product, or an error. */
 static int take_slopes(const Code *c, const double *v, Slopes *slopes) {
     int odd = 0;
+    for (int k = 0; k < c->slots; k++) odd |= !(fabs(v[k]) <= DBL_MAX);
     for (const Step *s = c->steps, *end = s + c->step_count; s < end; s++, slopes++)
         if (s->op < DOT) {
             Pair p = derivatives(s->op, v[s->a], REAL, v[s->b], REAL, v[s->y], REAL, 1, REAL);
             slopes->a = p.a.x;
             slopes->b = p.b.x;
-            odd |= RAISES(s->op) && !(fabs(p.a.x) <= DBL_MAX);
+            odd |= !(fabs(p.a.x) <= DBL_MAX && fabs(p.b.x) <= DBL_MAX);
         }
     return odd;
 }
 
-/* The derivatives of the outputs of one row by its inputs, outputs x inputs: eight inputs at a time. 1 where
-   Python may raise an error, -1 where there is no memory. */
-static int take_jacobian(const Code *c, const Replay *replay, const double *packed, const double *v, double *jacobian) {
+/* The derivatives of the outputs of one row by its inputs, outputs x inputs: eight inputs at a time. 1 where the
+   gradients must be swept instead, -1 where there is no memory. */
+static int take_jacobian(const Code *c, const Replay *replay, const double *packed, const double *v,
+                         double *jacobian) {
     double *t = PyMem_RawCalloc((size_t)c->slots * 8 + c->scratch + 1, sizeof(double));
     Slopes *slopes = PyMem_RawCalloc((size_t)c->step_count + 1, sizeof(Slopes));
     int odd = t && slopes ? take_slopes(c, v, slopes) : -1;

@@ -1,4 +1,5 @@
-# Recorded programs, and their runs: the numbers that go in and come out. What a run gives is in replay_call.pxi.
+# Programs, which are what was recorded, and their runs: the numbers that go in and come out. The Values that
+# a run gives are in replay_call.pxi.
 
 cdef enum:
     KEPT_SLOTS = 1 << 22                # numbers of one run that are kept for its sweep
@@ -34,8 +35,8 @@ cdef class _Program:
         self.parameters = tuple(made.graph.parameters)
         c.inputs, c.slots, c.parameters, c.scratch = inputs, made.slots, len(self.parameters), made.scratch
         c.constants, c.singles, c.outputs = made.constant.count, made.single.count, made.output.count
-        c.packed, c.step_count, c.layer_count = made.packed_from.count, made.steps.count // 4, made.dense.count // 5
-        c.place_count = made.places.count
+        c.packed, c.place_count = made.packed_from.count, made.places.count
+        c.step_count, c.layer_count = made.steps.count // 4, made.dense.count // 5
         c.apart = c.parameters if made.single.count or made.graph.choices.count else 0
         c.steps, c.layers = <Step*>self.keep(&made.steps), <Dense*>self.keep(&made.dense)
         c.places, c.packed_from = self.keep(&made.places), self.keep(&made.packed_from)
@@ -62,19 +63,19 @@ cdef class _Program:
 
     cdef int find_matrices(self) except -1:
         cdef Code* c = &self.code
-        cdef Dense* l
+        cdef Dense* layer
         cdef bytearray elsewhere = bytearray(c.packed), taken = bytearray(c.parameters)
         cdef int k, i
         self.matrices = []
         for k in range(c.layer_count):
-            l = &c.layers[k]
-            p = self.matrix_at(l)
-            if p is not None and not elsewhere[l.weights]:
-                self.matrices.append((p, l.weights))
-                for i in range((l.nin + 1) * l.width):
-                    elsewhere[l.weights + i] = 1
-                    if c.packed_from[l.weights + i] >= 0:
-                        taken[c.packed_from[l.weights + i]] = 1
+            layer = &c.layers[k]
+            p = self.matrix_at(layer)
+            if p is not None and not elsewhere[layer.weights]:
+                self.matrices.append((p, layer.weights))
+                for i in range((layer.nin + 1) * layer.width):
+                    elsewhere[layer.weights + i] = 1
+                    if c.packed_from[layer.weights + i] >= 0:
+                        taken[c.packed_from[layer.weights + i]] = 1
         for i in range(c.packed):
             if not elsewhere[i] and c.packed_from[i] >= 0:
                 put(&self.loose_places, i)
@@ -243,7 +244,7 @@ cdef class _Run:
         if self.program.loose_places.count or not self.program.matrices:
             for i in range(c.packed):
                 to[i] = c.packed_number[i] if c.packed_from[i] < 0 else to[c.packed_from[i] - c.parameters]
-        for p, place in self.program.matrices:      # which no Python code could unpack since they were looked at
+        for p, place in self.program.matrices:      # still packed: no Python code has run
             memcpy(to + <Py_ssize_t>place, (<Parameters>p).m.data,
                    matrix_size(&(<Parameters>p).m) * sizeof(double))
         return 0
@@ -315,8 +316,8 @@ cdef class _Run:
         return self.gradients_of_rows(given)[0]
 
     def jacobian(self, int threads):
-        """The derivatives of each result of one row by each input: by directions of the inputs or by gradients of
-        the results, whichever are fewer, a lane for each."""
+        """The derivatives of each result of one row by each input, in forward mode or by gradients of the
+        results: the one that takes fewer passes, a lane for each."""
         cdef Code* c = &self.program.code
         cdef Py_ssize_t count = c.outputs, i
         cdef bytearray seeds
@@ -338,14 +339,22 @@ cdef class _Run:
         cdef bytearray found = bytearray(<Py_ssize_t>c.outputs * c.inputs * sizeof(double))
         cdef double* x = <double*>PyByteArray_AS_STRING(found)
         cdef Py_ssize_t i, k
-        cdef int odd = take_jacobian(c, &replays[arithmetic - arithmetics][1], self.job.packed, self.job.values, x)
+        cdef int odd = take_jacobian(c, &replays[arithmetic - arithmetics][1], self.job.packed,
+                                     self.job.values, x)
         if odd < 0:
             raise MemoryError
         if odd:
-            return None                 # perhaps an error, which the gradients have
+            return None                 # a number is infinite or nan: sweep the gradients
         return [[x[k * c.inputs + i] for i in range(c.inputs)] for k in range(c.outputs)]
 
     cdef list gradients_of_rows(self, bytearray seeds):
+        cdef list rows = self.swept(seeds, None)
+        if any([x != x for row in rows for x in row]):      # perhaps an infinite slope times a seed of 0
+            return self.swept(seeds, self.kinds_of_seeds(seeds))
+        return rows
+
+    cdef list swept(self, bytearray seeds, bytearray kinds):
+        """The gradients of the inputs of all rows; with kinds only along the steps that lead to a seed."""
         cdef Code* c = &self.program.code
         cdef Swept found
         cdef Py_ssize_t row, i
@@ -354,11 +363,18 @@ cdef class _Run:
         found.raises = False
         found.parameters = <double*>PyByteArray_AS_STRING(parameters)
         found.inputs = <double*>PyByteArray_AS_STRING(inputs)
-        if not sweep_job(self, &self.job, <double*>PyByteArray_AS_STRING(seeds), NULL, 0, &found):
+        if not sweep_rows(self, <double*>PyByteArray_AS_STRING(seeds),
+                          NULL if kinds is None else <Kind*>PyByteArray_AS_STRING(kinds), &found):
             raise MemoryError
         if found.raises:
             raise_error_of_sweep(self, range(self.rows))
         return [[found.inputs[row * c.inputs + i] for i in range(c.inputs)] for row in range(self.rows)]
+
+    cdef bytearray kinds_of_seeds(self, bytearray seeds):
+        cdef double* g = <double*>PyByteArray_AS_STRING(seeds)
+        cdef Py_ssize_t i
+        return bytearray([REAL if g[i] else NO_GRADIENT
+                          for i in range(self.rows * self.program.code.outputs)])
 
     def results(self, how):
         """The results for all rows, as Values; or one, their "sum" or "mean"."""

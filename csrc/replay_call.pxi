@@ -1,11 +1,11 @@
-# What a run of a recording gives: the outputs of a call, whose operands are the parameters and the Values that
-# were given.
+# The Values that a run of a recording gives: outputs of a call, whose operands are the parameters and the
+# Values among the arguments.
 
 cdef struct ReplayCall:
     Call call
     Py_ssize_t row                      # whose results the outputs are; -1: those of all rows, or their sum
     PyObject* run                       # owned references
-    PyObject* given                     # [(place, Value)] for the Values among the leaves of that row, or of all
+    PyObject* given                     # [(place, Value)]: the Values among the leaves of that row, or of all
 
 cdef inline _Run run_of(Call* call):
     return <_Run>(<ReplayCall*>call).run
@@ -101,7 +101,8 @@ cdef bint replay_is_current(Call* call) noexcept:
     return (value_is_as_seen() or look_at_classes()) and access_shipped
 
 cdef inline bint takes_python(PyObject* operand) noexcept:
-    return node_of(operand).grad_kind == OBJECT or (operand.ob_type != value_type and accesses(<object>operand))
+    return node_of(operand).grad_kind == OBJECT or (
+        operand.ob_type != value_type and accesses(<object>operand))
 
 cdef bint replay_accepts(Call* call, int j, Number g) noexcept:
     return is_plain(g)
@@ -111,7 +112,8 @@ cdef int no_operation(Call* call, int j) noexcept:
 
 cdef Py_ssize_t work_of_replay(Call* call) noexcept:
     cdef _Run run = run_of(call)
-    return (run.rows if (<ReplayCall*>call).row < 0 else 1) * (run.program.code.slots + run.program.code.packed)
+    cdef Code* c = &run.program.code
+    return (run.rows if (<ReplayCall*>call).row < 0 else 1) * (c.slots + c.packed)
 
 
 # The sweep.
@@ -126,7 +128,8 @@ cdef bint sweep_replay(Call* call) noexcept:
     cdef _Run run = run_of(call)
     cdef Code* c = &run.program.code
     cdef Py_ssize_t row = (<ReplayCall*>call).row, i
-    cdef Py_ssize_t outputs = c.outputs * (run.rows if row < 0 else 1), inputs = run.rows * c.inputs if run.given else 0
+    cdef Py_ssize_t outputs = c.outputs * (run.rows if row < 0 else 1)
+    cdef Py_ssize_t inputs = run.rows * c.inputs if run.given else 0
     cdef Swept found
     cdef Py_ssize_t size = outputs + c.parameters + c.packed + inputs
     cdef double* seeds = take_memory(size)
@@ -205,8 +208,8 @@ cdef inline void add_float(Node* to, double more) noexcept:
     set_grad_of_node(to, plus(grad_of_node(to), g))
 
 cdef bint sweep_rows(_Run run, const double* seeds, const Kind* kinds, Swept* found) noexcept:
-    """Sweep the rows whose outputs all have a gradient at once, and others with one, one by one. (The chain rule
-    is not to be applied to a row without one: 0 times an infinite derivative is no number.)"""
+    """Sweep at once the rows whose outputs all have a gradient, and one by one those with some. A row with
+    none is not swept: 0 times an infinite derivative would be nan."""
     cdef int count = run.program.code.outputs, seeded, k
     cdef Py_ssize_t whole = 0, row
     for row in range(run.rows):
@@ -279,7 +282,8 @@ cdef void alone(_Run run, Job* job, Py_ssize_t row) noexcept:
     job.inputs += row * run.program.code.inputs
     job.values = NULL
 
-cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_t whole, Swept* found) noexcept:
+cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_t whole,
+                     Swept* found) noexcept:
     """Sweep the rows whose outputs all have a gradient, and no others, as a job of their own."""
     cdef Code* c = &run.program.code
     cdef Py_ssize_t row, i = 0
@@ -354,20 +358,23 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
         if run.factor or i == j:
             (<double*>PyByteArray_AS_STRING(seeds))[i] = run.factor or 1.0
             kinds[i] = REAL
-    if not sweep_rows(run, <double*>PyByteArray_AS_STRING(seeds), <Kind*>PyByteArray_AS_STRING(kinds), &found):
+    if not sweep_rows(run, <double*>PyByteArray_AS_STRING(seeds), <Kind*>PyByteArray_AS_STRING(kinds),
+                      &found):
         raise MemoryError
     if found.raises:
         raise_error_of_sweep(run, range(run.rows) if run.factor else [j // c.outputs])
     unpack_grads(c, g, g + c.parameters)
     given = [(place, leaf) for place, leaf in given if run.factor or place // c.inputs == j // c.outputs]
-    return _Locals([*run.program.parameters, *[leaf for _, leaf in given]],
-                   [g[i] for i in range(c.parameters)] + [found.inputs[<Py_ssize_t>place] for place, _ in given])
+    gradients = [g[i] for i in range(c.parameters)]
+    gradients += [found.inputs[<Py_ssize_t>place] for place, _ in given]
+    return _Locals([*run.program.parameters, *[leaf for _, leaf in given]], gradients)
 
 cdef int raise_error_of_sweep(_Run run, rows) except -1:
     """The error that Python raises in the derivative of a power, if it does."""
     from micrograd._functions import slope_of_power
     cdef Code* c = &run.program.code
-    cdef bytearray slots = bytearray(c.slots * sizeof(double)), scratch = bytearray((c.scratch + 1) * sizeof(double))
+    cdef bytearray slots = bytearray(c.slots * sizeof(double))
+    cdef bytearray scratch = bytearray((c.scratch + 1) * sizeof(double))
     cdef double* v = <double*>PyByteArray_AS_STRING(slots)
     cdef Job job = run.job
     cdef unsigned char odd[8]

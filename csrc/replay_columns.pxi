@@ -1,8 +1,8 @@
 # The numbers of the columns that mean, sum and map are given.
 
 def _fill(tuple columns, tuple structures):
-    """The numbers of all rows, side by side, where the columns have these structures and one length, and each is
-    a list of floats or ints, a list of lists or tuples of these, or an array of doubles; else None."""
+    """The numbers of all rows, side by side; None unless the columns have these structures and one length,
+    and each is a list of floats or ints, a list of lists or tuples of these, or an array of numbers."""
     cdef Py_ssize_t at = 0, width = 0, rows
     cdef bytearray filled
     if len(columns) != len(structures) or not columns or not hasattr(columns[0], "__len__"):
@@ -22,7 +22,8 @@ def _fill(tuple columns, tuple structures):
     return filled
 
 cdef Py_ssize_t width_of(structure) except? -1:
-    """How many numbers there are in a row of a column; so far below 0 that a sum is too where they are deeper."""
+    """How many numbers a row of a column has. For a deeper structure so far below 0 that no sum of widths is
+    positive."""
     cdef Py_ssize_t width = 1
     if structure is Value:
         return 1
@@ -70,7 +71,8 @@ cdef inline bint fill_row(PyObject** items, Py_ssize_t count, double* to) noexce
             return False
     return True
 
-cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, double* to, Py_ssize_t stride) except -1:
+cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, double* to,
+                     Py_ssize_t stride) except -1:
     cdef Py_buffer view
     cdef Py_ssize_t i
     cdef bint fits
@@ -83,7 +85,8 @@ cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, doubl
     except (BufferError, ValueError):   # its numbers do not stand side by side
         return False
     shape = () if structure is Value else structure[1]
-    fits = view.format != NULL and view.format[1] == 0 and view.ndim == 1 + len(shape) and view.shape[0] == rows
+    fits = view.format != NULL and view.format[1] == 0
+    fits = fits and view.ndim == 1 + len(shape) and view.shape[0] == rows
     for i in range(len(shape) if fits else 0):
         fits = fits and view.shape[i + 1] == shape[i]
     for i in range(rows if fits else 0):
