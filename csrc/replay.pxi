@@ -16,7 +16,7 @@ cdef class _Program:
     cdef list matrices                  # the layers that a fused layer keeps packed too: (Parameters, place)
     cdef Ints loose, loose_places       # the parameters, and the places of packed ones, that are in none of these
 
-    def __init__(self, name, list inputs not None, list outputs not None):
+    def __cinit__(self, name, list inputs not None, list outputs not None):
         cdef bint enabled = PyGC_Disable()
         try:
             self.name, self.refuse = name, refuse
@@ -143,6 +143,8 @@ cdef class _Program:
         """A run for so many rows, whose leaves stand one after the other in a list, or their numbers in a
         bytearray."""
         cdef _Run run = _Run.__new__(_Run)
+        if rows < 0 or threads < 1:
+            raise ValueError(f"a run is of rows from 0 and threads from 1, not of {rows} and {threads}")
         run.program, run.rows, run.threads = self, rows, threads
         run.take_leaves(leaves)
         run.take_parameters()
@@ -166,6 +168,8 @@ cdef class _Run:
     cdef int threads
     cdef list given                     # [(place, Value)] for the leaves that are Values
     cdef bytearray given_numbers, gathered, result_numbers, odd_rows
+    cdef object fixed                   # a view of given_numbers, by which nobody can resize them
+    cdef bint gave_results
     cdef double factor                  # of each row in the one result; 0: there is a result for each
 
     def __dealloc__(self):
@@ -176,16 +180,15 @@ cdef class _Run:
         cdef double* x
         self.given = []
         if type(leaves) is bytearray:
-            self.given_numbers = <bytearray>leaves
+            self.given_numbers, self.fixed, leaves = leaves, memoryview(leaves), None
         else:
-            self.given_numbers = bytearray(count * sizeof(double))
+            self.given_numbers, leaves = bytearray(count * sizeof(double)), tuple(leaves)
         if PyByteArray_GET_SIZE(self.given_numbers) != count * sizeof(double) or (
-                type(leaves) is not bytearray and len(leaves) != count):
-            raise ValueError(f"{self.rows} rows of {self.program.code.inputs} leaves are not {len(leaves)}")
+                leaves is not None and len(leaves) != count):
+            raise ValueError(f"not as many leaves as in {self.rows} rows of {self.program.code.inputs}")
         x = <double*>PyByteArray_AS_STRING(self.given_numbers)
-        if type(leaves) is not bytearray:
-            for i, leaf in enumerate(<list>leaves):
-                x[i] = self.number_of_leaf(leaf, i)
+        for i, leaf in enumerate(leaves or ()):
+            x[i] = self.number_of_leaf(leaf, i)
         return 0
 
     cdef double number_of_leaf(self, leaf, Py_ssize_t place) except? -1:
@@ -194,7 +197,11 @@ cdef class _Run:
         if accesses(leaf):
             self.program.refuse("override")
         self.given.append((place, leaf))
-        return <double?>data_of(leaf)
+        cdef Number n = data_of_node(node_of(<PyObject*>leaf))
+        if n.kind != OBJECT:
+            return n.x
+        from micrograd.recording import number_given
+        return number_given(data_of(leaf))
 
     cdef int take_parameters(self) except -1:
         cdef Code* c = &self.program.code
@@ -283,7 +290,7 @@ cdef class _Run:
         if self.rows != 1 or len(seeds) != self.program.code.outputs:
             raise ValueError(f"one row of {self.program.code.outputs} results is not "
                              f"{self.rows} of {len(seeds)}")
-        for i, g in enumerate(seeds):
+        for i, g in enumerate(tuple(seeds)):        # a number's __float__ may change the list
             (<double*>PyByteArray_AS_STRING(given))[i] = g
         return self.gradients_of_rows(given)[0]
 
@@ -291,15 +298,20 @@ cdef class _Run:
         """The gradients of the inputs of one row, from each of its results in turn: a lane for each."""
         cdef Py_ssize_t count = self.program.code.outputs, i
         cdef bytearray seeds = bytearray(count * count * sizeof(double))
+        cdef bytearray kinds = bytearray(b"\xff") * (count * count)
         cdef _Run run
         if self.rows != 1:
             raise ValueError(f"a jacobian is of one row, not of {self.rows}")
         for i in range(count):
             (<double*>PyByteArray_AS_STRING(seeds))[i * count + i] = 1
+            kinds[i * count + i] = REAL
         run = self.program.forward(self.given_numbers * count, count, threads)
-        return run.gradients_of_rows(seeds)
+        found = run.gradients_of_rows(seeds)
+        if all([isfinite(x) for row in found for x in row]):
+            return found
+        return run.gradients_of_rows(seeds, kinds)      # without what other results lead to, times 0
 
-    cdef list gradients_of_rows(self, bytearray seeds):
+    cdef list gradients_of_rows(self, bytearray seeds, bytearray kinds=None):
         cdef Code* c = &self.program.code
         cdef Swept found
         cdef Py_ssize_t row, i
@@ -308,10 +320,12 @@ cdef class _Run:
         found.raises = False
         found.parameters = <double*>PyByteArray_AS_STRING(parameters)
         found.inputs = <double*>PyByteArray_AS_STRING(inputs)
-        if not sweep_job(self, &self.job, <double*>PyByteArray_AS_STRING(seeds), NULL, 0, &found):
+        if not sweep_rows(self, <double*>PyByteArray_AS_STRING(seeds),
+                          NULL if kinds is None else <Kind*>PyByteArray_AS_STRING(kinds), &found):
             raise MemoryError
+        raise_if_stopped(self)
         if found.raises:
-            raise_error_of_sweep(self, range(self.rows))
+            raise_error_of_sweep(self, range(self.rows), self.program.live)
         return [[found.inputs[row * c.inputs + i] for i in range(c.inputs)] for row in range(self.rows)]
 
     def results(self, how):
@@ -319,7 +333,10 @@ cdef class _Run:
         cdef Py_ssize_t count = self.rows * self.program.code.outputs, i
         cdef double total = 0
         cdef list values
+        if self.gave_results or (how != "map" and self.program.code.outputs != 1):
+            raise ValueError("a run gives its results once; their sum or mean where there is one for each row")
         self.factor = {"map": 0.0, "sum": 1.0, "mean": 1.0 / self.rows}[how]
+        self.gave_results = True
         if self.factor:
             for i in range(self.rows):
                 total += self.job.results[i * self.program.code.outputs]
@@ -330,6 +347,10 @@ cdef class _Run:
         values = [None] * count
         new_replay(self, -1, self.given, values, &total if self.factor else self.job.results)
         return values
+
+(<PyTypeObject*>_Run).tp_new = NULL         # only forward makes one
+del _Run.__new__
+PyType_Modified(<PyTypeObject*>_Run)
 
 cdef double float_of(value) except? -1:
     """A Value's number; TypeError where it is none that a float can be."""
