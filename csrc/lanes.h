@@ -80,16 +80,20 @@ static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w,
             EACH_PART TAKE;                                                                     \
     }
 
-TARGET static void NAME(dense)(const Dense *l, const int *xs, const double *w, const double *v, double *y,
-                               double *scratch) {
+TARGET static void NAME(sums)(const Dense *l, const int *xs, const double *w, const double *b, const double *v,
+                              double *y) {
     const int width = l->width, nin = l->nin;
-    const double *b = w + (size_t)nin * width;
     int j = 0;
-    (void)scratch;
     for (; j + SIDE <= width; j += SIDE)
         SUMS(SIDE, b[j + s], nin, SLOT(v, xs[t]), w[(size_t)t * width + j + s], PART(SLOT(y, j + s), k) = sum[s][k])
     for (; j < width; j++)
         SUMS(1, b[j + s], nin, SLOT(v, xs[t]), w[(size_t)t * width + j + s], PART(SLOT(y, j + s), k) = sum[s][k])
+}
+
+TARGET static void NAME(dense)(const Dense *l, const int *xs, const double *w, const double *v, double *y,
+                               double *scratch) {
+    (void)scratch;
+    NAME(sums)(l, xs, w, w + (size_t)l->nin * l->width, v, y);
 }
 
 /* dw += the sum of x g over the rows, for COUNT inputs and eight neurons at a time; gt is g with a row's numbers
@@ -224,6 +228,37 @@ TARGET static void NAME(backward)(const Code *c, const double *packed, const dou
         }
     }
 }
+
+#if ROWS > 1
+/* Forward mode: from the slots v of one row, and the derivatives of its steps by their operands, how fast each slot
+   changes in eight directions, t. */
+TARGET static void NAME(directions)(const Code *c, const double *packed, const double *v, const Slopes *slopes,
+                                    double *t, const double *zeros) {
+    for (const Step *s = c->steps, *end = s + c->step_count; s < end; s++, slopes++) {
+        const double *ta = SLOT(t, s->a), *tb = SLOT(t, s->b);
+        double *RESTRICT ty = SLOT(t, s->y);
+        const int *places = c->places + (s->op == DOT ? s->a : s->b);
+        if (s->op == DOT) {
+            NAME(Part) sum[PARTS];
+            EACH_PART sum[k] = places[0] < 0 ? (NAME(Part)){0} : PART(SLOT(t, places[0]), k);
+            for (const int *term = places + 1, *last = term + 2 * s->b; term < last; term += 2)
+                EACH_PART sum[k] += v[term[1]] * PART(SLOT(t, term[0]), k) + v[term[0]] * PART(SLOT(t, term[1]), k);
+            EACH_PART PART(ty, k) = sum[k];
+        } else if (s->op == DENSE) {
+            const Dense *l = c->layers + s->a;
+            NAME(sums)(l, c->places + l->xs, packed + l->weights, zeros, t, ty);
+        } else if (s->op == PICK) {
+            int at = NAME(chosen)(places, v[s->a]), place = places[at < 0 ? 1 : at];
+            EACH_PART PART(ty, k) = place < 0 ? (NAME(Part)){0} : PART(SLOT(t, place), k);
+        } else if (s->op >= DETACH)
+            EACH_PART PART(ty, k) = (NAME(Part)){0};
+        else if (gradients[s->op] == 2)
+            EACH_PART PART(ty, k) = slopes->a * PART(ta, k) + slopes->b * PART(tb, k);
+        else
+            EACH_PART PART(ty, k) = slopes->a * PART(ta, k);
+    }
+}
+#endif
 
 #undef PARTS
 #undef POSITIVE_ELSE

@@ -13,24 +13,43 @@ cdef bint may_move(list parameters, Py_ssize_t size) except -1:
     """Whether every parameter is a Value whose data and gradient are numbers, and there are as many as
     doubles in an array of so many bytes. Then moving one cannot fail, and no Python code runs until the last
     one is moved."""
+    cdef Parameters layer
+    cdef Py_ssize_t i = 0
     cdef Node* n
     if is_recording() or not all_as_shipped() or size != len(parameters) * <Py_ssize_t>sizeof(double):
         return False
-    for p in parameters:
-        if Py_TYPE(<PyObject*>p) != value_type:
+    while i < len(parameters):
+        if Py_TYPE(<PyObject*>parameters[i]) != value_type:
             return False
-        n = node_of(<PyObject*>p)
+        layer = layer_at(parameters, i)
+        n = node_of(<PyObject*>parameters[i])
         if data_of_node(n).kind == OBJECT or n.grad_kind == OBJECT:
             return False
         if n.data_kind == PACKED:
             before_change(matrix_of(n))
+        i += 1 if layer is None else len(layer.values)
     return True
+
+cdef void move_matrix(Matrix* m, double lr, double weight_decay) noexcept:
+    """A step without momentum for all parameters of a layer, which are floats then."""
+    cdef Py_ssize_t size = matrix_size(m), i
+    if weight_decay != 0:
+        for i in range(size):
+            m.data[i] -= lr * (m.grad[i] + weight_decay * m.data[i])
+    else:
+        for i in range(size):
+            m.data[i] -= lr * m.grad[i]
+    for i in range(size):
+        if m.data_kind[i] != REAL:
+            m.data_kind[i] = REAL
+            m.kinds_known = False
 
 def _sgd(list parameters, velocity, double lr, double momentum, double weight_decay, bint first):
     """One step of SGD; None where Python must take it. velocity is an array of a double for each
     parameter, not yet set at the first step."""
     cdef Py_buffer view
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i = 0
+    cdef Parameters layer
     cdef Node* n
     cdef double* v
     cdef double x, g
@@ -38,7 +57,12 @@ def _sgd(list parameters, velocity, double lr, double momentum, double weight_de
         v = open_doubles(velocity, &view, len(parameters))
         if not may_move(parameters, view.len):
             return None
-        for i in range(len(parameters)):
+        while i < len(parameters):
+            layer = layer_at(parameters, i) if momentum == 0 else None
+            if layer is not None:
+                move_matrix(&layer.m, lr, weight_decay)
+                i += len(layer.values)
+                continue
             n = node_of(<PyObject*>parameters[i])
             x, g = data_of_node(n).x, grad_of_node(n).x
             if weight_decay != 0:       # which times infinity is nan
@@ -47,6 +71,7 @@ def _sgd(list parameters, velocity, double lr, double momentum, double weight_de
                 v[i] = g if first else momentum * v[i] + g
                 g = v[i]
             put_number_data(n, Number(x - lr * g, REAL))
+            i += 1
         return True
     finally:
         PyBuffer_Release(&view)

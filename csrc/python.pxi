@@ -197,5 +197,6 @@ cdef extern from "replay.h" nogil:
         int (*look)() noexcept
     bint do_job(Job*)
     bint fill_numbers(char format, const void* numbers, Py_ssize_t first, Py_ssize_t count, double* to)
+    int take_jacobian(const Code*, const Replay*, const double* packed, const double* values, double* jacobian)
     void mark_live(const Code*, unsigned char* live)
     void forward_block(Job*, long block, double* values, double* scratch)

@@ -23,6 +23,7 @@ enum {
 #define RAISES(op) ((op) == POW || (op) == POWER)
 
 typedef struct { int op, y, a, b; } Step;
+typedef struct { double a, b; } Slopes;     /* the derivatives of a step by its operands */
 typedef struct { int weights, xs, nin, nout, width; } Dense;   /* weights: in the packed ones; xs: in `places` */
 
 typedef struct {
@@ -107,9 +108,11 @@ typedef struct {
     void (*forward)(const Code *, const double *, const double *, double *, double *, unsigned char *);
     void (*backward)(const Code *, const double *, const double *, double *, double *, double *, double *,
                      const unsigned char *, unsigned char *);
+    void (*directions)(const Code *, const double *, const double *, const Slopes *, double *, const double *);
 } Replay;
 
-#define ROW(name) {{forward_##name##_row, backward_##name##_row}, {forward_##name##_rows, backward_##name##_rows}}
+#define ROW(name) {{forward_##name##_row, backward_##name##_row, NULL}, \
+                   {forward_##name##_rows, backward_##name##_rows, directions_##name##_rows}}
 static const Replay replays[][2] = {
     ROW(baseline),
 #if defined(WIDER_VECTORS)
@@ -196,6 +199,39 @@ static void forward_block(Job *job, long block, double *v, double *scratch) {
     if (job->seeds) return;                 /* in a sweep, `odd` tells of derivatives */
     for (int r = 0; r < job->wide && block * job->wide + r < job->rows; r++)
         job->odd[block * job->wide + r] |= odd[r];
+}
+
+/* The derivatives of all steps of one row; 1 where Python's sweep may raise an error. */
+static int take_slopes(const Code *c, const double *v, Slopes *slopes) {
+    int odd = 0;
+    for (const Step *s = c->steps, *end = s + c->step_count; s < end; s++, slopes++)
+        if (s->op < DOT) {
+            Pair p = derivatives(s->op, v[s->a], REAL, v[s->b], REAL, v[s->y], REAL, 1, REAL);
+            slopes->a = p.a.x;
+            slopes->b = p.b.x;
+            odd |= RAISES(s->op) && !(fabs(p.a.x) <= DBL_MAX);
+        }
+    return odd;
+}
+
+/* The derivatives of the outputs of one row by its inputs, outputs x inputs: eight inputs at a time. 1 where
+   Python may raise an error, -1 where there is no memory. */
+static int take_jacobian(const Code *c, const Replay *replay, const double *packed, const double *v, double *jacobian) {
+    double *t = PyMem_RawCalloc((size_t)c->slots * 8 + c->scratch + 1, sizeof(double));
+    Slopes *slopes = PyMem_RawCalloc((size_t)c->step_count + 1, sizeof(Slopes));
+    int odd = t && slopes ? take_slopes(c, v, slopes) : -1;
+    for (int i = 0; odd == 0 && i < c->inputs; i += 8) {
+        int count = c->inputs - i < 8 ? c->inputs - i : 8;
+        for (int l = 0; l < count; l++) t[(size_t)(i + l) * 8 + l] = 1;
+        replay->directions(c, packed, v, slopes, t, t + (size_t)c->slots * 8);
+        for (int k = 0; k < c->outputs; k++)
+            for (int l = 0; l < count; l++)
+                jacobian[(size_t)k * c->inputs + i + l] = t[(size_t)c->output[k] * 8 + l];
+        for (int l = 0; l < count; l++) t[(size_t)(i + l) * 8 + l] = 0;
+    }
+    PyMem_RawFree(t);
+    PyMem_RawFree(slopes);
+    return odd;
 }
 
 static void take_results(const Job *job, long block, const double *v) {

@@ -14,7 +14,10 @@ cdef class _Program:
     cdef list memory                    # of the code
     cdef bytearray live                 # of each slot: whether an output's gradient reaches it
     cdef list matrices                  # the layers that a fused layer keeps packed too: (Parameters, place)
-    cdef Ints loose, loose_places       # the parameters, and the places of packed ones, that are in none of these
+    cdef Ints loose_places              # of packed parameters that are in none of these
+    cdef list packs                     # the Parameters that hold any parameter
+    cdef Ints held, holder, place       # a parameter that is taken from one of them alone: which, where from
+    cdef Ints loose                     # parameters that hold their own numbers
 
     def __cinit__(self, name, list inputs not None, list outputs not None):
         cdef bint enabled = PyGC_Disable()
@@ -52,6 +55,9 @@ cdef class _Program:
     def __dealloc__(self):
         PyMem_RawFree(self.loose.items)
         PyMem_RawFree(self.loose_places.items)
+        PyMem_RawFree(self.held.items)
+        PyMem_RawFree(self.holder.items)
+        PyMem_RawFree(self.place.items)
 
     cdef int find_matrices(self) except -1:
         cdef Code* c = &self.code
@@ -78,10 +84,26 @@ cdef class _Program:
             for i in range(c.places[c.steps[k].b] if c.steps[k].op == PICK else 0):
                 if c.places[c.steps[k].b + 1 + i] < 0:
                     taken[-1 - c.places[c.steps[k].b + 1 + i]] = 0
+        self.packs = []
         for i in range(c.parameters):
             if not taken[i]:
-                put(&self.loose, i)
+                self.find_holder(i)
         return 0
+
+    cdef int find_holder(self, int i) except -1:
+        cdef Node* n = node_of(<PyObject*>self.parameters[i])
+        if n.data_kind != PACKED:
+            return put(&self.loose, i)
+        p = <Parameters>n.data.object
+        for k in range(len(self.packs), 0, -1):         # most are in the last one
+            if self.packs[k - 1] is p:
+                break
+        else:
+            self.packs.append(p)
+            k = len(self.packs)
+        put(&self.held, i)
+        put(&self.holder, k - 1)
+        return put(&self.place, n.index)
 
     cdef Parameters matrix_at(self, Dense* l):
         """The Parameters that hold the numbers of a layer in the same places, or None."""
@@ -105,14 +127,11 @@ cdef class _Program:
 
     cdef bint is_packed(self) noexcept:
         """Whether the matrices still hold these parameters, as floats."""
-        cdef Matrix* m
         for p, _ in self.matrices:
-            m = &(<Parameters>p).m
-            if m.unpacked:
+            if not holds_floats(&(<Parameters>p).m):
                 return False
-            if not m.kinds_known:
-                know_kinds(m)
-            if m.rounds:
+        for p in self.packs:
+            if not holds_floats(&(<Parameters>p).m):
                 return False
         return True
 
@@ -221,6 +240,8 @@ cdef class _Run:
         for i in range(self.program.loose.count):
             place = self.program.loose.items[i]
             to[place] = number_of_parameter(self.program, values[place])
+        for i in range(self.program.held.count):
+            to[self.program.held.items[i]] = held_by(self.program, i).data[self.program.place.items[i]]
         to += c.parameters
         if self.program.loose_places.count or not self.program.matrices:
             for i in range(c.packed):
@@ -295,13 +316,19 @@ cdef class _Run:
         return self.gradients_of_rows(given)[0]
 
     def jacobian(self, int threads):
-        """The gradients of the inputs of one row, from each of its results in turn: a lane for each."""
-        cdef Py_ssize_t count = self.program.code.outputs, i
-        cdef bytearray seeds = bytearray(count * count * sizeof(double))
-        cdef bytearray kinds = bytearray(b"\xff") * (count * count)
+        """The derivatives of each result of one row by each input: by directions of the inputs or by gradients of
+        the results, whichever are fewer, a lane for each."""
+        cdef Code* c = &self.program.code
+        cdef Py_ssize_t count = c.outputs, i
+        cdef bytearray seeds, kinds
         cdef _Run run
         if self.rows != 1:
             raise ValueError(f"a jacobian is of one row, not of {self.rows}")
+        if c.inputs <= c.outputs and self.job.values != NULL:
+            found = self.jacobian_by_directions()
+            if found is not None:
+                return found
+        seeds, kinds = bytearray(count * count * sizeof(double)), bytearray(b"\xff") * (count * count)
         for i in range(count):
             (<double*>PyByteArray_AS_STRING(seeds))[i * count + i] = 1
             kinds[i * count + i] = REAL
@@ -310,6 +337,20 @@ cdef class _Run:
         if all([isfinite(x) for row in found for x in row]):
             return found
         return run.gradients_of_rows(seeds, kinds)      # without what other results lead to, times 0
+
+    cdef list jacobian_by_directions(self):
+        cdef Code* c = &self.program.code
+        cdef bytearray found = bytearray(<Py_ssize_t>c.outputs * c.inputs * sizeof(double))
+        cdef double* x = <double*>PyByteArray_AS_STRING(found)
+        cdef Py_ssize_t i, k
+        cdef int odd = take_jacobian(c, &replays[arithmetic - arithmetics][1], self.job.packed, self.job.values, x)
+        if odd < 0:
+            raise MemoryError
+        for i in range(<Py_ssize_t>c.outputs * c.inputs):
+            odd |= not isfinite(x[i])   # perhaps 0 times infinity
+        if odd:
+            return None                 # perhaps an error, which the gradients have
+        return [[x[k * c.inputs + i] for i in range(c.inputs)] for k in range(c.outputs)]
 
     cdef list gradients_of_rows(self, bytearray seeds, bytearray kinds=None):
         cdef Code* c = &self.program.code
@@ -351,6 +392,14 @@ cdef class _Run:
 (<PyTypeObject*>_Run).tp_new = NULL         # only forward makes one
 del _Run.__new__
 PyType_Modified(<PyTypeObject*>_Run)
+
+cdef bint holds_floats(Matrix* m) noexcept:
+    if not m.unpacked and not m.kinds_known:
+        know_kinds(m)
+    return not m.unpacked and not m.rounds
+
+cdef inline Matrix* held_by(_Program program, Py_ssize_t i) noexcept:
+    return &(<Parameters>PySequence_Fast_ITEMS(<PyObject*>program.packs)[program.holder.items[i]]).m
 
 cdef double float_of(value) except? -1:
     """A Value's number; TypeError where it is none that a float can be."""

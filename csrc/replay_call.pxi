@@ -166,6 +166,8 @@ cdef void add_to_parameters(_Program program, double* grads, const double* packe
         grads[c.packed_from[program.loose_places.items[i]]] += packed_grads[program.loose_places.items[i]]
     for i in range(program.loose.count):
         add_float(node_of(values[program.loose.items[i]]), grads[program.loose.items[i]])
+    for i in range(program.held.count):
+        add_to_place(held_by(program, i), program.place.items[i], grads[program.held.items[i]])
     for p, place in program.matrices:
         add_to_matrix(&(<Parameters>p).m, packed_grads + <Py_ssize_t>place)
 
@@ -174,6 +176,13 @@ cdef void unpack_grads(Code* c, double* grads, const double* packed_grads) noexc
     for i in range(c.packed):
         if c.packed_from[i] >= 0:
             grads[c.packed_from[i]] += packed_grads[i]
+
+cdef inline void add_to_place(Matrix* m, Py_ssize_t place, double more) noexcept:
+    """Add a float to the gradient of one parameter."""
+    m.grad[place] += more
+    if m.grad_kind[place] & REAL != m.grad_kind[place]:
+        m.grad_kind[place] &= REAL
+        m.all_grad_kind = OBJECT
 
 cdef void add_to_matrix(Matrix* m, const double* more) noexcept:
     """Add floats to the gradients of all parameters."""
