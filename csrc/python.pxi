@@ -14,7 +14,7 @@ from libc.math cimport NAN, isfinite, pow, sqrt
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 import gc
-import os
+
 import sys
 
 cdef extern from "Python.h":

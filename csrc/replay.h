@@ -228,6 +228,7 @@ static void forward_block(Job *job, long block, double *v, double *scratch) {
     load_block(job, block, v);
     load_constants(job, v);
     job->replay->forward(job->code, job->parameters, job->packed, v, scratch, odd);
+    if (job->seeds) return;                 /* in a sweep, `odd` tells of derivatives */
     for (int r = 0; r < job->wide && block * job->wide + r < job->rows; r++)
         job->odd[block * job->wide + r] |= odd[r];
 }

@@ -67,7 +67,8 @@ cdef object name_of_replay(Call* call):
     return run_of(call).program.name
 
 cdef object operands_of_replay(Call* call, int j):
-    return {*run_of(call).program.parameters, *[leaf for _, leaf in given_to(call)]}
+    # The list first: hashing what is of a subclass may run Python code, which may make the call plain.
+    return set([*run_of(call).program.parameters, *[leaf for _, leaf in given_to(call)]])
 
 cdef Py_ssize_t place_of_result(Node* out):
     """Which of all results of its run an output is."""
@@ -332,6 +333,7 @@ cdef int make_replay_plain(Call* call) except -1:
     try:
         for j in range(count):
             if outputs[j] != NULL:
+                value = <object>value_of(outputs[j])        # which a collection may drop meanwhile
                 make_local(outputs[j], local_gradients(run, given, before + j), run.program.name)
     finally:
         Py_DECREF(&call.body.head)
@@ -348,6 +350,7 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     cdef Code* c = &run.program.code
     cdef Py_ssize_t outputs = run.rows * c.outputs, i
     cdef Swept found
+    cdef bytearray live = bytearray(c.slots)
     cdef bytearray seeds = bytearray(outputs * sizeof(double)), kinds = bytearray(b"\xff") * outputs
     cdef bytearray by_parameter = bytearray((c.parameters + c.packed) * sizeof(double))
     cdef bytearray by_input = bytearray(run.rows * c.inputs * sizeof(double))
@@ -361,16 +364,26 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     if not sweep_rows(run, <double*>PyByteArray_AS_STRING(seeds), <Kind*>PyByteArray_AS_STRING(kinds),
                       &found):
         raise MemoryError
+    raise_if_stopped(run)
     if found.raises:
-        raise_error_of_sweep(run, range(run.rows) if run.factor else [j // c.outputs])
+        live[c.output[j % c.outputs]] = 1
+        mark_live(c, <unsigned char*>PyByteArray_AS_STRING(live))
+        raise_error_of_sweep(run, range(run.rows) if run.factor else [j // c.outputs], live)
     unpack_grads(c, g, g + c.parameters)
     given = [(place, leaf) for place, leaf in given if run.factor or place // c.inputs == j // c.outputs]
     gradients = [g[i] for i in range(c.parameters)]
     gradients += [found.inputs[<Py_ssize_t>place] for place, _ in given]
     return _Locals([*run.program.parameters, *[leaf for _, leaf in given]], gradients)
 
-cdef int raise_error_of_sweep(_Run run, rows) except -1:
-    """The error that Python raises in the derivative of a power, if it does."""
+cdef int raise_if_stopped(_Run run) except -1:
+    """KeyboardInterrupt where it has stopped a sweep."""
+    if run.job.stop:
+        run.job.stop = 0
+        raise_interrupt()
+    return 0
+
+cdef int raise_error_of_sweep(_Run run, rows, bytearray live) except -1:
+    """The error that Python raises in the derivative of a power, among the steps that `live` marks, if it does."""
     from micrograd._functions import slope_of_power
     cdef Code* c = &run.program.code
     cdef bytearray slots = bytearray(c.slots * sizeof(double))
@@ -385,6 +398,8 @@ cdef int raise_error_of_sweep(_Run run, rows) except -1:
         job.odd = odd
         forward_block(&job, 0, v, <double*>PyByteArray_AS_STRING(scratch))
         for i in range(c.step_count - 1, -1, -1):
+            if not live[c.steps[i].y]:
+                continue
             if c.steps[i].op == POW:
                 PyNumber_Power(v[c.steps[i].a], v[c.steps[i].b] - 1, None)
             elif c.steps[i].op == POWER:
