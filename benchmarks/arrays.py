@@ -56,8 +56,6 @@ def error(np, p, x, t):
     return ((x[:, 0] - t) ** 2).sum()
 
 
-
-
 KINDS = {"moons": ("training", moons), "microgpt": ("gradients", gpt),
          "classifier": ("gradients", classifier), "hessian": ("second", error)}
 

@@ -10,46 +10,65 @@ import sys
 import report
 
 ROOT = pathlib.Path(__file__).parent.parent
-NUMBERS = ROOT / "benchmarks" / "results" / "speed.json"
+RESULTS = ROOT / "benchmarks" / "results"
+NUMBERS, RECORDINGS = RESULTS / "speed.json", RESULTS / "recordings.json"
 README, SPEED = ROOT / "README.md", ROOT / "docs" / "speed.md"
-BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 ROWS = ["readme", "moons", "mlp-64x2", "microgpt"]
 COLUMNS = ["compiled", "published", "torch-scalars", "torch-tensors"]
+RECORDED_COLUMNS = ["recorded", "eager", "torch", "jax"]
 
 
 def short(data):
     """The README's table: four workloads on four engines."""
-    chosen = [data["workloads"][name] for name in ROWS]
-    rows = [[w["title"], *(report.cell(w["results"].get(e, {})) for e in COLUMNS)] for w in chosen]
     titles = {**data["engines"], "compiled": "micrograd-native"}
-    table = report.table(["lower is better", *(titles[e] for e in COLUMNS)], rows)
     machine, moons = data["machine"], data["workloads"]["moons"]["results"]
     without = report.duration(moons["published-nogc"]["median"])
-    return (f"{table}\n\nWith Python's garbage collector off, micrograd 0.1.0 takes {without} for a "
-            f"two-moons step.\n{machine['processor']}, {machine['cores']} cores, {machine['system']}, "
-            f"{machine['implementation']} {machine['python']}.\n")
+    return (f"{chosen(data, ROWS, COLUMNS, titles)}\n\nWith Python's garbage collector off, micrograd 0.1.0 "
+            f"takes {without} for a two-moons step.\n{machine['processor']}, {machine['cores']} cores, "
+            f"{machine['system']}, {machine['implementation']} {machine['python']}.\n")
 
 
-def replaced(text, new):
-    """A page with other numbers."""
-    before, rest = text.split(BEGIN)
-    return before + BEGIN + new + END + rest.split(END)[1]
+def short_recordings(data):
+    """The README's table of recordings."""
+    table = chosen(data, data["workloads"], RECORDED_COLUMNS, data["engines"])
+    return f"Time of a step, and its ratio to the recording's:\n\n{table}\n"
 
 
-def pages(data):
-    """{page: what it says}"""
-    return {README: short(data), SPEED: report.rendered(data)}
+def chosen(data, rows, columns, titles):
+    """A table of some workloads on some engines."""
+    works = [data["workloads"][name] for name in rows]
+    lines = [[w["title"], *(report.cell(w["results"].get(e, {})) for e in columns)] for w in works]
+    return report.table(["lower is better", *(titles[e] for e in columns)], lines)
+
+
+def replaced(text, kind, new):
+    """A page with other numbers between its two marks of this kind."""
+    begin, end = f"<!-- {kind}: begin -->\n", f"<!-- {kind}: end -->\n"
+    before, rest = text.split(begin)
+    return before + begin + new + end + rest.split(end)[1]
+
+
+def parts():
+    """[(page, kind, what it says)] of all numbers there are."""
+    data = json.loads(NUMBERS.read_text(encoding="utf-8"))
+    found = [(README, "measured", short(data)), (SPEED, "measured", report.rendered(data))]
+    if RECORDINGS.exists():
+        data = json.loads(RECORDINGS.read_text(encoding="utf-8"))
+        found += [(README, "recordings", short_recordings(data)),
+                  (SPEED, "recordings", report.recordings(data))]
+    return found
 
 
 def main(write=None):
-    data = json.loads(NUMBERS.read_text())
-    for page, new in pages(data).items():
+    for page, kind, new in parts():
         if write:
-            page.write_text(replaced(page.read_text(), new))
+            text = page.read_text(encoding="utf-8")
+            page.write_text(replaced(text, kind, new), encoding="utf-8")
         else:
             print(new)
     if write:
         import pictures
+        data = json.loads(NUMBERS.read_text(encoding="utf-8"))
         pictures.draw_ratios(data, SPEED.with_name("speed-ratios.png"))
         pictures.draw_growth(data, SPEED.with_name("speed-growth.png"))
 

@@ -11,7 +11,6 @@ import argparse
 import ast
 import inspect
 import itertools
-import math
 import multiprocessing
 import os
 import random
@@ -36,10 +35,9 @@ import suite
 from micrograd.nn import MLP, Module
 
 RESULTS = Path(__file__).parent / "results" / "recordings.json"
-WORKLOADS = {"moons": "two-moons, a training step", "microgpt": "microgpt, forward and backward",
-             "classifier": "MLP(64, [128, 128, 10]), 256 rows, forward and backward",
-             "hessian": "the hessian of a network by its 63 parameters"}
-ENGINES = {"recorded": "recorded", "threads": "recorded, 2 threads", "eager": "eager",
+WORKLOADS = {"moons": "two-moons step", "microgpt": "microgpt",
+             "classifier": "MLP(64, [128, 128, 10]), 256 rows", "hessian": "Hessian of 63 parameters"}
+ENGINES = {"recorded": "recorded", "threads": "recorded, 2 threads", "eager": "not recorded",
            "torch": "PyTorch", "compiled": "torch.compile", "jax": "JAX jit", "pytensor": "PyTensor",
            "casadi": "CasADi"}
 TOLERANCE = 1e-9        # relative, between the numbers of two engines
@@ -192,8 +190,8 @@ def measured(workload, pools, rounds, bar):
         bar.update()
     for name, seconds in times.items():
         found[name].update(suite.spread(seconds))
-        if "torch" in times:
-            found[name]["of PyTorch"] = suite.ratio(seconds, times["torch"])
+        if "recorded" in times:
+            found[name]["ratio"] = suite.ratio(seconds, times["recorded"])
     return found
 
 
@@ -204,14 +202,6 @@ def compare(found):
     for name, numbers in results.items():
         if len(numbers) != len(results[first]) or not np.allclose(numbers, results[first], TOLERANCE, 1e-12):
             found[name] = {"failed": f"the results differ from those of {ENGINES[first]}"}
-
-
-def table(found):
-    """As Markdown."""
-    rows = [[ENGINES[name], part.get("failed") or part["skipped"]] if "first" not in part else
-            [ENGINES[name], report.duration(part["median"]), report.digits(part.get("of PyTorch", math.nan)),
-             report.duration(part["first"]), str(part["lines"])] for name, part in found.items()]
-    return report.table(["", "a step", "of PyTorch's", "first result", "lines"], rows)
 
 
 def main():
@@ -227,15 +217,16 @@ def main():
                           PYTENSOR_FLAGS=f"base_compiledir={empty}")
         pools = opened(options.engine or ENGINES)
         with tqdm(total=options.rounds * len(workloads), unit="round", file=sys.stdout) as bar:
-            data = {name: measured(name, pools, options.rounds, bar) for name in workloads}
+            found = {name: {"title": WORKLOADS[name], "results": measured(name, pools, options.rounds, bar)}
+                     for name in workloads}
         for pool in pools.values():
             pool.shutdown()
-    for name, found in data.items():
-        print(f"\n### {WORKLOADS[name]}\n\n{table(found)}")
+    data = {"machine": conditions.machine(), "versions": conditions.versions(), "engines": ENGINES,
+            "workloads": found}
+    print(report.recordings(data))
     if options.write:
-        report.write({"machine": conditions.machine(), "versions": conditions.versions(),
-                      "workloads": data}, RESULTS)
-    sys.exit(any("failed" in part for found in data.values() for part in found.values()))
+        report.write(data, RESULTS)
+    sys.exit(any("failed" in part for work in found.values() for part in work["results"].values()))
 
 
 if __name__ == "__main__":

@@ -129,6 +129,21 @@ def remarks(data):
     return "\n".join(f"- {line}" for line in lines) or "none"
 
 
+def recordings(data):
+    """The tables of recordings.py, a table for each workload, as Markdown."""
+    parts = [f"### {work['title']}\n\n{steps(work['results'], data['engines'])}\n"
+             for work in data["workloads"].values()]
+    return "\n".join([*parts, f"{conditions(data)}\n"])
+
+
+def steps(results, engines):
+    """Engine by engine: a step, the first result, and the lines that a person writes."""
+    rows = [[engines[name], cell(result), *([duration(result["first"]), str(result["lines"])]
+                                            if "first" in result else ["", ""])]
+            for name, result in results.items()]
+    return table(["lower is better", "a step", "first result", "lines"], rows)
+
+
 def conditions(data):
     machine, versions = data["machine"], data["versions"]
     peers = ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -1,8 +1,8 @@
 # What a program overrides. The class is open: it may be patched, and subclasses may override anything.
 # Short cuts are taken while Value is as it was shipped; what a subclass overrides is looked up once for
-# each version of it. Where the access to an attribute of the engine's (data, grad, _prev, _op, _backward)
-# is overridden, the engine goes by Python's own attributes, as the original does, and a sweep over such a
-# node is the reference's, step by step.
+# each version of it. Where a class overrides the access to one of the engine's attributes (data, grad, _prev,
+# _op, _backward), the engine reads and writes these through Python, as the original does, and the reference
+# does the sweep of a graph that has such a node.
 
 cdef void* object_new = (<PyTypeObject*>object).tp_new
 cdef void* object_getattro = (<PyTypeObject*>object).tp_getattro
@@ -13,7 +13,7 @@ cdef void* value_hash = NULL
 cdef void* value_init = NULL    # Value.__init__, as shipped
 cdef void* value_compare = NULL
 
-# What was seen when the classes changed last.
+# What was found when the classes were last looked at, which is after each change of one.
 cdef bint constructor_shipped = False   # Value(data) makes a node, and no more
 cdef bint operators_shipped = False     # + and *
 cdef bint access_shipped = False        # nobody overrides the access to Value's attributes
@@ -26,7 +26,7 @@ cdef inline bint operators_as_shipped() noexcept:
     return (value_is_as_seen() or look_at_classes()) and operators_shipped
 
 cdef inline bint all_as_shipped() noexcept:
-    """Whether Value, and the classes of nn once it is imported, are what they were."""
+    """Whether Value, and the classes of nn once it is imported, are as they were shipped."""
     return (shipped() and operators_as_shipped() and (classes_are_as_seen() or look_at_classes())
             and networks_shipped)
 
@@ -36,7 +36,7 @@ cdef tuple ACCESS = ("data", "grad", "_prev", "_op", "_backward")
 cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
 
 cdef bint look_at_classes() noexcept:
-    """See what the classes are now. Always true, so that `or` goes on to what it has seen."""
+    """Record what the classes override now. Always true: it stands in `is_as_seen() or look_at_classes()`."""
     global constructor_shipped, operators_shipped, access_shipped, networks_shipped
     begin_to_watch()
     for cls in shipped_attributes:
@@ -76,14 +76,14 @@ cdef dict value_attributes = {}         # those of ACCESS and OPERATORS, as ship
 
 cdef enum:
     SUBCLASSES = 32
-cdef struct Subclass:           # one that was looked up; the place is told by its address
+cdef struct Subclass:           # one that was looked up; its address gives its place
     PyTypeObject* cls
     unsigned int version
     bint overrides
 cdef Subclass[SUBCLASSES] subclasses
 
 cdef inline bint accesses(object value) except -1:
-    """Whether the engine must go by Python's attributes for this Value."""
+    """Whether the class of this Value overrides the access to the engine's attributes."""
     if Py_TYPE(<PyObject*>value) == value_type:
         return (value_is_as_seen() or look_at_classes()) and not access_shipped
     return subclass_accesses(Py_TYPE(<PyObject*>value))

@@ -1,10 +1,10 @@
 # backward(): topological order, then the reverse sweep.
 #
-# While only numbers are added up, no Python code can run, and the nodes are safe in the graph.
-# Before the first thing that might run some (a callback, data that is an object, a program's own
-# handler of Ctrl-C) the sweep is *pinned*: calls are made plain, every node still to come is
-# referenced, and the marks are wiped, so that the code may do as it likes: look at the graph,
-# change edges, drop it all, call backward itself.
+# While only numbers are added up, no Python code can run, and the graph keeps its nodes alive.
+# Before anything that may run Python code (a callback, data that is an object, a program's own
+# handler of Ctrl-C) the sweep is *pinned*: calls are made plain, every node still to come gets a
+# reference, and the marks are wiped. Then that code may do anything: look at the graph, change edges,
+# drop the graph, call backward itself.
 
 
 cdef struct Nodes:              # a growing array
@@ -14,16 +14,16 @@ cdef struct Nodes:              # a growing array
 cdef struct Sweep:
     Nodes order                 # operands before results
     Nodes stack                 # of the sort
-    Nodes plain_calls           # calls made plain, kept while nodes are borrowed: their end may run Python
+    Nodes plain_calls           # calls made plain: freed after the sweep, since that may run Python code
     bint pinned
     bint plain                  # all calls are to be made plain, for copies of the graph,
     bint named                  # ... but for those whose outputs are shown as results of one operation
-    bint foreign                # the sort has met a node that only Python's attributes can tell of
+    bint foreign                # the sort has met a node that must be read through Python's attributes
 
-import _signal as signals      # without the Python code around it, in which a handler could run
+import _signal as signals      # not signal, whose functions are Python code, in which a handler could run
 
 cdef enum:
-    PATIENCE = 1 << 22          # nodes, and multiply-adds of fused ones, between two looks for Ctrl-C
+    PATIENCE = 1 << 22          # nodes, and multiply-adds of calls, between two checks for Ctrl-C
     KEPT = 1 << 16              # the longest array kept for the next sweep
 
 cdef Sweep idle                 # arrays of the last sweep, for the next one
@@ -47,7 +47,7 @@ cdef inline Node* pop(Nodes* nodes) noexcept:
     nodes.count -= 1
     return nodes.items[nodes.count]
 
-# On the stack, the lowest bit of a pointer marks a node whose operands have been seen to.
+# On the stack, the lowest bit of a pointer marks a node whose operands have been pushed.
 cdef inline Node* tagged(Node* n) noexcept:
     return <Node*>(<size_t>n | 1)
 
@@ -58,7 +58,7 @@ cdef inline bint is_tagged(Node* n) noexcept:
     return <size_t>n & 1
 
 cdef inline bint is_to_visit(Node* n) noexcept:
-    """Whether the sort must still come by n. A leaf has nothing to sweep."""
+    """Whether the sort has still to visit n. A leaf has nothing to sweep."""
     return n.op != LEAF and not n.flags & VISITED
 
 cdef inline void visit_later(Sweep* s, Node* n) noexcept:
@@ -81,8 +81,8 @@ cdef int sort(Sweep* s) except -1:
     return 0
 
 cdef Node* sort_operations(Sweep* s, Py_ssize_t count_limit) noexcept:
-    """Sort as far as there are only results of operations, up to so many nodes and while there is room;
-    the node that is something else is taken off the stack and given back."""
+    """Sort results of operations, while there is room, until the order has so many nodes. Stop at any other
+    node, and return it, popped; else NULL."""
     cdef Node** stack = s.stack.items
     cdef Node** order = s.order.items
     cdef Py_ssize_t depth = s.stack.count, depth_limit = s.stack.capacity - 2
@@ -121,7 +121,7 @@ cdef Node* sort_operations(Sweep* s, Py_ssize_t count_limit) noexcept:
     return other
 
 cdef int visit(Sweep* s, Node* n) except -1:
-    """Put any node back on the stack, below its operands."""
+    """Push a node of any kind again, below its operands."""
     if n.op == OUTPUT and not call_of(n).body.node.flags & VISITED:
         if (s.plain and not (s.named and call_of(n).kind.name != NULL)) or not (
                 s.plain or call_of(n).kind.is_current(call_of(n))):
@@ -162,7 +162,7 @@ cdef int sort_undisturbed(Sweep* s, Node* root) except -1:
         raise
 
 cdef int undisturbed(int (*work)(Sweep*) except -1, Sweep* s) except -1:
-    """Do the work while no garbage collection can run somebody's finalizer."""
+    """Do the work with the garbage collector off: a collection could run a finalizer."""
     cdef bint enabled = PyGC_Disable()
     try:
         return work(s)
@@ -171,7 +171,7 @@ cdef int undisturbed(int (*work)(Sweep*) except -1, Sweep* s) except -1:
             PyGC_Enable()
 
 cdef int visit_own_prev(Sweep* s, Node* n) except -1:
-    cdef PyObject* prev = find_attribute(<object>value_of(n), "_prev")      # gone, if vars() removed it
+    cdef PyObject* prev = find_attribute(<object>value_of(n), "_prev")      # NULL if deleted through vars()
     if prev != NULL and type(<object>prev) in (set, frozenset, list, tuple):
         visit_all(s, <object>prev)
     else:
@@ -184,7 +184,7 @@ cdef int visit_all(Sweep* s, object children) except -1:
             reserve(&s.stack, 1)
             visit_later(s, node_of(<PyObject*>child))
         else:
-            s.foreign = not s.plain     # the original's error
+            s.foreign = not s.plain     # the reference raises the original's error
     return 0
 
 cdef void unmark(Sweep* s) noexcept:
@@ -199,7 +199,7 @@ cdef void unmark(Sweep* s) noexcept:
         untagged(s.stack.items[i]).flags &= ~VISITED
 
 cdef int pin(Sweep* s) except -1:
-    """Let Python run during the rest of the sweep."""
+    """Prepare the rest of the sweep for Python code to run."""
     cdef Py_ssize_t i
     if s.pinned:
         return 0
@@ -211,7 +211,7 @@ cdef int pin(Sweep* s) except -1:
     return 0
 
 cdef int make_calls_plain(Sweep* s) except -1:
-    """Make the calls still to come plain, and sort what is still to come anew."""
+    """Make the calls still to come plain, and sort the nodes still to come again."""
     cdef Nodes pending
     cdef Py_ssize_t i, before = s.plain_calls.count
     cdef Node* n
@@ -242,7 +242,7 @@ cdef int make_calls_plain(Sweep* s) except -1:
         PyMem_Free(pending.items)
 
 cdef int add_swept_outputs(Nodes* pending, Call* call) except -1:
-    """Outputs whose gradients have only reached the call are still to come, as plain nodes."""
+    """Outputs that have delivered their gradients to a call not yet swept are to be swept as plain nodes."""
     cdef int j
     for j in range(call.nout):
         if call.grad_kind[j] != NO_GRADIENT:
@@ -271,8 +271,9 @@ cdef int sweep(Sweep* s) except -1:
     return 0
 
 cdef int look_for_interrupt(Sweep* s) except -1:
-    """Obey Ctrl-C. Handlers of other signals run when the sweep is over, or at its next callback."""
-    if PyOS_InterruptOccurred():        # which forgets that it did
+    """Raise KeyboardInterrupt, or run the program's handler, if Ctrl-C was pressed. Handlers of other signals
+    run after the sweep, or at its next callback."""
+    if PyOS_InterruptOccurred():        # and clears that flag
         try:
             if interrupt_raises():
                 abandon(s)
@@ -284,8 +285,7 @@ cdef int look_for_interrupt(Sweep* s) except -1:
     return 0
 
 cdef int raise_interrupt() except -1:
-    """KeyboardInterrupt if Ctrl-C was pressed, and nothing else may run; other handlers wait until they
-    may."""
+    """Raise KeyboardInterrupt if Ctrl-C was pressed. A handler of the program may not run here, and waits."""
     if PyOS_InterruptOccurred():
         if interrupt_raises():
             PyErr_SetNone(PyExc_KeyboardInterrupt)
@@ -297,20 +297,20 @@ cdef bint interrupt_raises() except -1:
     return signals.getsignal(signals.SIGINT) is signals.default_int_handler
 
 cdef int interrupt_again() except -1:
-    """As if Ctrl-C was pressed, but that an event loop has been woken by it already."""
+    """Set the flag of Ctrl-C again, without waking an event loop a second time."""
     waker = signals.set_wakeup_fd(-1)
     PyErr_SetInterrupt()
     signals.set_wakeup_fd(waker)
     return 0
 
 cdef void abandon(Sweep* s) noexcept:
-    """Give up what is still to come, leaving no mark."""
+    """Drop the nodes still to come, and wipe their marks."""
     if not s.pinned:
         unmark(s)
         s.order.count = s.stack.count = 0
 
 cdef inline bint sweep_numbers(Node* n) noexcept:
-    """The backward of one node; False where that takes Python, and then nothing was changed."""
+    """The backward of one node; False where that needs Python, and then nothing was changed."""
     if n.flags & CALLBACK:
         return False
     if is_operation(n.op):
@@ -338,7 +338,7 @@ cdef inline bint add_by_rule(Node* n) noexcept:
     return add_locals(n) if n.op == LOCAL else add_numbers(n)
 
 cdef inline bint add_numbers(Node* n) noexcept:
-    """Apply the chain rule to n; False where that takes Python, and then nothing was changed."""
+    """Apply the chain rule to n; False where that needs Python, and then nothing was changed."""
     cdef Node* second = n.a if n.b == NULL else n.b
     cdef Pair d = derivatives_of_node(n, second)
     cdef Number before = grad_of_node(n.a)
@@ -350,7 +350,7 @@ cdef inline bint add_numbers(Node* n) noexcept:
     return True
 
 cdef inline bint add(Node* to, Number more) noexcept:
-    """to.grad += more; False unless that is plain."""
+    """to.grad += more; False, and no change, where Python must do it."""
     cdef Number sum = grad_of_node(to)
     sum.x += more.x
     sum.kind &= more.kind
@@ -373,7 +373,7 @@ cdef inline Pair derivatives_of_node(Node* n, Node* second) noexcept:
     a, b, y = data_of_node(n.a), data_of_node(second), data_of_node(n)
     return derivatives(n.op, a.x, a.kind, b.x, b.kind, y.x, y.kind, n.grad.x, n.grad_kind)
 
-# The same once more for sums and products of numpy.float32, which round.
+# The same for sums and products of numpy.float32, which are rounded to single precision.
 
 cdef bint add_rounded(Node* n) noexcept:
     cdef Node* second = n.a if n.b == NULL else n.b
@@ -456,7 +456,8 @@ cdef void begin(Sweep* s) noexcept:
     memset(&idle, 0, sizeof(Sweep))
 
 cdef bint run_backward(Node* root) except -1:
-    """Sweep the graph; False where that takes Python's attributes, and then nothing was changed."""
+    """Sweep the graph; False where a node must be read through Python's attributes, and then nothing was
+    changed."""
     cdef Sweep s
     begin(&s)
     try:

@@ -10,15 +10,15 @@
 # What the sort and the sweep need to know of a call is its CallKind, these functions first of all:
 #
 #   visit       puts its operands on the sort's stack
-#   sweep       adds to the gradients of its operands, from those of its outputs in call.grad; says False where
-#               that takes Python
-#   is_current  says whether sweep would read what the original's nodes would: not after an operand
-#               was given other data, and not a second time
-#   make_plain  makes every output the result of plain nodes; then nobody refers to the call, and it is gone
-#   accepts     says whether an output's gradient is one that sweep can work with
+#   sweep       adds to the gradients of its operands, from those of its outputs in call.grad; False where
+#               that needs Python
+#   is_current  says whether sweep would read the numbers that the original's nodes would read: no longer
+#               after an operand's data was set, nor after a first sweep
+#   make_plain  makes every output the result of plain nodes; then nothing refers to the call, and it is freed
+#   accepts     says whether sweep can work with this gradient of an output
 #
-# A call is made plain when somebody could see inside: reads `_prev` or `_backward` of an output, sweeps a
-# second time, or runs Python code while a sweep is under way.
+# A call is made plain when a program could see the difference: it reads `_prev` or `_backward` of an output,
+# sweeps a second time, or has Python code run during a sweep.
 
 cdef struct CallKind:
     int (*visit)(Call*, Sweep*) except -1
@@ -40,7 +40,7 @@ cdef struct Call:
     Call* previous
     int nout
     Node** outputs              # the Value of each output, NULL where it is dead; not owned references
-    double* grad                # what each output's gradient is in this sweep
+    double* grad                # each output's gradient, as delivered in this sweep
     Kind* grad_kind
 
 cdef Call* calls = NULL
@@ -93,7 +93,7 @@ cdef object new_output(Call* call, int j, Number y):
     return value
 
 cdef inline bint pass_gradient(Node* out) noexcept:
-    """Tell the call an output's gradient; False where the sweep takes Python."""
+    """Deliver an output's gradient to the call; False where the sweep needs Python."""
     cdef Call* call = call_of(out)
     cdef Number g = grad_of_node(out)
     if not call.kind.accepts(call, out.index, g):
@@ -102,7 +102,7 @@ cdef inline bint pass_gradient(Node* out) noexcept:
     return True
 
 cdef inline void forget_gradients(Call* call) noexcept:
-    """No sweep has come by any output."""
+    """Discard the gradients that outputs have delivered."""
     memset(call.grad, 0, call.nout * sizeof(double))
     memset(call.grad_kind, NO_GRADIENT, call.nout)
 
@@ -111,5 +111,5 @@ cdef inline int make_plain(Node* n) except -1:
     return call_of(n).kind.make_plain(call_of(n)) if n.op == OUTPUT else 0
 
 cdef inline int operation_of(Node* n) noexcept:
-    """The operation that n is the result of, in the original's eyes."""
+    """The operation that n is the result of in the original's graph."""
     return call_of(n).kind.operation(call_of(n), n.index) if n.op == OUTPUT else n.op

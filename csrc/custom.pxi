@@ -1,8 +1,8 @@
 # A program's own operations: a `_backward` of its own, operands and a name given to the constructor, local
-# gradients, and operands that are anything but a pair of Values.
+# gradients, and operands that are not just one or two Values.
 
-# Names of operations, by their places: a CUSTOM node keeps the place of its own. Names beyond the first
-# few thousand, and what is no str, become an attribute.
+# The names of operations. A CUSTOM node holds the place of its name in this list. After the first few
+# thousand names, and where a name is no str, it becomes an attribute of the Value.
 cdef enum:
     NAMES = 1 << 12
 cdef list op_names = [""]
@@ -81,7 +81,7 @@ cdef int set_any_children(object value, object children) except -1:
     return 0
 
 cdef int set_backward(object value, object function) except -1:
-    """Let the function take the place of the operation's derivative; _Deleted, if there shall be none."""
+    """Replace the operation's derivative by the function; by `deleted`, if there shall be none."""
     cdef Body* body = <Body*>value
     cdef PyObject* old
     unpack(&body.node)
@@ -150,7 +150,7 @@ cdef int set_locals(object value, object children, object gradients) except -1:
     return 0
 
 cdef bint add_locals(Node* n) noexcept:
-    """Apply the chain rule to a LOCAL node; False where that takes Python, and then nothing was changed."""
+    """Apply the chain rule to a LOCAL node; False where that needs Python, and then nothing was changed."""
     cdef _Locals pair = locals_of(n)
     cdef Py_ssize_t i, count = PySequence_Fast_GET_SIZE(<PyObject*>pair.operands)
     cdef PyObject** operands = PySequence_Fast_ITEMS(<PyObject*>pair.operands)

@@ -1,24 +1,24 @@
-/* What the engine takes for granted about CPython, and CPython does not promise: all of it, in one place.
-   Each part says for which versions it is true. What could corrupt memory is tried at import (the end of
-   value.pxi), so that a new CPython gives an ImportError. */
+/* What the engine assumes about CPython and CPython does not document: all of it, in one place. Each part
+   says for which versions it is true. An assumption that could corrupt memory is checked at import (the end
+   of value.pxi), so that a CPython without it gives an ImportError. */
 #ifndef MICROGRAD_INTERNALS_H
 #define MICROGRAD_INTERNALS_H
 
 #include <Python.h>
 #include <frameobject.h>
 
-/* The head of an object in memory of our own. All of the head is set, for it has more than a count and a
-   type: from 3.14 on, flags beside the count say which references are counted. (Public, and inline
-   where PyObject_Init is a call. Values and calls own no reference to their types, which live as
-   long as the process.) */
+/* Fill in the head of an object in memory of the engine's. All of the head is set, because it has more than a
+   count and a type: from 3.14 on, flags beside the count say which references are counted. (These functions
+   are public, and inline, where PyObject_Init is a call. Values and calls own no reference to their types,
+   which live as long as the process.) */
 static inline void init_head(PyObject *o, PyTypeObject *type) {
     memset(o, 0, sizeof(PyObject));
     Py_SET_REFCNT(o, 1);
     Py_SET_TYPE(o, type);
 }
 
-/* 3.10 to 3.15, with the GIL: the collector's list runs through two words before an object; the first is
-   zero while the object is not tracked, and both are in a new one. */
+/* 3.10 to 3.15, with the GIL: two words before an object link it into the collector's list. The first is zero
+   while the object is not tracked; in a new object both are. */
 typedef struct {
     uintptr_t next, previous;
 } GCHead;
@@ -27,7 +27,7 @@ static inline int is_tracked(PyObject *o) {
     return ((GCHead *)o - 1)->next != 0;
 }
 
-/* Whether the collector's heads are as described, tried on an object of the engine. */
+/* Whether the collector's heads are as described: tried with an untracked object of the engine. */
 static int heads_are_as_described(PyObject *o) {
     GCHead *head = (GCHead *)o - 1;
     if (head->next != 0 || head->previous != 0 || PyObject_GC_IsTracked(o)) return 0;
@@ -37,15 +37,14 @@ static int heads_are_as_described(PyObject *o) {
     return tracked && head->next == 0 && !PyObject_GC_IsTracked(o);
 }
 
-/* 3.10 to 3.15: a slot of a class may be written after PyType_Ready, while the class has no subclass: those
-   that Cython does not let us choose. Checked by the tests of subclasses. */
+/* 3.10 to 3.15: a slot that Cython does not let one choose may be written after PyType_Ready, while the class
+   has no subclass. Checked by the tests of subclasses. */
 static inline void set_dict_offset(PyTypeObject *type, Py_ssize_t offset) {
     type->tp_dictoffset = offset;
     PyType_Modified(type);
 }
 
-/* 3.10 to 3.15: a class has a number that no other class has, and a new one after any change; 0 while it
-   has none. */
+/* 3.10 to 3.15: the class's version: unique, and new after each change; 0 while it has none. */
 static inline unsigned int class_version(PyTypeObject *type) {
 #if PY_VERSION_HEX < 0x030B0000
     if (!(type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG)) return 0;
@@ -53,8 +52,8 @@ static inline unsigned int class_version(PyTypeObject *type) {
     return type->tp_version_tag;
 }
 
-/* Whether classes are as they were when last seen. 3.12 and later tell of changes (a public way); before,
-   we compare versions. The first class watched is Value. */
+/* Whether classes are as they were when last looked at. 3.12 and later call a watcher for each change (which
+   is public); for older ones, versions are compared. The first class watched is Value. */
 #if PY_VERSION_HEX >= 0x030C0000
 static int classes_changed = 1;
 
@@ -66,8 +65,8 @@ static int on_class_change(PyTypeObject *type) {
 static void forget_classes(void) { classes_changed = 1; }
 static void begin_to_watch(void) { classes_changed = 0; }
 
-/* Where there is no watcher left, or the class has changed too often for anybody to be told, we never say
-   that it is as seen. */
+/* Where no watcher is free, or CPython calls it no more because the class has changed too often, the class
+   counts as changed for ever. */
 static void watch_class(PyTypeObject *type) {
     static int watcher = -1;
     if (watcher < 0) watcher = PyType_AddWatcher(on_class_change);
@@ -93,7 +92,7 @@ static void begin_to_watch(void) {
 }
 
 static void watch_class(PyTypeObject *type) {
-    PyObject *found = PyObject_GetAttrString((PyObject *)type, "__init__");     /* it gets its number now */
+    PyObject *found = PyObject_GetAttrString((PyObject *)type, "__init__");     /* which gives it a version */
     if (found == NULL) PyErr_Clear();
     Py_XDECREF(found);
     if (watched_count < WATCHED) watched_classes[watched_count++] = type;
@@ -122,8 +121,8 @@ static inline int is_laid_out_as_float(PyTypeObject *type) {
 
 static inline void set_float(PyObject *o, double x) { ((PyFloatObject *)o)->ob_fval = x; }
 
-/* Cython (3.1 and 3.2) adds an entry to a traceback for each of our functions, whose source is nowhere
-   where a program runs. It does without an entry for which it can make no frame. */
+/* Cython (3.1 and 3.2) adds an entry to a traceback for each of the engine's functions, whose source is not
+   installed. It leaves out an entry for which it can make no frame. */
 #define PyFrame_New(state, code, globals, locals) ((PyFrameObject *)NULL)
 
 /* A class made in C, whose special methods run no Python code. */

@@ -1,9 +1,9 @@
 /* The arithmetic of a layer, written once: layer.h includes this file for each kind of vector, with
-       LANES       how many doubles one has,
+       LANES       how many doubles a vector has,
        TARGET      the attribute that lets the compiler use it,
-       NAME(f)     what f is called there; FLOATS(f) where it computes in single precision.
-   Each lane rounds as if it were alone, nothing is reordered and nothing contracted, so that all of
-   them give the same bits. */
+       NAME(f)     the name of f for it; FLOATS(f) of the f that computes in single precision.
+   Each lane rounds as it would alone, and no operations are reordered or contracted, so that all kinds give
+   the same bits. */
 
 #define SCALAR double
 #define MASK long long
@@ -14,9 +14,9 @@
 #undef WIDTH
 #define VECTOR(p) (*(NAME(Vector) *)(p))
 
-/* What neurons make of their sums: nothing, or where `relu` says so what the ReLU makes of them, with the
-   int 0 for a negative one. The kind of a sum comes from those of its weights and of all inputs.
-   Gives what the kinds of y have in common, or OBJECT where a sum is infinite or nan. */
+/* Apply the activation to each sum: none, or with `relu` the ReLU, which gives the int 0 for a negative sum.
+   The kind of a sum is the intersection of those of its weights and of the inputs. Returns the intersection
+   of the kinds of y, or OBJECT where a sum is infinite or nan. */
 TARGET static Kind NAME(outputs)(int nout, int relu, const Kind *w_kind, Kind x_kinds, const double *sum,
                                  double *RESTRICT y, Kind *RESTRICT y_kind) {
     Kind all = INTEGER;
@@ -54,7 +54,7 @@ TARGET static void NAME(sums_backward)(int nin, int width, const double *w, cons
     if (width == 1) {
         for (int i = 0; i < nin; i++) {
             dw[i] += x[i] * g[0];
-            dx[i] = w[i] * g[0] + 0.0;      /* as a sum that began at 0: no -0.0 */
+            dx[i] = w[i] * g[0] + 0.0;      /* -0.0 becomes 0.0, as in a sum that begins at 0 */
         }
         dw[nin] += g[0];
         return;

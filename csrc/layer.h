@@ -1,14 +1,14 @@
 /* The arithmetic of a layer: nout neurons over nin inputs, plain arrays of doubles.
-   A matrix has a row of weights for each input, and a last one of biases. Its rows have width 1 for a
-   single neuron. Else they are filled up to eights, so that there are only whole vectors; filling is of
-   no consequence, its weights and gradients of sums being 0. */
+   A matrix has a row of weights for each input, and a last row of biases. A row has width 1 for a single
+   neuron; else it is padded to a multiple of eight, so that there are only whole vectors. The padding changes
+   nothing: its weights and the gradients of its sums are 0. */
 #ifndef MICROGRAD_LAYER_H
 #define MICROGRAD_LAYER_H
 
 #include "ops.h"
 
 typedef unsigned char Kind;
-enum { NO_GRADIENT = 0xFF };    /* the kind of an output's gradient until a sweep comes by that output */
+enum { NO_GRADIENT = 0xFF };    /* the kind of an output's gradient until a sweep delivers it */
 
 #if defined(_MSC_VER)
 #define RESTRICT __restrict
@@ -41,8 +41,8 @@ enum { NO_GRADIENT = 0xFF };    /* the kind of an output's gradient until a swee
 #include "kernels.h"
 #endif
 
-/* The kinds of the gradients of parameters and inputs: a product's is the intersection of its factors',
-   and a sum's of its terms'. g are those of the neurons' sums. */
+/* The kinds of the gradients of parameters and inputs: the kind of a product is the intersection of those of
+   its factors, that of a sum of those of its terms. g are the kinds of the gradients of the neurons' sums. */
 static void kinds_backward(int nin, int nout, int width, const Kind *w, const Kind *x, const Kind *g,
                            Kind *RESTRICT dw, Kind *RESTRICT dx) {
     for (int i = 0; i < nin; i++, w += width, dw += width) {
@@ -68,7 +68,7 @@ static Kind common_kind(int rows, int nout, int width, const Kind *kinds) {
     return all == any ? all : OBJECT;
 }
 
-/* One of them is chosen when the module is loaded, by what the processor has. */
+/* The kernels for one kind of vector. The widest that the processor has is chosen at import. */
 typedef struct {
     const char *name;
     void (*sums)(int, int, int, const double *, const double *, double *);

@@ -5,8 +5,8 @@
 #                     |             |
 #                     Matrix        Matrix                      the parameters (parameters.pxi)
 #
-# A neuron's products and partial sums do not exist until the call is made plain (call.pxi): then the nodes
-# that the original would have are made, with the data and gradients they would hold.
+# A neuron's products and partial sums are no nodes until the call is made plain (call.pxi): then the nodes
+# of the original are made, with the data and gradients that they would hold there.
 
 cdef const Arithmetic* arithmetic = &arithmetics[arithmetic_count() - 1]
 
@@ -15,7 +15,7 @@ def _arithmetics():
     return [arithmetics[i].name.decode() for i in range(arithmetic_count())]
 
 def _choose_arithmetic(name):
-    """Compute layers by the arithmetic of that name, for the tests; the name of the former one."""
+    """Compute layers with the arithmetic of this name, and return the former one's name; for the tests."""
     global arithmetic
     former = arithmetic.name.decode()
     arithmetic = &arithmetics[_arithmetics().index(name)]
@@ -31,17 +31,17 @@ cdef struct Stage:
     Version* version            # of the parameters' numbers, when the call was made
     double* numbers             # ROWS rows
     Kind* kinds
-    Kind common                 # what the kinds of the OUTs have in common
+    Kind common                 # the intersection of the kinds of the OUTs
 
 cdef struct LayersCall:
     Call call
-    int depth                   # stages, that of the inputs among them
+    int depth                   # how many stages, with that of the inputs
     bint swept
-    bint rounds                 # a number is a numpy.float32: everything is computed one by one
+    bint rounds                 # a number is a numpy.float32: all products and sums are computed one by one
     bint piecewise              # a layer's activations are all the ReLU, or none
     bint integers               # an input is one of numpy's ints or bools
     Py_ssize_t size             # of its memory, in bytes
-    PyObject** inputs           # a Value, or an object that only numpy's own scalar stands for, or NULL
+    PyObject** inputs           # each a Value, or one of numpy's ints or bools, or NULL for other numbers
     Stage stages[1]
 
 cdef inline double* row(Stage* s, int which) noexcept:
@@ -69,7 +69,7 @@ cdef Call* spare_calls = NULL   # linked through next
 cdef Py_ssize_t spare_size = 0
 
 cdef LayersCall* allocate_call(Py_ssize_t size) noexcept:
-    """Memory for a call, with its collector's head before it, or NULL."""
+    """Memory for a call, with the garbage collector's head before it, or NULL."""
     global spare_calls, spare_size
     cdef LayersCall* c = <LayersCall*>spare_calls
     if c != NULL and c.size == size:
@@ -88,7 +88,7 @@ cdef void free_memory(LayersCall* c) noexcept:
     spare_size += c.size
 
 cdef LayersCall* new_call(tuple layers, int nin) except NULL:
-    """A call of layers, given their Parameters, with nothing computed."""
+    """A call of the layers with these Parameters, before its numbers are computed."""
     cdef int depth = len(layers) + 1, i, nout = 0
     cdef Py_ssize_t numbers = ROWS * nin, size
     cdef Stage* s
@@ -150,14 +150,14 @@ cdef int traverse_layers(Call* call, visitproc visit, void* arg) noexcept:
 # Forward.
 
 cdef enum:
-    SMALL = 1 << 16             # ints to this size: the sums of their products stay exact
+    SMALL = 1 << 16             # up to this size of ints, sums of their products are exact
 
 cdef inline bint is_small(Number n) noexcept:
     return is_number(n) and (n.kind != INTEGER or -SMALL <= n.x <= SMALL)
 
 cdef Number input_number(PyObject* x, bint* integer) noexcept:
-    """The number that a weight is multiplied by; and whether x is one of numpy's ints or bools, which give
-    a numpy.float64 with a float."""
+    """The number that a weight is multiplied by; and whether x is one of numpy's ints or bools, whose product
+    with a float is a numpy.float64."""
     cdef Number n
     integer[0] = False
     if x.ob_type == value_type:
@@ -204,7 +204,7 @@ cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
     return True
 
 cdef bint forward(LayersCall* c) noexcept:
-    """Compute the outputs; False where one is infinite, nan, or for Python's arithmetic."""
+    """Compute the outputs; False where one is infinite or nan, or needs Python's arithmetic."""
     cdef Matrix* m
     cdef int i
     c.piecewise = True
@@ -234,7 +234,7 @@ cdef bint forward_stage(Stage* s, Stage* before) noexcept:
     return True
 
 cdef bint forward_one_by_one(Stage* s, Stage* before) noexcept:
-    """The same, with each product and each sum of the kind that it has in Python."""
+    """The same, where each product and each sum gets the kind that it has in Python."""
     cdef Matrix* m = matrix(s)
     cdef Number y
     cdef int i, j
@@ -261,17 +261,17 @@ cdef inline bint activate(Stage* s, int j, Number y) noexcept:
     return True
 
 
-# Where nn calls.
+# What nn calls.
 
 def _fused(layers, x):
-    """The layers applied to x, one after the other, or None where the plain way must be taken."""
+    """The layers applied to x, one after the other; None where they must be called as Python code."""
     cdef tuple parameters
     cdef list outputs
     if type(layers) is not list or is_traced():
         return None
     if type(x) is not list and type(x) is not tuple:
         if type(x).__name__ != "ndarray":
-            return None         # a generator, say, that the first neuron empties
+            return None         # a generator, for example, which the first neuron empties
         x = list(x)
     if numpy_generic is None and "numpy" in sys.modules:
         learn_numpy_types()
@@ -284,7 +284,7 @@ def _fused(layers, x):
     return fused(parameters, x, outputs)
 
 cdef object fused(tuple parameters, object x, list outputs):
-    """No Python code can run from here on, until the call is there."""
+    """The same, for layers with these Parameters. No Python code runs until the call is made."""
     cdef LayersCall* c
     cdef int nin = first_width(parameters, PySequence_Fast_GET_SIZE(<PyObject*>x)), j
     if nin < 0:
@@ -300,8 +300,8 @@ cdef object fused(tuple parameters, object x, list outputs):
         Py_DECREF(&c.call.body.head)
 
 cdef int first_width(tuple parameters, Py_ssize_t given) noexcept:
-    """The number of inputs of the first layer; -1 where the plain way must be taken: a short input, say,
-    or what was found of a layer may no longer be so."""
+    """The number of inputs of the first layer; -1 where the layers must be called as Python code: the input
+    is too short, the layers do not fit, or one may have changed."""
     cdef int nin = -1
     cdef Matrix* m
     for p in parameters:
@@ -325,7 +325,7 @@ cdef int visit_layers(Call* call, Sweep* s) except -1:
     return 0
 
 cdef bint layers_are_current(Call* call) noexcept:
-    """Whether no parameter, input or output was given another number, and no sweep was here."""
+    """Whether all parameters, inputs and outputs still have their numbers, and the call was not swept."""
     cdef LayersCall* c = <LayersCall*>call
     cdef Stage* last = &c.stages[c.depth - 1]
     cdef bint integer
@@ -401,7 +401,8 @@ cdef void sweep_stage(LayersCall* c, Stage* s, Stage* before) noexcept:
         sweep_kinds(s, before, g)
 
 cdef void sweep_kinds(Stage* s, Stage* before, Kind g) noexcept:
-    """The kinds of those gradients. Nearly always there is one for all: g is that of the sums, or OBJECT."""
+    """Set the kinds of those gradients. g is the kind of all gradients of sums; OBJECT in the rare case that
+    they differ."""
     cdef Matrix* m = matrix(s)
     cdef Kind biases = m.all_grad_kind & g, x = before.common
     if x & biases != biases:
@@ -415,7 +416,7 @@ cdef void sweep_kinds(Stage* s, Stage* before, Kind g) noexcept:
         memset(kinds_of_row(before, OUT_GRAD), m.weight_kind & g, before.nout)
 
 cdef Kind sweep_activations(Stage* s) noexcept:
-    """From the gradients of the outputs to those of the sums, whose kind it gives; OBJECT where they
+    """Compute the gradients of the sums from those of the outputs; the kind of all, OBJECT where they
     differ."""
     cdef Matrix* m = matrix(s)
     cdef Kind all = NO_GRADIENT, any = OBJECT
@@ -429,14 +430,14 @@ cdef Kind sweep_activations(Stage* s) noexcept:
         g = number_at(s, OUT_GRAD, j)
         if g.kind != NO_GRADIENT:
             g = grad_of_sum(s, j, g)
-            g.x += 0.0          # as a sum that began at 0: no -0.0
+            g.x += 0.0          # -0.0 becomes 0.0, as in a sum that begins at 0
         set_number(s, SUM_GRAD, j, g)
         all &= g.kind
         any |= g.kind
     return all if all == any else OBJECT
 
 cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
-    """From the gradients of the sums to those of the parameters and inputs, each of the kind that it has in
+    """Compute the gradients of parameters and inputs from those of the sums, each of the kind that it has in
     Python."""
     cdef Matrix* m = matrix(s)
     cdef Py_ssize_t place
@@ -454,7 +455,7 @@ cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
             set_number(before, OUT_GRAD, i, plus(number_at(before, OUT_GRAD, i),
                                                  times(packed_data(m, place), g)))
         add_packed_grad(m, <Py_ssize_t>m.nin * m.width + j, g)
-    m.all_grad_kind = OBJECT    # perhaps
+    m.all_grad_kind = OBJECT    # they may differ
     m.rounds = True
 
 cdef inline void add_packed_grad(Matrix* m, Py_ssize_t place, Number more) noexcept:
@@ -472,7 +473,7 @@ cdef int make_layers_plain(Call* call) except -1:
     for i in range(1, c.depth):
         count += c.stages[i].nout
     kept = <object>&call.body.head
-    cdef list nodes = [None] * count    # of all stages; from here on, no Python code runs until they are made
+    cdef list nodes = [None] * count    # of all stages; no Python code runs until they are made
     for j in range(c.stages[0].nout):
         if c.inputs[j] != NULL and c.inputs[j].ob_type == value_type:
             nodes[j] = <object>c.inputs[j]
@@ -501,7 +502,7 @@ cdef object plain_neuron(LayersCall* c, int i, int j, list nodes, Py_ssize_t fir
     return out
 
 cdef object plain_sum(LayersCall* c, int i, int j, list nodes, Py_ssize_t first):
-    """The sum of a neuron as plain nodes, with the data and the gradients that it has by now."""
+    """The sum of a neuron as plain nodes, with their data, and their gradients if the call was swept."""
     cdef Stage* s = &c.stages[i]
     cdef Matrix* m = matrix(s)
     cdef tuple values = (<Parameters>s.parameters).values
@@ -528,7 +529,7 @@ cdef object plain_sum(LayersCall* c, int i, int j, list nodes, Py_ssize_t first)
     return total
 
 cdef object leaf_of_input(LayersCall* c, int k, Number x):
-    """The leaf that an input which is no Value becomes, one for each product."""
+    """A leaf for an input that is no Value. Each product gets a leaf of its own, as in the original."""
     if c.inputs[k] != NULL:
         return plain_leaf(<object>c.inputs[k])
     return number_node(x, LEAF, NULL, NULL)

@@ -1,13 +1,15 @@
 # What a network is made of, and how the engine knows that it still is.
 #
 # The parts of a module (`w`, `b` and `nonlin` of a Neuron, `neurons` of a Layer) stand in its __dict__, as
-# those of any object. Whoever sets one, or reads one that is a list, or reads the __dict__, may change the
-# network then or later, and is counted in `touches`. A layer is looked at once, and its parameters are
-# packed (parameters.pxi); while the count stands still, it is as it was, and a call asks no more than
-# that. If somebody holds on to one of its lists or dicts, it is looked at before every call.
+# those of any object. A program that sets one, or reads one that is a list, or reads the __dict__, may change
+# the network then or later. Each such access is counted in `touches`. A layer is looked at once, and its
+# parameters are packed (parameters.pxi); while the count stays the same, so has the layer, and a call checks
+# only the count. If the program keeps a reference to one of its lists or dicts, it is looked at before each
+# call.
 #
-# A layer is fused where nobody can tell. Value, Neuron and Layer are as they were shipped; the neurons are
-# Neurons with equally many Values for weights, and activations of ours; parameters and inputs are numbers.
+# A layer is fused where no program can see the difference: Value, Neuron and Layer are as they were shipped;
+# the neurons are Neurons with equally many Values for weights, and with activations that this engine has;
+# parameters and inputs are numbers.
 
 cdef unsigned long long touches = 1
 
@@ -15,12 +17,12 @@ cdef struct PartsBody:          # a module as C sees it
     PyObject head
     PyObject* attrs
 
-@cython.no_gc_clear             # cycles are broken at the dicts; a module is never without one
+@cython.no_gc_clear             # the collector breaks cycles at the dicts: a module always has its dict
 cdef class _Parts:
     """The base of nn.Module."""
     cdef dict attrs             # the instance's __dict__
     cdef object __weakref__
-    cdef Parameters packed      # of a Layer, while it is as it was
+    cdef Parameters packed      # of a Layer: its parameters, as it was when last looked at
 
     def __cinit__(self):
         self.attrs = {}
@@ -57,7 +59,7 @@ cdef class _Parts:
 
     @property
     def _parameters(self):
-        """Pickles of an older version set this attribute of a Layer, to None."""
+        """Does nothing: pickles of an older version set this attribute of a Layer to None."""
 
     @_parameters.setter
     def _parameters(self, value):
@@ -97,12 +99,12 @@ cdef class _Part:
         (<_Parts?>module).attrs[self.name] = value
 
     def __delete__(self, module):
-        self.__get__(module, None)      # or its error
+        self.__get__(module, None)      # raises AttributeError if there is none
         touch()
         del (<_Parts>module).attrs[self.name]
 
 cdef inline object part_of(_Parts module, str name):
-    """What stands in the __dict__, or None. (Looking may run Python code, which may replace the dict.)"""
+    """The attribute in the __dict__, or None. (get may run Python code, which may replace the dict.)"""
     cdef dict attrs = module.attrs
     return attrs.get(name)
 
@@ -121,8 +123,8 @@ cdef PyTypeObject* neuron_type = NULL
 cdef PyTypeObject* layer_type = NULL
 cdef PyTypeObject* mlp_type = NULL
 def _ships(Neuron, Layer, MLP):
-    """Tell the engine what the classes of nn are as shipped. (Again when nn is reloaded: the models
-    made before are then called layer by layer, as subclasses are.)"""
+    """Tell the engine the classes of nn, as shipped. (Called again when nn is reloaded: models made before
+    that are then called layer by layer, as those of subclasses are.)"""
     global neuron_type, layer_type, mlp_type
     for cls in (Neuron, Layer, MLP):
         if not (isinstance(cls, type) and issubclass(cls, _Parts)):
@@ -136,7 +138,7 @@ def _ships(Neuron, Layer, MLP):
         shipped_attributes[cls] = {name: find_in_class(<PyTypeObject*>cls, name) for name in names}
     forget_classes()
 
-# Tools that trace see the calls that they see in the original: then nothing is fused.
+# While a tool traces or profiles, nothing is fused, so that it sees the calls that the original makes.
 cdef object trace_of = sys.gettrace, profile_of = sys.getprofile
 cdef object tool_of = getattr(getattr(sys, "monitoring", None), "get_tool", None)    # from 3.12 on
 
@@ -151,16 +153,16 @@ cdef bint is_traced() except -1:
     return False
 
 
-# What a Neuron's nonlin can be, beside True and False, and which operation that is.
+# The names that a Neuron's nonlin can be, and the operation of each.
 cdef dict activations = {
     "relu": RELU, "exp": EXP, "log": LOG, "log1p": LOG1P, "tan": TAN, "erf": ERF, "gelu": GELU,
     "tanh": TANH, "sigmoid": SIGMOID, "sin": SIN, "cos": COS,
     "sqrt": SQRT, "abs": ABS, "softplus": SOFTPLUS, "leaky_relu": LEAKY_RELU}
 
-cdef dict activation_functions = {}     # the functions themselves, as Value was shipped with them
+cdef dict activation_functions = {}     # Value's methods of these names, as shipped: nonlin=Value.tanh
 
 cdef int activation(object nonlin) except -2:
-    """The operation that nonlin stands for; ADD where there is none, -1 where it is not one of ours."""
+    """The operation that nonlin stands for; ADD for none, -1 for one that the engine does not have."""
     if type(nonlin) is bool:
         return RELU if nonlin else ADD
     if type(nonlin) is str:
@@ -168,8 +170,8 @@ cdef int activation(object nonlin) except -2:
     return activation_functions.get(nonlin, -1) if type(nonlin) is type(Value.relu) else -1
 
 cdef tuple parameters_of_layers(list layers):
-    """The Parameters of each layer, or None where one cannot be fused. As long as no Python code runs, each
-    of them is_found."""
+    """The Parameters of each layer, or None where one cannot be fused. Until Python code runs, each of them
+    is_found."""
     cdef Parameters p
     cdef list found = []
     for layer in layers:
@@ -186,7 +188,7 @@ cdef tuple parameters_of_layers(list layers):
     return tuple(found) if found else None
 
 cdef inline bint is_found(Parameters p) noexcept:
-    """Whether a layer is still known to be as it was when parameters_of_layers gave p for it."""
+    """Whether the layer is as it was when parameters_of_layers returned p for it."""
     return p.seen == touches and not p.m.unpacked
 
 cdef Parameters look_at_layer(_Parts layer):
@@ -202,7 +204,7 @@ cdef Parameters look_at_layer(_Parts layer):
     neurons = part_of(layer, "neurons")
     if type(neurons) is not list or not neurons:
         return None
-    held = held or Py_REFCNT(<PyObject*>neurons) > 2        # that of the dict, and ours
+    held = held or Py_REFCNT(<PyObject*>neurons) > 2        # more than the dict and this variable
     for neuron in neurons:
         if Py_TYPE(<PyObject*>neuron) != neuron_type:
             return None
@@ -228,7 +230,7 @@ cdef Parameters look_at_layer(_Parts layer):
 # The short cuts of nn.Module.
 
 def _parameters_of(layers):
-    """The parameters of fused layers, in the original's order; None where the layers must be asked."""
+    """The parameters of fused layers, in the original's order; None where parameters() must be called."""
     cdef tuple found = parameters_told_by(layers)
     cdef list parameters = []
     if found is None:
@@ -253,7 +255,7 @@ cdef tuple parameters_told_by(layers):
     return found
 
 def _zero_grad(module):
-    """Set the gradients of an MLP to 0; False where its parameters must be asked for."""
+    """Set the gradients of an MLP to 0; False where its parameters() must be called."""
     cdef tuple found
     if Py_TYPE(<PyObject*>module) != mlp_type or has_part(<_Parts>module, "parameters"):
         return False
@@ -268,7 +270,7 @@ def _zero_grad(module):
     return True
 
 def _zeroed(parameters):
-    """Set the gradients of a list of Values to 0; False where the class must be asked, or one of them."""
+    """Set the gradients of a list of Values to 0; False where that needs Python."""
     cdef Parameters p
     cdef Py_ssize_t i = 0
     if type(parameters) is not list or is_recording() or not all_as_shipped():

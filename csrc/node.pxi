@@ -89,7 +89,7 @@ cdef inline void set_grad_of_node(Node* n, Number grad) noexcept:
 cdef PyTypeObject* value_type = NULL    # class Value
 cdef unsigned char made_flag = 0        # the flag of new nodes: MADE, or 0
 cdef PyObject* dead = NULL              # objects to clear and free, linked through weakrefs
-cdef bint deallocating = False          # somebody is working that list off
+cdef bint deallocating = False          # the outermost deallocation is working that list off
 
 cdef inline PyObject* new_value() noexcept:
     """A Value from the pool with nothing filled in, or NULL. It owns no reference to its type,
@@ -106,7 +106,7 @@ cdef PyObject* value_alloc(PyTypeObject* type, Py_ssize_t items) noexcept:
     cdef PyObject* value = new_value()
     if value == NULL:
         return PyErr_NoMemory()
-    memset(node_of(value), 0, sizeof(Node))     # a leaf; data and grad not set, as object.__new__ has it
+    memset(node_of(value), 0, sizeof(Node))     # a leaf; data and grad are not set, as after object.__new__
     return value
 
 cdef void value_dealloc(PyObject* value) noexcept:
@@ -114,7 +114,7 @@ cdef void value_dealloc(PyObject* value) noexcept:
     global dead, deallocating
     cdef Body* body = <Body*>value
     if body.head.ob_type.tp_finalize != NULL and PyObject_CallFinalizerFromDealloc(value) < 0:
-        return                                  # __del__ has brought it back to life
+        return                                  # __del__ has resurrected it
     if is_tracked(value):
         PyObject_GC_UnTrack(value)
     if body.weakrefs != NULL:
@@ -134,8 +134,8 @@ cdef void value_dealloc(PyObject* value) noexcept:
         clear_and_free(body)    # Python defers deep chains of its own classes' instances itself
 
 cdef void value_free(void* value) noexcept:
-    """tp_free; being Value's own, it keeps Python from turning a Value into an instance of a
-    subclass, which would come from another allocator, or back."""
+    """tp_free. Python refuses to assign a __class__ with another tp_free. So no Value becomes an instance
+    of a subclass, whose instances come from another allocator, and none of these becomes a Value."""
     give_cell(cell_of(<PyObject*>value))
 
 cdef inline void clear_and_free(Body* body) noexcept:
@@ -165,8 +165,8 @@ cdef inline void clear_slot(Slot* slot, unsigned char* kind) noexcept:
     Py_XDECREF(old)
 
 cdef inline void replace_operands(Node* n, int op, Node* a, Node* b) noexcept:
-    """Make n the result of op on a and b, of which either may be NULL, and release what it was the
-    result of. (That may run Python code, and comes last.)"""
+    """Make n the result of op on a and b, of which either may be NULL, and release its former operands.
+    (That may run Python code, so it comes last.)"""
     cdef Node* old_a = n.a
     cdef Node* old_b = n.b
     if n.op == OUTPUT:
@@ -253,8 +253,8 @@ cdef bint any_leads_back() noexcept:
         c = NULL if c.next == head else c.next
     return False
 
-# The generation of automatic collections that may reach all objects. (In 3.14.0 to 3.14.4 they look at the
-# old objects piece by piece, and call that generation 1.)
+# The generation of the automatic collections that may reach all objects. (3.14.0 to 3.14.4 collect the old
+# generation piece by piece, and call that generation 1.)
 cdef int oldest_generation = 1 if (3, 14) <= sys.version_info < (3, 14, 5) else 2
 
 def _before_collection(phase, info):

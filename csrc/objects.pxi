@@ -1,9 +1,8 @@
 # Python's numbers in and out of nodes, and the operations on data that is no plain number:
 # complex, Fraction, arrays, tensors, ints beyond 2**53, other Values, floats that have an error to
-# raise. All of it goes by Python's own operators, which is slow, and right, and raises the
-# original's errors.
+# raise. All of these use Python's own operators, which are slow and right, and raise the original's errors.
 
-# numpy's types, known once an object of an unknown type was met while numpy was imported.
+# numpy's types. They are looked up when an object of an unknown type is met after numpy was imported.
 cdef PyTypeObject* numpy_float64 = NULL
 cdef PyTypeObject* numpy_float32 = NULL
 cdef PyTypeObject* numpy_integer = NULL     # the base of its ints
@@ -12,7 +11,7 @@ cdef object numpy_generic = None            # the base of all its scalars
 
 cdef int learn_numpy_types() except -1:
     global numpy_float64, numpy_float32, numpy_integer, numpy_bool, numpy_generic
-    numpy = sys.modules.get("numpy")        # half imported, perhaps, or mocked
+    numpy = sys.modules.get("numpy")        # it may be half imported, or a mock
     if numpy_generic is None and isinstance(getattr(numpy, "generic", None), type):
         if is_laid_out_as_float(kept_type(numpy.float64)):
             numpy_float64 = kept_type(numpy.float64)
@@ -34,7 +33,7 @@ cdef inline Number number_of(object o):
     return n
 
 cdef inline Number known_number(PyObject* o) noexcept:
-    """The same, running no Python code; numpy's types must be known."""
+    """The same, without running Python code; numpy's types must be known."""
     cdef double x
     if PyFloat_CheckExact(o):
         return Number(PyFloat_AS_DOUBLE(o), REAL)
@@ -70,9 +69,8 @@ cdef inline object number_object(double x, int kind):
         return <long long>x
     return numpy_object(x) if kind == NUMPY else (<object><PyObject*>numpy_float32)(x)
 
-# numpy.float64s that we have given out. One that nobody else has any more is given out again with
-# another number in it, as Python does it with the tuples of zip: making and freeing one takes as long
-# as multiplying two.
+# numpy.float64s that the program was given. One that only this array still refers to is used again, with
+# another number in it, as zip uses its tuples again: making and freeing one takes as long as multiplying two.
 cdef enum:
     GIVEN = 8                   # a power of two; more than an expression has at a time
 cdef PyObject* given[GIVEN]
@@ -101,7 +99,7 @@ cdef object attribute_object(PyObject* o, str name):
     return <object>o
 
 cdef object data_of(object value):
-    """value.data, as the class has it; own_data is what the Value itself holds."""
+    """value.data, with the class's override if it has one; own_data is what the node holds."""
     return value.data if accesses(value) else own_data(value)
 
 cdef object grad_of(object value):
@@ -162,8 +160,8 @@ cdef inline void unpack(Node* n) noexcept:
     if n.data_kind == PACKED or n.grad_kind == PACKED:
         unpack_layer_of(n)
 
-# The table of operations once more, in Python's arithmetic. (By the functions of the C API: Cython's
-# own + and * word some errors differently.)
+# The table of operations once more, in Python's arithmetic. (With functions of the C API: Cython's own + and
+# * word some errors differently.)
 
 cdef dict functions = None      # micrograd._functions.FUNCTIONS, once it is needed
 
@@ -175,7 +173,7 @@ cdef object function_of(int op):
     return functions[symbols[op].decode()]
 
 cdef object apply_to_objects(int op, a, b):
-    Py_EnterRecursiveCall(" in arithmetic on the data of a Value")      # which may be a Value itself
+    Py_EnterRecursiveCall(" in arithmetic on the data of a Value")      # the data may be a Value
     try:
         return result_of_objects(op, a, b)
     finally:

@@ -11,13 +11,13 @@
    float, float and numpy.float32 give numpy.float32, that and numpy.float64 give numpy.float64, and an
    OBJECT (which has no double) gives whatever its own operators give. */
 enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
-       PACKED = 16 /* a number too, kept by a layer (see layer.pxi): not for the expressions below */ };
+       PACKED = 16 /* a number that a layer keeps (parameters.pxi); no kind for the expressions below */ };
 
 /* One operation a line. In a column's expression
        a, b, y    are the data of the operands and of the result,  A, B, Y  their kinds,
        g          is the gradient of the result,                   G        its kind.
    There are `args` operands, and `grads` of them get a gradient: the exponent of ** gets none.
-   The kind OBJECT hands a case over to Python's own operators: powers of ints, say, are exact there.
+   The kind OBJECT leaves a case to Python's own operators: powers of ints, for example, are exact there.
 
       name  symbol  args  grads  y = f(a, b)    kind      a.grad +=            kind
                                                           b.grad +=            kind            */
@@ -40,7 +40,8 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
     OF_ONE(OP, TANH,     "tanh",     tanh(a),     FLOAT(A), (1 - y * y) * g,          Y & G)            \
     OF_ONE(OP, LOG1P,    "log1p",    log1p(a),    FLOAT(A), g / (1 + a),              FLOAT(A) & A & G) \
     OF_ONE(OP, TAN,      "tan",      tan(a),      FLOAT(A), (1 + y * y) * g,          Y & G)            \
-    OF_ONE(OP, ERF,      "erf",      erf(a),      FLOAT(A), TWO_BY_ROOT_PI * exp(-(a * a)) * g, FLOAT(ALIKE(A, A)) & G) \
+    OF_ONE(OP, ERF,      "erf",      erf(a),      FLOAT(A), TWO_BY_ROOT_PI * exp(-(a * a)) * g,         \
+                                                            FLOAT(ALIKE(A, A)) & G)                     \
     OF_ONE(OP, GELU,     "gelu",     gelu(a),     A & REAL, slope_of_gelu(a) * g,     A & REAL & G)     \
     OF_ONE(OP, SIGMOID,  "sigmoid",  sigmoid(a),  FLOAT(A), y * (1 - y) * g,          Y & G)            \
     OF_ONE(OP, SIN,      "sin",      sin(a),      FLOAT(A), cos(a) * g,               FLOAT(A) & G)     \
@@ -64,8 +65,8 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
 #define SLOPE 0.01      /* of leaky_relu below 0, where none is given, as in PyTorch */
 #define INEXACT(K) ((K) == INTEGER ? OBJECT : (K))
 #define FLOAT(K) ((K) ? REAL : OBJECT)      /* what the functions of Python's math return */
-/* (y > 0) * g is a bool times g; numpy's own bool gives a numpy.int64 for an int, a numpy.float64 for a
-   float. */
+/* (y > 0) * g is a bool times g. With numpy's bool, an int g gives a numpy.int64, a float g a
+   numpy.float64. */
 #define STEP(Y, G)                                                                              \
     ((Y) == OBJECT ? OBJECT : (Y) >= REAL ? (G) : (G) == INTEGER ? OBJECT : (G) == REAL ? NUMPY : (G))
 /* numpy compares a float with a numpy.float32 in single precision. */
@@ -98,9 +99,9 @@ static inline double slope_of_gelu(double a) {
     return 0.5 * (1 + erf(a / ROOT_OF_2)) + a * (exp(-0.5 * (a * a)) / ROOT_OF_2_PI);
 }
 
-/* What a node can be: a leaf, which is what a block of zeros is; a result whose derivative the program
-   supplies itself (CUSTOM), or whose local gradients (LOCAL); an output of a call (OUTPUT) and that call (CALL), see call.pxi; the
-   result of an operation. */
+/* What a node can be: a leaf, which is 0, so that zeroed memory is a leaf; a result for which the program
+   supplies the derivative (CUSTOM), or the local gradients (LOCAL); an output of a call (OUTPUT) and that
+   call (CALL), see call.pxi; the result of an operation. */
 enum {
     LEAF,
     CUSTOM,
@@ -151,9 +152,9 @@ static inline Number number(double x, int kind) {
     return result;
 }
 
-/* A double tells the whole truth: an int below 2**53, so that no rounding took place, or a float about
-   which Python and numpy have no error to raise and no warning to give. A numpy.float32 is none: its
-   arithmetic is that of `plus` and `times`. */
+/* Whether the double is the whole result: an int below 2**53, so that nothing was rounded, or a finite float,
+   for which Python raises no error and numpy gives no warning. A numpy.float32 is not plain: its arithmetic
+   is that of `plus` and `times`. */
 static inline int is_plain(Number n) {
     static const double limit[PACKED + 1] = {
         -1, [NUMPY] = DBL_MAX, -1, [FLOAT32] = -1, -1, -1, -1, [REAL] = DBL_MAX,
@@ -161,7 +162,7 @@ static inline int is_plain(Number n) {
     return fabs(n.x) <= limit[n.kind];
 }
 
-/* Plain, or a numpy.float32 about which numpy has no warning to give. */
+/* Plain, or a finite numpy.float32, for which numpy gives no warning. */
 static inline int is_number(Number n) {
     return is_plain(n) || (n.kind == FLOAT32 && fabs(n.x) <= FLT_MAX);
 }
@@ -178,12 +179,12 @@ static inline Number times(Number a, Number b) {
     return number(kind == FLOAT32 ? (float)((double)(float)a.x * (float)b.x) : a.x * b.x, kind);
 }
 
-/* (y > 0) * g, the gradient of what the ReLU was applied to */
+/* (y > 0) * g, the gradient of the ReLU's operand */
 static inline Number step(Number y, Number g) {
     return number((y.x > 0) * g.x, STEP(y.kind, g.kind));
 }
 
-/* Arithmetic comes by the million, and stays in line; a function's own cost hides that of a call. */
+/* Arithmetic is inlined, because there are millions of it; a function costs more than the call of it. */
 #if defined(__GNUC__)
 #define OUT_OF_LINE __attribute__((noinline)) static
 #else

@@ -1,14 +1,15 @@
 # The parameters of a layer, side by side. They stay Values in n.w and n.b; while they are packed, their
-# numbers stand in the layer's Matrix (kind PACKED). One that gets an object for data, a callback, or another
-# layer, unpacks it, and they all hold their own numbers again. A call keeps the Version of the numbers that
-# it was computed with, to show them when it is made plain: the first change after it begins another one.
+# numbers stand in the layer's Matrix (kind PACKED). A parameter that gets an object for its data, a callback,
+# or a place in another layer, unpacks the layer: then all of its parameters hold their own numbers again. A
+# call keeps the Version of the numbers that it was computed with, for its plain nodes; the first change of a
+# number after the call makes a new Version.
 
 from libc.string cimport memchr
 
-cdef double MODEST = 2.0 ** 40  # an int gradient up to this stays exact for long while ints are added
+cdef double MODEST = 2.0 ** 40  # up to this, an int gradient is exact also after many additions of ints
 
 cdef struct Version:            # the numbers of the parameters, as they are or were
-    Py_ssize_t users            # the Matrix, while they are, and the calls that were made with them
+    Py_ssize_t users            # the Matrix, if this is its current one, and the calls made with it
     double* data                # nin rows of nout weights, one row of biases
     Kind* data_kind
 
@@ -17,11 +18,11 @@ cdef struct Matrix:
     int width                   # of a row; see layer.h
     bint unpacked
     bint kinds_known            # whether sum_kind, weight_kind and rounds are up to date
-    bint rounds                 # a parameter or a gradient is a numpy.float32, or was
+    bint rounds                 # a parameter or a gradient is, or was, a numpy.float32
     bint all_linear, all_relu   # no neuron has an activation; all have the ReLU
     Kind weight_kind            # the kind of all weights; OBJECT where they differ
     Kind all_grad_kind          # the kind of all gradients; OBJECT where they differ, or may
-    Version* version            # what it is now
+    Version* version            # the current one
     double* data                # version.data, and so on
     Kind* data_kind
     double* grad                # in the same places
@@ -37,7 +38,7 @@ cdef class Parameters:
     cdef list ops               # of each neuron: its activation, or ADD where it has none
     cdef Matrix m
     cdef unsigned long long seen        # the count of touches at which the layer was last found to be so
-    cdef bint held                      # somebody may change it without touching it
+    cdef bint held                      # the program holds a list or dict of the layer
 
     cdef bint holds(self, list values, list ops):
         """Whether these are its parameters and activations."""
@@ -56,8 +57,8 @@ cdef inline bint stand_at(tuple values, list items, Py_ssize_t i) noexcept:
         len(values) * sizeof(PyObject*)) == 0
 
 cdef Parameters pack_layer(list values, list ops, int nin):
-    """Move the parameters of a layer into a Matrix; None where they are no numbers of their own, or the
-    activations not ours."""
+    """Move the parameters of a layer into a Matrix; None unless each of them may_be_packed and stands there
+    once, and the engine has the activations."""
     cdef int nout = len(ops), width = 1 if nout == 1 else (nout + 7) & ~7, i, j
     cdef Py_ssize_t size = <Py_ssize_t>(nin + 1) * width
     cdef Parameters p
@@ -123,7 +124,7 @@ cdef inline Matrix* matrix_of(Node* n) noexcept:
     return &(<Parameters>n.data.object).m
 
 cdef int renew(Matrix* m) except -1:
-    """Give the Matrix a Version of its own: of the numbers in the former one, where there is one."""
+    """Give the Matrix a new Version, with the numbers of the former one, if there is one."""
     cdef Py_ssize_t size = <Py_ssize_t>(m.nin + 1) * m.width
     cdef Version* v = <Version*>PyMem_Calloc(1, sizeof(Version) + size * (sizeof(double) + 1))
     if v == NULL:
@@ -138,7 +139,7 @@ cdef int renew(Matrix* m) except -1:
     return 0
 
 cdef inline int before_change(Matrix* m) except -1:
-    """See to it that the graph keeps the numbers that it was made with."""
+    """Make a new Version if calls keep the current one."""
     return 0 if m.version.users == 1 else renew(m)
 
 cdef inline void release(Version* v) noexcept:

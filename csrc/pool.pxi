@@ -1,12 +1,12 @@
-# The pool. Chunks stand in a ring; those with room come first, so the head has room or none has.
+# The pool. The chunks form a ring. Chunks with free cells come first: if the head is full, all are.
 
 cdef extern from *:
     """
     #if defined(Py_GIL_DISABLED)
     #error "micrograd-native has not been made for free-threaded Python; please use the standard build"
     #endif
-    /* Bytes of a chunk, and its alignment: a Value's address tells its chunk. With 128 every Value
-       has one of its own, so that a sanitizer sees each. */
+    /* The size of a chunk in bytes, and its alignment, so that a Value's address gives its chunk. With 128
+       every Value has a chunk of its own, so that a sanitizer checks each Value. */
     #ifndef MICROGRAD_CHUNK
     #define MICROGRAD_CHUNK (1 << 21)
     #define MICROGRAD_SPARE 8
@@ -47,11 +47,11 @@ cdef struct Chunk:
     Chunk* next
     Chunk* previous
     Cell* free                  # cells given back, linked through data.object
-    int fresh                   # cells never used yet: the last of them
+    int fresh                   # how many cells, the first ones, were never used
     int live
     Cell cells[1]
 
-cdef int CELLS = (CHUNK - sizeof(Chunk)) // sizeof(Cell) + 1     # in a chunk
+cdef int CELLS = (CHUNK - sizeof(Chunk)) // sizeof(Cell) + 1     # of a chunk
 
 cdef Chunk* head = NULL
 cdef int spare = 0              # chunks with no live Value
@@ -76,7 +76,7 @@ cdef bint has_room(Chunk* c) noexcept:
     return c.free != NULL or c.fresh > 0
 
 cdef bint make_room() noexcept:
-    """See to it that the head has room; False when memory is out."""
+    """Make sure that the head has a free cell; False if there is no memory."""
     global head, spare
     if head != NULL and not has_room(head):
         head = head.next        # the full chunk is the last of the ring now
@@ -85,7 +85,7 @@ cdef bint make_room() noexcept:
     cdef Chunk* c = <Chunk*>aligned_new(CHUNK)
     if c == NULL:
         return False
-    if head != NULL:            # the first chunk is all that a small program touches
+    if head != NULL:            # a small program needs only the first chunk, and little of that
         prefer_large_pages(c, CHUNK)
     c.free, c.fresh, c.live = NULL, CELLS, 0
     spare += 1
@@ -112,7 +112,7 @@ cdef inline Cell* cell_of(PyObject* value) noexcept:
 
 cdef inline void give_cell(Cell* cell) noexcept:
     cdef Chunk* c = <Chunk*>(<size_t>cell & ~<size_t>(CHUNK - 1))
-    if not has_room(c):         # it has now, and goes before the full ones
+    if not has_room(c):         # it will have: move it before the full ones
         unlink(c)
         link(c)
     cell.body.head.ob_type = NULL
@@ -130,7 +130,7 @@ cdef void retire(Chunk* c) noexcept:
         aligned_delete(c)
     else:
         spare += 1
-        c.free, c.fresh = NULL, CELLS       # in order again: cells given back come in any
+        c.free, c.fresh = NULL, CELLS       # as if new, so that its cells are given in order of address
 
 def _count_values():
     """The Values alive in the pool. Instances of subclasses come from Python's own allocator."""

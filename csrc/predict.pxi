@@ -1,7 +1,8 @@
 # Forward without a graph: fused layers over many rows, numbers in and numbers out.
 #
-# Rows are taken BLOCK at a time through all layers. Rows of numpy.float32 are computed in single precision,
-# which is what their products and sums are rounded to; a row where that is not so is computed one by one.
+# BLOCK rows at a time go through all layers. Rows of numpy.float32 are computed in single precision, to which
+# numpy rounds their products and sums. A row in which all outputs of a layer are the ReLU's int 0, and so no
+# numpy.float32, is computed one by one.
 
 cdef enum:
     BLOCK = 32                  # rows
@@ -12,9 +13,9 @@ cdef struct Rows:               # numbers of a block, before and after a layer
     double* sums
 
 def _predict(layers, X, int nin):
-    """The outputs of the layers, one after the other, for rows of nin doubles, or of nin floats which stand
-    for numpy.float32. X is a buffer of them, row by row; the result is a bytearray of doubles. None where
-    the layers must be called."""
+    """The outputs of the layers, one after the other, for rows of nin doubles, or of nin floats, which are
+    taken for numpy.float32. X is a buffer of rows; the result is a bytearray of doubles. None where the
+    layers must be called."""
     cdef Py_buffer view
     cdef Py_ssize_t size
     cdef tuple parameters
@@ -30,7 +31,7 @@ def _predict(layers, X, int nin):
         if parameters is None or not all_as_shipped():
             return None
         floats = [matrix_of_floats(&(<Parameters>p).m) for p in parameters if not has_format(&view, c'd')]
-        if first_width(parameters, nin) != nin:     # from here on, no Python code can run
+        if first_width(parameters, nin) != nin:     # after this, no Python code can run
             return None
         if has_format(&view, c'd'):
             return predict_rows(parameters, <double*>view.buf, view.len // size)
@@ -68,7 +69,7 @@ cdef bytearray predict_rows(tuple layers, const double* x, Py_ssize_t count):
     return outputs
 
 cdef bint predict_block(tuple layers, Rows* rows, const double* x, int count, double* y) noexcept:
-    """The outputs of some rows; False where one is infinite, nan, or for Python."""
+    """The outputs of some rows; False where one is infinite or nan, or needs Python."""
     cdef Matrix* m = NULL
     for layer in layers:
         m = &(<Parameters>layer).m
@@ -104,7 +105,8 @@ cdef bint activate_rows(Matrix* m, Rows* rows, int count) noexcept:
 # Rows of numpy.float32, with weights that are floats or numpy.float32.
 
 cdef bint is_in_single_precision(tuple layers) noexcept:
-    """Whether all products and sums of such rows are numpy.float32, but where all inputs of a layer are 0."""
+    """Whether all products and sums of such rows are numpy.float32, except where all inputs of a layer are
+    0."""
     cdef Matrix* m
     cdef Py_ssize_t i
     for layer in layers:

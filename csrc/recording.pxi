@@ -1,7 +1,8 @@
 # Recordings: what a function of Values computes, as a list of steps (replay.h), for micrograd.recording.
 #
-# A function is recorded by running it: every Value that is made meanwhile is marked, and the graph under its
-# results, as far as it is marked, becomes the steps. What is not marked is a parameter, read anew at every call.
+# A function is recorded by running it: every Value that is made meanwhile is marked, and the marked part of
+# the graph under its results becomes the steps. A Value that is not marked is a parameter, whose data every
+# call reads.
 
 
 # While a function is recorded.
@@ -38,6 +39,7 @@ def _end_recording(beside=False):
 
 def _after_fork():
     """In the child: other threads, one of which may have been recording, are gone."""
+    forget_workers()
     if made_flag and not is_recording():
         end_recording()
 

@@ -117,7 +117,7 @@ cdef class _Builder:
         return 0
 
     cdef int find_layers(self) except -1:
-        """Sums of parameters by the same numbers, in the order of their results, are the neurons of a layer."""
+        """Make a layer of the sums of products of parameters by the same numbers: a sum is a neuron."""
         cdef dict layer_of = {}
         cdef int i, k
         for i in range(self.sum_of.count):
@@ -131,7 +131,8 @@ cdef class _Builder:
         return 0
 
     cdef bint is_neuron(self, Sum* s) noexcept:
-        """Whether every term is a parameter by what is none; and the sum begins with neither, or a parameter."""
+        """Whether each term is a parameter times what is none, and the sum begins with nothing, a constant or
+        a parameter."""
         cdef _Graph g = self.graph
         cdef int* f = self.factors.items + s.factors
         cdef int i
@@ -253,7 +254,8 @@ cdef class _Builder:
         put(&self.places, g.choices.items[choices])
         for i in range(g.choices.items[choices]):
             operand = g.choices.items[choices + 1 + i]
-            put(&self.places, -1 - g.leaf_index.items[-1 - operand] if g.is_parameter(operand) else self.slot(operand))
+            put(&self.places, -1 - g.leaf_index.items[-1 - operand] if g.is_parameter(operand)
+                else self.slot(operand))
         return at
 
     cdef int places_of_terms(self, Sum* s) except? -1:
@@ -280,10 +282,13 @@ cdef class _Builder:
         self.scratch = max(self.scratch, 2 * nin, 8 * width)
         return 0
 
+    cdef tuple key_of_neuron(self, Sum* s):
+        """Its parameters."""
+        return self.every_second(self.factors.items + s.factors, s.terms), s.begin
+
     cdef int matrix_of(self, list neurons, int width) except? -1:
         """Where the parameters of these neurons stand among the packed ones."""
-        key = tuple([(self.every_second(self.factors.items + self.sums[<int>k].factors, self.sums[<int>k].terms),
-                      self.sums[<int>k].begin) for k in neurons])
+        key = tuple([self.key_of_neuron(&self.sums[<int>k]) for k in neurons])
         place = self.packed.get(key)
         if place is None:
             place = self.packed[key] = self.packed_from.count

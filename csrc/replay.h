@@ -29,6 +29,7 @@ typedef struct { int weights, xs, nin, nout, width; } Dense;   /* weights: in th
 typedef struct {
     int inputs, constants, singles, slots, parameters, packed, outputs, step_count, layer_count, place_count;
     int scratch;                    /* doubles that a layer wants */
+    int apart;                      /* how many parameters steps may take one by one: all or none */
     Step *steps;
     Dense *layers;
     int *places;
@@ -123,6 +124,7 @@ static const Replay replays[][2] = {
 
 /* The rows of one call. They go in blocks of one row or eight, and the blocks in tiles: each tile adds up gradients
    of its own, which are then added in order, so that nothing depends on the number of threads. */
+enum { MOST_THREADS = 64 };
 typedef struct Job Job;
 struct Job {
     const Code *code;
@@ -137,11 +139,41 @@ struct Job {
     unsigned char *odd;             /* the rows that are to be run as written */
     const double *seeds;            /* of a sweep: rows x outputs, */
     double *input_grads;            /* rows x inputs, or NULL, */
-    double *grads;                  /* tiles x (parameters, and those that are packed), */
+    double *grads;                  /* tiles x (the packed parameters, then those that are taken one by one), */
     const unsigned char *live;      /* and the slots that lead to an output with a gradient */
     int (*look)(void);              /* what the first thread does now and then: whether to stop */
     volatile int stop, failed;
+    struct Worker *team[MOST_THREADS];      /* who does the parts; the first is done by who calls */
 };
+
+/* Memory for the numbers of a run, kept for the next one: pages that are new to the process cost more than the
+   run. Needs the GIL. */
+enum { SPARES = 4 };
+static struct { double *memory; size_t size; } spares[SPARES];
+
+static double *take_memory(size_t size) {
+    for (int i = 0; i < SPARES; i++)
+        if (spares[i].memory && spares[i].size >= size && spares[i].size / 4 <= size) {
+            double *memory = spares[i].memory;
+            spares[i].memory = NULL;
+            return memory;
+        }
+    double *memory = size < (size_t)1 << 40 ? PyMem_RawMalloc((size + 1) * sizeof(double)) : NULL;
+    if (!memory) return NULL;
+    memory[0] = (double)size;           /* its size stands before it */
+    return memory + 1;
+}
+
+static void give_memory(double *memory) {
+    if (!memory) return;
+    for (int i = 0; i < SPARES && memory[-1] <= 1 << 23; i++)
+        if (!spares[i].memory) {
+            spares[i].memory = memory;
+            spares[i].size = (size_t)memory[-1];
+            return;
+        }
+    PyMem_RawFree(memory - 1);
+}
 
 /* `count` numbers of an array from the first on, whose type is told by the letter that Python's struct module has
    for it; 0 for a letter that is not here. */
@@ -201,22 +233,25 @@ static void forward_block(Job *job, long block, double *v, double *scratch) {
         job->odd[block * job->wide + r] |= odd[r];
 }
 
-/* The derivatives of all steps of one row; 1 where Python's sweep may raise an error. */
+/* The derivatives of all steps of one row; 1 where a number is infinite or nan: its product with a direction of
+   0 would be nan, where the sweep has no product, or an error. */
 static int take_slopes(const Code *c, const double *v, Slopes *slopes) {
     int odd = 0;
+    for (int k = 0; k < c->slots; k++) odd |= !(fabs(v[k]) <= DBL_MAX);
     for (const Step *s = c->steps, *end = s + c->step_count; s < end; s++, slopes++)
         if (s->op < DOT) {
             Pair p = derivatives(s->op, v[s->a], REAL, v[s->b], REAL, v[s->y], REAL, 1, REAL);
             slopes->a = p.a.x;
             slopes->b = p.b.x;
-            odd |= RAISES(s->op) && !(fabs(p.a.x) <= DBL_MAX);
+            odd |= !(fabs(p.a.x) <= DBL_MAX && fabs(p.b.x) <= DBL_MAX);
         }
     return odd;
 }
 
-/* The derivatives of the outputs of one row by its inputs, outputs x inputs: eight inputs at a time. 1 where
-   Python may raise an error, -1 where there is no memory. */
-static int take_jacobian(const Code *c, const Replay *replay, const double *packed, const double *v, double *jacobian) {
+/* The derivatives of the outputs of one row by its inputs, outputs x inputs: eight inputs at a time. 1 where the
+   gradients must be swept instead, -1 where there is no memory. */
+static int take_jacobian(const Code *c, const Replay *replay, const double *packed, const double *v,
+                         double *jacobian) {
     double *t = PyMem_RawCalloc((size_t)c->slots * 8 + c->scratch + 1, sizeof(double));
     Slopes *slopes = PyMem_RawCalloc((size_t)c->step_count + 1, sizeof(Slopes));
     int odd = t && slopes ? take_slopes(c, v, slopes) : -1;
@@ -283,56 +318,101 @@ static void do_part(Job *job, int thread) {
     }
     double *v = memory, *d = memory + slots, *scratch = d + slots;
     for (long t = thread; t < job->tiles; t += job->threads) {
-        double *grads = job->seeds ? job->grads + t * ((size_t)c->parameters + c->packed) : NULL;
-        if (job->seeds) memset(d, 0, slots * sizeof(double));
+        double *grads = job->seeds ? job->grads + t * ((size_t)c->packed + c->apart) : NULL;
+        if (job->seeds) {
+            memset(d, 0, slots * sizeof(double));
+            memset(grads, 0, ((size_t)c->packed + c->apart) * sizeof(double));
+        }
         for (long b = job->blocks * t / job->tiles; b < job->blocks * (t + 1) / job->tiles && !job->stop; b++) {
             double *values = job->values ? job->values + (size_t)b * slots : v;
             if (!job->seeds || !job->values) forward_block(job, b, values, scratch);
             if (!job->seeds) take_results(job, b, values);
-            else backward_block(job, b, values, d, grads, grads + c->parameters, scratch);
+            else backward_block(job, b, values, d, grads + c->packed, grads, scratch);
             work += slots + (size_t)c->packed * job->wide;
             if (thread == 0 && work >> 22) {
                 work = 0;
                 job->stop |= job->look();
             }
         }
-        if (job->seeds) add_up(job, grads, d);
+        if (job->seeds) add_up(job, grads + c->packed, d);
     }
     PyMem_RawFree(memory);
 }
 
-typedef struct { Job *job; int thread; PyThread_type_lock done; } Part;
+/* Threads that wait for a part of a job. They hold no state of Python's, and end with the process. */
+struct Worker {
+    PyThread_type_lock go, done;
+    Job *job;
+    int thread, busy;
+};
+static struct Worker workers[MOST_THREADS];
+static int worker_count = 0;
 
-static void do_part_in_thread(void *argument) {
-    Part *part = argument;
-    do_part(part->job, part->thread);
-    PyThread_release_lock(part->done);
+/* Acquire a lock that is soon released, more often than not: to sleep and be woken takes tens of microseconds. */
+static void acquire_soon(PyThread_type_lock lock) {
+    for (int i = 0; i < 4000; i++)
+        if (PyThread_acquire_lock(lock, 0)) return;
+    PyThread_acquire_lock(lock, 1);
+}
+
+static void work(void *argument) {
+    struct Worker *w = argument;
+    for (;;) {
+        acquire_soon(w->go);
+        do_part(w->job, w->thread);
+        PyThread_release_lock(w->done);
+    }
+}
+
+static struct Worker *new_worker(void) {
+    struct Worker *w = &workers[worker_count];
+    if (worker_count == MOST_THREADS) return NULL;
+    w->go = PyThread_allocate_lock();
+    w->done = PyThread_allocate_lock();
+    if (!w->go || !w->done) return NULL;
+    PyThread_acquire_lock(w->go, 1);
+    PyThread_acquire_lock(w->done, 1);
+    if (PyThread_start_new_thread(work, w) == (unsigned long)-1) return NULL;
+    worker_count++;
+    return w;
+}
+
+/* Threads for the job: none of the first, NULL where there is none. Needs the GIL. */
+static void take_workers(Job *job) {
+    if (job->threads > MOST_THREADS) job->threads = MOST_THREADS;
+    if (job->threads > job->tiles) job->threads = (int)job->tiles;
+    for (int thread = 1, i = 0; thread < job->threads; thread++) {
+        while (i < worker_count && workers[i].busy) i++;
+        struct Worker *w = i < worker_count ? &workers[i] : new_worker();
+        job->team[thread] = w;
+        if (w) w->busy = 1;
+    }
+}
+
+static void give_workers(Job *job) {
+    for (int thread = 1; thread < job->threads; thread++)
+        if (job->team[thread]) job->team[thread]->busy = 0;
+}
+
+/* In a process that was forked there are none. */
+static void forget_workers(void) {
+    memset(workers, 0, sizeof(workers));
+    worker_count = 0;
 }
 
 /* Does the job; 0 if there was no memory for it. Needs no GIL, but `look` may. */
 static int do_job(Job *job) {
-    Part parts[64];
-    int threads = job->threads = job->threads > 64 ? 64 : job->threads > job->tiles ? (int)job->tiles : job->threads;
-    for (int i = 1; i < threads; i++) {
-        Part *part = &parts[i];
-        part->job = job;
-        part->thread = i;
-        part->done = PyThread_allocate_lock();
-        if (part->done) PyThread_acquire_lock(part->done, 1);
-        if (!part->done || PyThread_start_new_thread(do_part_in_thread, part) == (unsigned long)-1) {
-            if (part->done) PyThread_free_lock(part->done);
-            part->done = NULL;
-        }
+    for (int thread = 1; thread < job->threads; thread++) {
+        struct Worker *w = job->team[thread];
+        if (!w) continue;
+        w->job = job;
+        w->thread = thread;
+        PyThread_release_lock(w->go);
     }
     do_part(job, 0);
-    for (int i = 1; i < threads; i++) {
-        if (!parts[i].done) {
-            do_part(job, i);
-            continue;
-        }
-        PyThread_acquire_lock(parts[i].done, 1);
-        PyThread_free_lock(parts[i].done);
-    }
+    for (int thread = 1; thread < job->threads; thread++)
+        if (job->team[thread]) acquire_soon(job->team[thread]->done);
+        else do_part(job, thread);
     return !job->failed;
 }
 

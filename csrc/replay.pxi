@@ -1,4 +1,5 @@
-# Recorded programs, and their runs: the numbers that go in and come out. What a run gives is in replay_call.pxi.
+# Programs, which are what was recorded, and their runs: the numbers that go in and come out. The Values that
+# a run gives are in replay_call.pxi.
 
 cdef enum:
     KEPT_SLOTS = 1 << 22                # numbers of one run that are kept for its sweep
@@ -34,8 +35,9 @@ cdef class _Program:
         self.parameters = tuple(made.graph.parameters)
         c.inputs, c.slots, c.parameters, c.scratch = inputs, made.slots, len(self.parameters), made.scratch
         c.constants, c.singles, c.outputs = made.constant.count, made.single.count, made.output.count
-        c.packed, c.step_count, c.layer_count = made.packed_from.count, made.steps.count // 4, made.dense.count // 5
-        c.place_count = made.places.count
+        c.packed, c.place_count = made.packed_from.count, made.places.count
+        c.step_count, c.layer_count = made.steps.count // 4, made.dense.count // 5
+        c.apart = c.parameters if made.single.count or made.graph.choices.count else 0
         c.steps, c.layers = <Step*>self.keep(&made.steps), <Dense*>self.keep(&made.dense)
         c.places, c.packed_from = self.keep(&made.places), self.keep(&made.packed_from)
         c.single, c.output = self.keep(&made.single), self.keep(&made.output)
@@ -61,19 +63,19 @@ cdef class _Program:
 
     cdef int find_matrices(self) except -1:
         cdef Code* c = &self.code
-        cdef Dense* l
+        cdef Dense* layer
         cdef bytearray elsewhere = bytearray(c.packed), taken = bytearray(c.parameters)
         cdef int k, i
         self.matrices = []
         for k in range(c.layer_count):
-            l = &c.layers[k]
-            p = self.matrix_at(l)
-            if p is not None and not elsewhere[l.weights]:
-                self.matrices.append((p, l.weights))
-                for i in range((l.nin + 1) * l.width):
-                    elsewhere[l.weights + i] = 1
-                    if c.packed_from[l.weights + i] >= 0:
-                        taken[c.packed_from[l.weights + i]] = 1
+            layer = &c.layers[k]
+            p = self.matrix_at(layer)
+            if p is not None and not elsewhere[layer.weights]:
+                self.matrices.append((p, layer.weights))
+                for i in range((layer.nin + 1) * layer.width):
+                    elsewhere[layer.weights + i] = 1
+                    if c.packed_from[layer.weights + i] >= 0:
+                        taken[c.packed_from[layer.weights + i]] = 1
         for i in range(c.packed):
             if not elsewhere[i] and c.packed_from[i] >= 0:
                 put(&self.loose_places, i)
@@ -186,13 +188,15 @@ cdef class _Run:
     cdef readonly Py_ssize_t rows
     cdef int threads
     cdef list given                     # [(place, Value)] for the leaves that are Values
-    cdef bytearray given_numbers, gathered, result_numbers, odd_rows
+    cdef bytearray given_numbers, result_numbers, odd_rows
+    cdef double* gathered               # the parameters, and those that are packed
     cdef object fixed                   # a view of given_numbers, by which nobody can resize them
     cdef bint gave_results
     cdef double factor                  # of each row in the one result; 0: there is a result for each
 
     def __dealloc__(self):
-        PyMem_RawFree(self.job.values)
+        give_memory(self.job.values)
+        give_memory(self.gathered)
 
     cdef int take_leaves(self, leaves) except -1:
         cdef Py_ssize_t count = self.rows * self.program.code.inputs, i
@@ -226,8 +230,9 @@ cdef class _Run:
         cdef Code* c = &self.program.code
         cdef double* to
         cdef int i, place
-        self.gathered = PyByteArray_FromStringAndSize(NULL, (c.parameters + c.packed) * sizeof(double))
-        to = <double*>PyByteArray_AS_STRING(self.gathered)
+        self.gathered = to = take_memory(c.parameters + c.packed)
+        if to == NULL:
+            raise MemoryError
         cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>self.program.parameters)
         if not ((value_is_as_seen() or look_at_classes()) and access_shipped):
             self.program.refuse("override")
@@ -246,7 +251,7 @@ cdef class _Run:
         if self.program.loose_places.count or not self.program.matrices:
             for i in range(c.packed):
                 to[i] = c.packed_number[i] if c.packed_from[i] < 0 else to[c.packed_from[i] - c.parameters]
-        for p, place in self.program.matrices:      # which no Python code could unpack since they were looked at
+        for p, place in self.program.matrices:      # still packed: no Python code has run
             memcpy(to + <Py_ssize_t>place, (<Parameters>p).m.data,
                    matrix_size(&(<Parameters>p).m) * sizeof(double))
         return 0
@@ -259,17 +264,19 @@ cdef class _Run:
         job.code, job.threads = c, self.threads
         divide(job, rows)
         job.inputs = <double*>PyByteArray_AS_STRING(self.given_numbers)
-        job.parameters = <double*>PyByteArray_AS_STRING(self.gathered)
+        job.parameters = self.gathered
         job.packed = job.parameters + c.parameters
         self.result_numbers = PyByteArray_FromStringAndSize(NULL, rows * c.outputs * sizeof(double))
         self.odd_rows = bytearray(rows)
         job.results = <double*>PyByteArray_AS_STRING(self.result_numbers)
         job.odd = <unsigned char*>PyByteArray_AS_STRING(self.odd_rows)
         if <Py_ssize_t>job.blocks * job.wide * c.slots <= KEPT_SLOTS or rows == 1:
-            job.values = <double*>PyMem_RawMalloc(job.blocks * job.wide * c.slots * sizeof(double))
+            job.values = take_memory(<size_t>job.blocks * job.wide * c.slots)
         job.seeds, job.look = NULL, look_for_signals
+        take_workers(job)
         with nogil:
             done = do_job(job)
+        give_workers(job)
         if not done:
             raise MemoryError
         return -1 if job.stop else 0    # with the exception that look_for_signals has set
@@ -316,8 +323,8 @@ cdef class _Run:
         return self.gradients_of_rows(given)[0]
 
     def jacobian(self, int threads):
-        """The derivatives of each result of one row by each input: by directions of the inputs or by gradients of
-        the results, whichever are fewer, a lane for each."""
+        """The derivatives of each result of one row by each input, in forward mode or by gradients of the
+        results: the one that takes fewer passes, a lane for each."""
         cdef Code* c = &self.program.code
         cdef Py_ssize_t count = c.outputs, i
         cdef bytearray seeds, kinds
@@ -343,13 +350,14 @@ cdef class _Run:
         cdef bytearray found = bytearray(<Py_ssize_t>c.outputs * c.inputs * sizeof(double))
         cdef double* x = <double*>PyByteArray_AS_STRING(found)
         cdef Py_ssize_t i, k
-        cdef int odd = take_jacobian(c, &replays[arithmetic - arithmetics][1], self.job.packed, self.job.values, x)
+        cdef int odd = take_jacobian(c, &replays[arithmetic - arithmetics][1], self.job.packed,
+                                     self.job.values, x)
         if odd < 0:
             raise MemoryError
         for i in range(<Py_ssize_t>c.outputs * c.inputs):
             odd |= not isfinite(x[i])   # perhaps 0 times infinity
         if odd:
-            return None                 # perhaps an error, which the gradients have
+            return None                 # a number is infinite or nan: sweep the gradients
         return [[x[k * c.inputs + i] for i in range(c.inputs)] for k in range(c.outputs)]
 
     cdef list gradients_of_rows(self, bytearray seeds, bytearray kinds=None):

@@ -1,11 +1,11 @@
-# What a run of a recording gives: the outputs of a call, whose operands are the parameters and the Values that
-# were given.
+# The Values that a run of a recording gives: outputs of a call, whose operands are the parameters and the
+# Values among the arguments.
 
 cdef struct ReplayCall:
     Call call
     Py_ssize_t row                      # whose results the outputs are; -1: those of all rows, or their sum
     PyObject* run                       # owned references
-    PyObject* given                     # [(place, Value)] for the Values among the leaves of that row, or of all
+    PyObject* given                     # [(place, Value)]: the Values among the leaves of that row, or of all
 
 cdef inline _Run run_of(Call* call):
     return <_Run>(<ReplayCall*>call).run
@@ -102,7 +102,8 @@ cdef bint replay_is_current(Call* call) noexcept:
     return (value_is_as_seen() or look_at_classes()) and access_shipped
 
 cdef inline bint takes_python(PyObject* operand) noexcept:
-    return node_of(operand).grad_kind == OBJECT or (operand.ob_type != value_type and accesses(<object>operand))
+    return node_of(operand).grad_kind == OBJECT or (
+        operand.ob_type != value_type and accesses(<object>operand))
 
 cdef bint replay_accepts(Call* call, int j, Number g) noexcept:
     return is_plain(g)
@@ -112,7 +113,8 @@ cdef int no_operation(Call* call, int j) noexcept:
 
 cdef Py_ssize_t work_of_replay(Call* call) noexcept:
     cdef _Run run = run_of(call)
-    return (run.rows if (<ReplayCall*>call).row < 0 else 1) * (run.program.code.slots + run.program.code.packed)
+    cdef Code* c = &run.program.code
+    return (run.rows if (<ReplayCall*>call).row < 0 else 1) * (c.slots + c.packed)
 
 
 # The sweep.
@@ -127,14 +129,17 @@ cdef bint sweep_replay(Call* call) noexcept:
     cdef _Run run = run_of(call)
     cdef Code* c = &run.program.code
     cdef Py_ssize_t row = (<ReplayCall*>call).row, i
-    cdef Py_ssize_t outputs = c.outputs * (run.rows if row < 0 else 1), inputs = run.rows * c.inputs if run.given else 0
+    cdef Py_ssize_t outputs = c.outputs * (run.rows if row < 0 else 1)
+    cdef Py_ssize_t inputs = run.rows * c.inputs if run.given else 0
     cdef Swept found
-    cdef double* seeds = <double*>PyMem_Calloc(outputs + c.parameters + c.packed + inputs + 1, sizeof(double))
+    cdef Py_ssize_t size = outputs + c.parameters + c.packed + inputs
+    cdef double* seeds = take_memory(size)
     cdef bint fine = seeds != NULL
     found.parameters = seeds + outputs
     found.inputs = found.parameters + c.parameters + c.packed if inputs else NULL
     found.raises = False
     if fine:
+        memset(seeds, 0, size * sizeof(double))
         for i in range(outputs):
             seeds[i] = call.grad[0] * run.factor if run.factor else call.grad[i]
         if row >= 0:
@@ -147,7 +152,7 @@ cdef bint sweep_replay(Call* call) noexcept:
         for place, leaf in given_to(call):
             add_float(node_of(<PyObject*>leaf), found.inputs[<Py_ssize_t>place])
     run.job.stop = 0
-    PyMem_Free(seeds)
+    give_memory(seeds)
     if fine:
         forget_gradients(call)
     return fine
@@ -204,8 +209,8 @@ cdef inline void add_float(Node* to, double more) noexcept:
     set_grad_of_node(to, plus(grad_of_node(to), g))
 
 cdef bint sweep_rows(_Run run, const double* seeds, const Kind* kinds, Swept* found) noexcept:
-    """Sweep the rows whose outputs all have a gradient at once, and others with one, one by one. (The chain rule
-    is not to be applied to a row without one: 0 times an infinite derivative is no number.)"""
+    """Sweep at once the rows whose outputs all have a gradient, and one by one those with some. A row with
+    none is not swept: 0 times an infinite derivative would be nan."""
     cdef int count = run.program.code.outputs, seeded, k
     cdef Py_ssize_t whole = 0, row
     for row in range(run.rows):
@@ -224,23 +229,30 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     """Sweep the rows of a job, of which the first is that row of the run."""
     cdef Job job = given[0]
     cdef Code* c = &run.program.code
-    cdef Py_ssize_t t, i
+    cdef Py_ssize_t t
     cdef bint fine
     job.seeds, job.look = seeds, look_in_sweep
     job.live = live if live != NULL else <unsigned char*>PyByteArray_AS_STRING(run.program.live)
     job.input_grads = found.inputs + first * c.inputs if found.inputs != NULL else NULL
-    job.grads = <double*>PyMem_Calloc(job.tiles * (c.parameters + c.packed) + 1, sizeof(double))
+    job.grads = take_memory(<size_t>job.tiles * (c.packed + c.apart))
     job.odd = <unsigned char*>PyMem_Calloc(job.rows, 1)
+    take_workers(&job)
     fine = job.grads != NULL and job.odd != NULL and do_job(&job)
+    give_workers(&job)
     if fine:
         for t in range(job.tiles):
-            for i in range(c.parameters + c.packed):
-                found.parameters[i] += job.grads[t * (c.parameters + c.packed) + i]
+            add_numbers_to(found.parameters + c.parameters, job.grads + t * (c.packed + c.apart), c.packed)
+            add_numbers_to(found.parameters, job.grads + t * (c.packed + c.apart) + c.packed, c.apart)
         found.raises = found.raises or memchr(job.odd, 1, job.rows) != NULL
         run.job.stop |= job.stop
-    PyMem_Free(job.grads)
+    give_memory(job.grads)
     PyMem_Free(job.odd)
     return fine
+
+cdef inline void add_numbers_to(double* to, const double* more, Py_ssize_t count) noexcept:
+    cdef Py_ssize_t i
+    for i in range(count):
+        to[i] += more[i]
 
 cdef int look_in_sweep() noexcept:
     """Whether Ctrl-C was pressed, and shall end the sweep: which look_for_interrupt then does."""
@@ -271,7 +283,8 @@ cdef void alone(_Run run, Job* job, Py_ssize_t row) noexcept:
     job.inputs += row * run.program.code.inputs
     job.values = NULL
 
-cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_t whole, Swept* found) noexcept:
+cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_t whole,
+                     Swept* found) noexcept:
     """Sweep the rows whose outputs all have a gradient, and no others, as a job of their own."""
     cdef Code* c = &run.program.code
     cdef Py_ssize_t row, i = 0
@@ -348,7 +361,8 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
         if run.factor or i == j:
             (<double*>PyByteArray_AS_STRING(seeds))[i] = run.factor or 1.0
             kinds[i] = REAL
-    if not sweep_rows(run, <double*>PyByteArray_AS_STRING(seeds), <Kind*>PyByteArray_AS_STRING(kinds), &found):
+    if not sweep_rows(run, <double*>PyByteArray_AS_STRING(seeds), <Kind*>PyByteArray_AS_STRING(kinds),
+                      &found):
         raise MemoryError
     raise_if_stopped(run)
     if found.raises:
@@ -357,8 +371,9 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
         raise_error_of_sweep(run, range(run.rows) if run.factor else [j // c.outputs], live)
     unpack_grads(c, g, g + c.parameters)
     given = [(place, leaf) for place, leaf in given if run.factor or place // c.inputs == j // c.outputs]
-    return _Locals([*run.program.parameters, *[leaf for _, leaf in given]],
-                   [g[i] for i in range(c.parameters)] + [found.inputs[<Py_ssize_t>place] for place, _ in given])
+    gradients = [g[i] for i in range(c.parameters)]
+    gradients += [found.inputs[<Py_ssize_t>place] for place, _ in given]
+    return _Locals([*run.program.parameters, *[leaf for _, leaf in given]], gradients)
 
 cdef int raise_if_stopped(_Run run) except -1:
     """KeyboardInterrupt where it has stopped a sweep."""
@@ -371,7 +386,8 @@ cdef int raise_error_of_sweep(_Run run, rows, bytearray live) except -1:
     """The error that Python raises in the derivative of a power, among the steps that `live` marks, if it does."""
     from micrograd._functions import slope_of_power
     cdef Code* c = &run.program.code
-    cdef bytearray slots = bytearray(c.slots * sizeof(double)), scratch = bytearray((c.scratch + 1) * sizeof(double))
+    cdef bytearray slots = bytearray(c.slots * sizeof(double))
+    cdef bytearray scratch = bytearray((c.scratch + 1) * sizeof(double))
     cdef double* v = <double*>PyByteArray_AS_STRING(slots)
     cdef Job job = run.job
     cdef unsigned char odd[8]

@@ -4,8 +4,8 @@ cdef enum:
     TOO_WIDE = 1000000000               # numbers in a row; there is no memory for as many rows
 
 def _fill(tuple columns, tuple structures):
-    """The numbers of all rows, side by side, where the columns have these structures and one length, and each is
-    a list of floats or ints, a list of lists or tuples of these, or an array of doubles; else None."""
+    """The numbers of all rows, side by side; None unless the columns have these structures and one length,
+    and each is a list of floats or ints, a list of lists or tuples of these, or an array of numbers."""
     cdef Py_ssize_t at = 0, width = 0, rows
     cdef bytearray filled
     if len(columns) != len(structures) or not columns or not hasattr(columns[0], "__len__"):
@@ -25,7 +25,8 @@ def _fill(tuple columns, tuple structures):
     return filled
 
 cdef Py_ssize_t width_of(structure) except? -1:
-    """How many numbers there are in a row of a column; so far below 0 that a sum is too where they are deeper."""
+    """How many numbers a row of a column has. For a deeper structure so far below 0 that no sum of widths is
+    positive."""
     cdef Py_ssize_t width = 1
     if structure is Value:
         return 1
@@ -77,7 +78,8 @@ cdef inline bint fill_row(PyObject** items, Py_ssize_t count, double* to) noexce
             return False
     return True
 
-cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, double* to, Py_ssize_t stride) except -1:
+cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, double* to,
+                     Py_ssize_t stride) except -1:
     cdef Py_buffer view
     cdef Py_ssize_t i
     cdef bint fits

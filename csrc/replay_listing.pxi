@@ -49,7 +49,8 @@ cdef class _Listing:
         elif s.op == DENSE:
             self.add_layer(&c.layers[s.a], s.y)
         elif s.op == DETACH or s.op == SIGN_OF:
-            self.place_of_slot[s.y] = self.add("detach" if s.op == DETACH else "sign", self.place_of_slot[s.a])
+            symbol = "detach" if s.op == DETACH else "sign"
+            self.place_of_slot[s.y] = self.add(symbol, self.place_of_slot[s.a])
         elif s.op == PICK:
             choices = [self.parameter(-1 - places[i]) if places[i] < 0 else self.place_of_slot[places[i]]
                        for i in range(1, places[0] + 1)]

@@ -1,10 +1,11 @@
 /* y = b + w0 x0 + w1 x1 + ..., for `width` neurons and `rows` inputs, in the order of the original's sum:
    layer.h includes this file for doubles and for floats, and for each kind of vector, with
        SCALAR      double or float,
-       MASK        an integer of their size,
-       WIDTH       how many of them a vector has,
-       TARGET, NAME(f)     as kernels.h has them.
-   Sums of several neurons and inputs, side by side, hide each other's latency and share their weights. */
+       MASK        an integer of the same size,
+       WIDTH       how many of these a vector has,
+       TARGET, NAME(f)     as in kernels.h.
+   Sums of several neurons and rows are computed side by side: they hide each other's latency, and share the
+   loads of weights. */
 
 #if WIDTH > 1
 typedef SCALAR NAME(Vector)
@@ -47,8 +48,8 @@ TARGET static void NAME(sums)(int rows, int nin, int width, const SCALAR *w, con
     }
 }
 
-/* What neurons make of their sums: nothing, or where `relu` says so what the ReLU makes of them. Gives 0
-   where a sum is infinite or nan, 1 where all are below the ReLU's 0, else 2. */
+/* Apply the activation to each sum: none, or with `relu` the ReLU. Returns 0 where a sum is infinite or nan,
+   1 where all of them are negative and the ReLU gives 0 for each, else 2. */
 TARGET static int NAME(activations)(int nout, int relu, const SCALAR *sum, SCALAR *RESTRICT y) {
     MASK wrong = 0, any = -!relu;
     for (int j = 0; j < nout; j++) {

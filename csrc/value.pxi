@@ -1,14 +1,14 @@
 # class Value: the operators and attributes of the original, over nodes.
 #
-# Where the class was patched, or a subclass overrides an operator, Python's own dispatch finds the
-# program's version: -, / and the reflected operators are written with Python's operators, as in the
-# original, and a patched __init__ or __new__ is called for every new node (`shipped` tells).
+# Where the class was patched, or a subclass overrides an operator, Python's dispatch finds the program's
+# version: -, / and the reflected operators use Python's operators, as in the original, and while __init__ or
+# __new__ is patched (then shipped() is false), it is called for every new node.
 
 cdef inline bint is_value(object o):
     return Py_TYPE(<PyObject*>o) == value_type or isinstance(o, Value)
 
-# Only Python can make these: a signature with the original's error messages, a real function, and a
-# docstring indented as this Python indents them.
+# What only Python code can make: a signature with the original's error messages, functions that inspect takes
+# for functions, and a docstring indented as this version of Python does it.
 cdef dict python = {}
 exec("""
 class Value:
@@ -30,7 +30,7 @@ make_backward, make_nothing = python["make_backward"], python["make_nothing"]
 # Making nodes.
 
 cdef inline void fill(Node* n, int op, Node* a, Node* b) noexcept:
-    """Everything but the data of a new node."""
+    """Fill in a new node, except for its data."""
     n.grad.x, n.grad_kind, n.flags = 0, INTEGER, made_flag
     set_operands(n, op, a, b)
 
@@ -56,7 +56,7 @@ cdef inline object plain_leaf(object data):
     cdef Number n = number_of(data)
     value = object_node(data, LEAF, NULL, NULL) if n.kind == OBJECT else number_node(n, LEAF, NULL, NULL)
     if made_flag and not is_recording():
-        node_of(<PyObject*>value).flags = 0     # what another thread makes is none of the function's constants
+        node_of(<PyObject*>value).flags = 0     # made by another thread, and so no constant of the function
     return value
 
 cdef inline object leaf(object data):
@@ -81,7 +81,7 @@ cdef object compute_otherwise(int op, Node* a, Node* b):
     return compute_with_objects(op, a, b)
 
 cdef Number rounded(int op, Number a, Number b) noexcept:
-    """op(a, b) where that is a numpy.float32 of which we know how it is rounded."""
+    """op(a, b) as a numpy.float32, for operations whose rounding in numpy is known; else of kind OBJECT."""
     if op == ADD:
         return plus(a, b)
     if op == MUL:
@@ -123,7 +123,7 @@ cdef object binary_of_any(int op, object a, object b):
     return compute(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
 
 cdef inline bint goes_by_attributes(object value) except -1:
-    """accesses, but for a Value of the class itself, of which `compute` sees to it."""
+    """accesses(value), for instances of subclasses; `compute` checks the class Value itself."""
     return Py_TYPE(<PyObject*>value) != value_type and accesses(value)
 
 cdef object compare(object a, object b, int than):
@@ -134,7 +134,7 @@ cdef object compare(object a, object b, int than):
     from numbers import Number as AnyNumber
     if not is_value(b) and not isinstance(b, AnyNumber):
         return NotImplemented
-    Py_EnterRecursiveCall(" in a comparison of the data of a Value")    # which may be a Value itself
+    Py_EnterRecursiveCall(" in a comparison of the data of a Value")    # the data may be a Value
     try:
         return PyObject_RichCompare(data_of(a), data_of(b) if is_value(b) else b, than)
     finally:
@@ -160,8 +160,8 @@ cdef object reflected(int op, object a, object b):
     return PyNumber_Add(b, a) if op == ADD else PyNumber_Multiply(b, a)
 
 cdef object python_number(object o):
-    """A numpy scalar on the left of a Value acts as Python's own number: numpy turns itself into
-    one when it meets an operand that it does not know."""
+    """The Python number of a numpy scalar on the left of a Value: numpy converts its scalar to one when it
+    does not know the other operand."""
     cdef PyObject* p = <PyObject*>o
     cdef PyObject* index
     if PyLong_CheckExact(p) or PyFloat_CheckExact(p):
@@ -180,7 +180,7 @@ cdef object python_number(object o):
     return o.item()
 
 cdef object divisor(object o):
-    """numpy's integers have no negative powers; Python's have."""
+    """The divisor as a Python int if it is one of numpy's ints, which have no negative powers."""
     if PyFloat_Check(<PyObject*>o) or isinstance(o, int) or is_value(o):
         return o
     from numbers import Integral
@@ -201,7 +201,7 @@ cdef int give_operands(object value, object children, object op) except -1:
     return 0
 
 cdef void forget_attributes(Body* body) noexcept:
-    """Those that the constructor sets anew."""
+    """Delete the attributes that the constructor sets again."""
     cdef PyObject* old = body.backward
     body.backward = NULL
     Py_XDECREF(old)
@@ -237,8 +237,8 @@ cdef dict attrs_of(object value):
     return <dict>body.attrs
 
 cdef PyObject* find_attribute(object value, str name) noexcept:
-    """What the program set as the attribute, or NULL. (Looked for in a way that runs no Python code: a key
-    may be of any class.)"""
+    """What the program set as the attribute, or NULL. Runs no Python code, as a lookup could: a key of the
+    dict may be of any class."""
     cdef Body* body = <Body*>value
     cdef Py_ssize_t at = 0
     cdef PyObject* key
@@ -261,12 +261,12 @@ cdef int set_attribute(object value, str name, object new, int flag) except -1:
 
 cdef int set_label(object value, object label) except -1:
     if not hasattr(Value, "label"):
-        Value.label = ""        # of all others, once a program uses labels
+        Value.label = ""        # the label of all other Values, once a program uses labels
     value.label = label
     return 0
 
 cdef inline bint has_second_operand(int op) noexcept:
-    """Whether b, if there is one, is an operand in the program's eyes: an exponent is none."""
+    """Whether b, if there is one, stands in `_prev`: an exponent that is a number does not."""
     return gradients[op] == 2
 
 cdef int check_child(object child) except -1:
@@ -276,12 +276,12 @@ cdef int check_child(object child) except -1:
     return 0
 
 
-@cython.binding(True)           # methods that tell their names and arguments, as Python's own do
+@cython.binding(True)           # methods have names and signatures, as those of Python have
 cdef class Value:
     """ stores a single scalar value and its gradient """
 
     cdef Node node
-    cdef object attrs       # laid out as Body; makes the type a collectable one
+    cdef object attrs       # laid out as Body; objects in it make the type one that the collector tracks
     cdef object __weakref__
     cdef object backward_
 
@@ -304,14 +304,14 @@ cdef class Value:
             replace_operands(n, LEAF, NULL, NULL)
             forget_attributes(<Body*>self)
             if type(self) is not Value:
-                n.op, n.index = CUSTOM, 0       # so that a sweep looks at it
+                n.op, n.index = CUSTOM, 0       # so that the sort visits it, unlike a leaf
             put_data(n, data)
             put_grad(n, 0)
             give_operands(self, children, op)
             if n.op != LEAF:                    # it may be its own operand
                 track(<PyObject*>self)
                 if type(self) is Value:
-                    attrs_of(self)              # the collector counts this object, not those of the pool
+                    attrs_of(self)              # the collector counts dicts, but no Values from the pool
         if label is not None:
             set_label(self, label)
 
@@ -562,9 +562,9 @@ cdef class Value:
         return f"Value(data={self.data}, grad={self.grad})"
 
 
-# numpy asks the class of an operand that it does not know for __array_ufunc__. Value has none, and before
-# Python 3.12 a class says so in an exception whose text takes longer than the operation. This attribute
-# says the same in a text that is there already.
+# numpy looks up __array_ufunc__ in the class of an operand that it does not know. Value has none, and before
+# Python 3.12 formatting the text of that AttributeError takes longer than the operation. This descriptor
+# raises the same error with a text formatted once.
 
 cdef class _NoAttribute:
     cdef str of_class, of_instance
@@ -584,7 +584,7 @@ if sys.version_info < (3, 12):
     Value.__array_ufunc__ = _NoAttribute("__array_ufunc__")
 
 
-# Value(data), the call that programs make most, without the detours that Python takes for any class.
+# Value(data), the call that programs make most, without the steps by which Python calls any class.
 
 cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags, PyObject* names) except NULL:
     cdef Py_ssize_t count = PyVectorcall_NARGS(flags)
@@ -598,7 +598,7 @@ cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags, Py
     return <PyObject*>result
 
 cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count, PyObject* names) except NULL:
-    """As Python calls any class."""
+    """Call it as Python calls any class."""
     cdef Py_ssize_t i
     keywords = None
     if names != NULL:
@@ -607,7 +607,8 @@ cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count, PyObje
     for i in range(count):
         Py_INCREF(args[i])
         PyTuple_SET_ITEM(arguments, i, <object>args[i])
-    return (<PyTypeObject*>type).tp_call(cls, <PyObject*>arguments, NULL if names == NULL else <PyObject*>keywords)
+    return (<PyTypeObject*>type).tp_call(cls, <PyObject*>arguments,
+                                         NULL if names == NULL else <PyObject*>keywords)
 
 
 value_type = <PyTypeObject*>Value
@@ -630,11 +631,11 @@ for method in [method for name, method in vars(Value).items() if type(method) is
     method.__module__ = "micrograd.engine"
 Value.__module__ = "micrograd.engine"
 Value.__doc__ = python["Value"].__doc__
-Value.__array_priority__ = -1.0         # numpy's scalars leave the operation to us, its arrays do not
+Value.__array_priority__ = -1.0         # numpy's scalars leave the operation to Value, its arrays do not
 call_type.tp_dealloc = value_dealloc
 call_type.tp_traverse = traverse_call
-call_type.tp_clear = NULL               # cycles are broken at their Values
-call_type.tp_new = call_type.tp_vectorcall = NULL       # nobody makes one but begin_call
+call_type.tp_clear = NULL               # the collector breaks cycles at their Values
+call_type.tp_new = call_type.tp_vectorcall = NULL       # only begin_call makes one
 del _Call.__new__
 PyType_Modified(call_type)
 set_dict_offset(<PyTypeObject*>_Parts, <Py_ssize_t>&(<PartsBody*>NULL).attrs)

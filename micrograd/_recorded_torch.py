@@ -17,10 +17,11 @@ from torch import Tensor
 from micrograd.recording import Kept, rebuilt
 
 ELEMENTWISE: dict[str, Any] = {
-    "+": torch.add, "*": torch.mul, "**": torch.pow, "pow": torch.pow, "maximum": torch.maximum, "minimum": torch.minimum,
-    "ReLU": torch.relu, "exp": torch.exp, "log": torch.log, "log1p": torch.log1p, "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid, "sin": torch.sin, "cos": torch.cos, "tan": torch.tan, "sqrt": torch.sqrt,
-    "abs": torch.abs, "erf": torch.erf, "gelu": torch.nn.functional.gelu, "detach": Tensor.detach, "sign": torch.sign,
+    "+": torch.add, "*": torch.mul, "**": torch.pow, "pow": torch.pow, "maximum": torch.maximum,
+    "minimum": torch.minimum, "ReLU": torch.relu, "exp": torch.exp, "log": torch.log, "log1p": torch.log1p,
+    "tanh": torch.tanh, "sigmoid": torch.sigmoid, "sin": torch.sin, "cos": torch.cos, "tan": torch.tan,
+    "sqrt": torch.sqrt, "abs": torch.abs, "erf": torch.erf, "gelu": torch.nn.functional.gelu,
+    "detach": Tensor.detach, "sign": torch.sign,
     "softplus": lambda a: torch.nn.functional.softplus(a, threshold=40),
     "leaky_relu": lambda a, slope: torch.where(a > 0, a, slope * a),
 }

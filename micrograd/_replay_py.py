@@ -10,7 +10,6 @@ from micrograd import _engine_py
 from micrograd._engine_py import Value, _operation, backward_of_leaf
 from micrograd._functions import DERIVATIVES, FUNCTIONS, Function, place_of, sign
 
-
 # While a function is recorded.
 
 class Recorder:
@@ -184,8 +183,8 @@ class _Program:
         symbol, operands = recorded_operation(node)
         if symbol == "**" and not isinstance(operands[1], Value):
             symbol = "pow"              # whose slope at 0 is an error, as eager
-        return self.append(symbol, *[places[id(x)] if isinstance(x, Value) else self.append("constant", float(x))
-                                     for x in operands])
+        return self.append(symbol, *[places[id(x)] if isinstance(x, Value)
+                                     else self.append("constant", float(x)) for x in operands])
 
     def difference(self, other):
         """What the other program does otherwise, in words; None if nothing."""

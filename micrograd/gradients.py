@@ -23,7 +23,7 @@ from typing import Any
 
 from micrograd._functions import DERIVATIVES, FUNCTIONS, sign
 from micrograd.engine import Value, __core__
-from micrograd.recording import Recording, pick, record
+from micrograd.recording import Recording, pick
 
 
 def grad(y: Value, xs: Iterable[Value]) -> list[Value]:
@@ -102,9 +102,9 @@ def recorded_jacobian(f: Recording, leaves: list[Value]) -> list[Any] | None:
 
 def gradient_of(f: Recording) -> Recording:
     """A recording of the gradient of a recording of one argument, a list."""
-    if not hasattr(f, "_gradient"):
-        f._gradient = record(lambda xs: grad(checked_result(f, xs), xs), threads=f._threads)
-    return f._gradient      # type: ignore[no-any-return]
+    if f._gradient is None:
+        f._gradient = Recording(lambda xs: grad(checked_result(f, xs), xs), (), f._threads)
+    return f._gradient
 
 
 def check_grad(f: Callable[[list[Value]], Value], xs: Iterable[Any],
@@ -218,8 +218,9 @@ class Tape:
     def append_nothing(self, y: Value, a: Any, b: Any) -> None:
         """An operation that passes no gradient on."""
 
-    OTHERS = {"local": append_locals, "recorded": append_recorded, "pick": append_pick,
-              "detach": append_nothing, "sign": append_nothing}
+    OTHERS: dict[str, Callable[..., None]] = {
+        "local": append_locals, "recorded": append_recorded, "pick": append_pick,
+        "detach": append_nothing, "sign": append_nothing}
 
     def check(self, y: Value, operands: tuple[Value, ...]) -> None:
         if any(id(operand) in self.places for operand in operands):
@@ -257,12 +258,12 @@ class Tape:
         return [0 if g is None else g for g in found]
 
 
-def is_zero(a: Value) -> Value:
+def is_zero(a: Value) -> Any:
     """1 at 0, else 0; for what is being recorded."""
-    return 1 - abs(sign(a))
+    return 1 - abs(sign(a))             # type: ignore[no-untyped-call]
 
 
-def unrolled_result(run: Any, k: int) -> Value:
+def unrolled_result(run: Any, k: int) -> Any:
     """Result k of a run of a recording, computed by nodes; or its one result for all rows."""
     steps, outputs = run.program.listing()
     if run.weight is None:
@@ -288,8 +289,8 @@ def unrolled_row(run: Any, row: int, steps: list[Any]) -> list[Value]:
 UNROLLED: dict[str, Callable[..., Value]] = {
     "+": lambda a, b: a + b, "*": lambda a, b: a * b, "**": lambda a, b: a ** b,
     "pow": lambda a, b: a ** b.data, "ReLU": lambda a: a.relu(), "detach": lambda a: a.detach(),
-    "sign": lambda a: Value(sign(a)), "leaky_relu": lambda a, b: a.leaky_relu(b.data),
-    "pick": lambda *values: pick(values[:-1], values[-1]),
+    "sign": lambda a: Value(sign(a)),   # type: ignore[no-untyped-call]
+    "leaky_relu": lambda a, b: a.leaky_relu(b.data), "pick": lambda *values: pick(values[:-1], values[-1]),
     **{name: getattr(Value, name) for name in FUNCTIONS if name not in ("**", "leaky_relu")},
 }
 

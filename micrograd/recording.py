@@ -86,9 +86,10 @@ class Recording:
         self._static = frozenset([static] if isinstance(static, str) else static)
         self._threads = min(threads, 64)        # more are never of use
         self._kept: dict[Any, Kept] = {}        # by the structure of the arguments
+        self._gradient: Recording | None = None     # what micrograd.gradients made of this one
         self._columns: Any = None               # the structure of the columns that were given last
         self._methods: dict[int, dict[Any, Kept]] = {}     # the same of a method, by its instance
-        self._names: Iterable[str] = self._static and self._named()
+        self._names: list[str] = self._named() if self._static else []
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """What the function gives: a node whose operands are its parameters and the Values given."""
@@ -123,7 +124,8 @@ class Recording:
         run, kept = self._run(rows)
         if run is not None:
             self._check_result(how, kept.results)
-            return run.results(how)[0]
+            total: Value = run.results(how)[0]
+            return total
         total = sum(self._check_result(how, self._call(*row)) for row in rows)
         return total if how == "sum" else total * (1.0 / rows.count)
 
@@ -183,7 +185,7 @@ class Recording:
         return names
 
     def _is_static(self, place: int, name: str | None) -> bool:
-        if name is None and place < len(self._names or ()):
+        if name is None and place < len(self._names):
             name = self._names[place]
         return name in self._static
 
@@ -269,24 +271,25 @@ class Recording:
         if instance is None:
             return self
         method = object.__new__(type(self))
-        vars(method).update(vars(self), _function=self._function.__get__(instance))
-        method._names = method._static and method._named()
+        vars(method).update(vars(self), _function=self._function.__get__(instance), _gradient=None)
+        method._names = method._named() if method._static else []
         if id(instance) not in self._methods:
             from weakref import finalize
             try:
                 finalize(instance, self._methods.pop, id(instance), None)
             except TypeError:
-                raise TypeError(f"a {type(instance).__name__} has no weak references, by which recordings of its "
-                                f"methods end with it; record(instance.{self._name}) is kept as long as you keep "
-                                "it") from None
+                raise TypeError(f"a {type(instance).__name__} has no weak references, by which recordings of "
+                                f"its methods end with it; record(instance.{self._name}) is kept as long as "
+                                "you keep it") from None
             self._methods[id(instance)] = {}
         method._kept = self._methods[id(instance)]
         return method
 
     def __reduce__(self) -> Any:
         """For copy and pickle: a function by its name, or a recording that has kept nothing."""
-        if getattr(sys.modules.get(self.__module__), self.__qualname__, None) is self:
-            return self.__qualname__
+        name: str = getattr(self, "__qualname__", "")
+        if getattr(sys.modules.get(self.__module__), name, None) is self:
+            return name
         return Recording, (self._function, self._static, self._threads)
 
     def __repr__(self) -> str:
@@ -312,13 +315,13 @@ class Rows:
                          for name, x in keywords.items()}
         self.count = self.counted()
         self.structure = self.row(0, [])
-        self.leaves = self.all_leaves(recording)    # the numbers and Values of all rows; None where they differ
+        self.leaves = self.all_leaves(recording)    # the numbers and Values of all rows; None if rows differ
 
     def first(self) -> list[Any]:
         """The leaves of the first row."""
         if isinstance(self.leaves, bytearray):
             return memoryview(self.leaves)[:len(self.leaves) // self.count].cast("d").tolist()
-        return self.leaves[:len(self.leaves) // self.count]
+        return list(self.leaves[:len(self.leaves) // self.count])
 
     @staticmethod
     def column(x: Any, is_static: bool) -> Any:
@@ -365,8 +368,8 @@ class Rows:
             yield self.row(i, leaves), leaves
 
 
-# The structure of arguments: Value, or a subclass of it, stands for a leaf; a tuple begins with the class of a
-# list, a tuple, a dict or an array, and goes on with what it holds.
+# The structure of arguments: Value, or a subclass of it, stands for a leaf; a tuple begins with the class of
+# a list, a tuple, a dict or an array, and goes on with what it holds.
 
 class Fixed:
     """An argument that arrives as it is; equal to another where that is of the same type, too."""
@@ -377,8 +380,8 @@ class Fixed:
         try:
             hash(self.key)
         except TypeError:
-            raise TypeError("an argument that arrives as it is must be hashable, or a list or dict of what is, "
-                            f"not {type(thing).__name__}: {thing!r:.60}") from None
+            raise TypeError("an argument that arrives as it is must be hashable, or a list or dict of what "
+                            f"is, not {type(thing).__name__}: {thing!r:.60}") from None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Fixed) and self.key == other.key
@@ -503,19 +506,19 @@ def stand_in(leaf: Any) -> Value:
 # What a function must not do while it is recorded.
 
 REMEDIES = {
-    "data": "reads the data of a Value, which would be kept as it is now: use maximum, relu, pick or detach, or "
-            "pass a number as an argument",
+    "data": "reads the data of a Value, which would be kept as it is now: use maximum, relu, pick or detach, "
+            "or pass a number as an argument",
     "grad": "reads the gradient of a Value, which would be kept as it is now: pass it as an argument",
-    "comparison": "compares a Value, and would always go the way that it goes now: use maximum, minimum, relu "
-                  "or pick",
+    "comparison": "compares a Value, and would always go the way that it goes now: use maximum, minimum, "
+                  "relu or pick",
     "text": "makes a text of a Value's data, which would be kept as it is now: do so after the call",
     "rounding": "rounds a Value's data, which would be kept as it is now: do so after the call",
     "writing": "sets an attribute of a Value, which later calls would not do: do so outside the function",
-    "backward": "sweeps a graph, which later calls would not do: call backward() on what the recording gives, "
-                "or use micrograd.gradients.grad",
+    "backward": "sweeps a graph, which later calls would not do: call backward() on what the recording "
+                "gives, or use micrograd.gradients.grad",
     "copy": "copies a Value with the number that it holds now: use the Value itself, or detach",
-    "operation": "computes a node by a _backward, operands or local gradients of its own, which hold numbers of "
-                 "now: put it together from the functions of Value",
+    "operation": "computes a node by a _backward, operands or local gradients of its own, which hold numbers "
+                 "of now: put it together from the functions of Value",
     "override": "uses a Value of a class that overrides how data or gradients are read and written",
     "kind": "computes with what is no float",
 }

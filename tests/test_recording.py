@@ -7,6 +7,7 @@ import array
 import copy
 import functools
 import gc
+import math
 import pickle
 import random
 import sys
@@ -745,6 +746,43 @@ def test_derivatives_within_a_recording(twin):
     f = twin.record(lambda x: grad(w * x * x, [x])[0])
     for _ in range(3):
         assert swept(f(a), w, a) == (12, 6, 4)
+
+
+def test_jacobians_and_hessians_of_a_recording(twin):
+    """Those of its function, at several points: also of a method, and where an x is a parameter too."""
+    G, (w,) = twin.over("gradients"), twin.values([0.5])
+
+    def f(x):
+        return (x[0] * x[1]).sin() * w + (x[2].exp() - x[0] * x[2]) ** 2
+
+    def both(x):
+        return [f(x), x[0] * x[1]]
+
+    class Holder:
+        method = twin.record(lambda self, x: f(x))
+
+    for xs in ([1.0, 2.0, 3.0], [0.5, -1.0, 0.25], [1.0, w, 3.0]):
+        for recorded in (twin.record(f), twin.record(f, threads=2), Holder().method):
+            assert_rows(G.hessian(recorded, xs), G.hessian(f, xs))
+            assert_rows([G.jacobian(recorded, xs), G.hvp(recorded, xs, [1.0, -2.0, 0.5])],
+                        [G.jacobian(f, xs), G.hvp(f, xs, [1.0, -2.0, 0.5])])
+        assert_rows(G.jacobian(twin.record(both), xs), G.jacobian(both, xs))
+
+
+def test_a_jacobian_with_an_infinite_slope(twin):
+    """It is infinite by one input, and finite by the others."""
+    G = twin.over("gradients")
+
+    def f(x):
+        return [x[0].sqrt() + x[1], x[0] + x[1] * x[2], x[2].abs()]
+
+    for xs in ([0.0, 2.0, 3.0], [1.0, math.inf, 3.0], [4.0, 2.0, 3.0]):
+        assert_rows(G.jacobian(twin.record(f), xs), G.jacobian(f, xs))
+
+
+def assert_rows(found, expected):
+    for a, b in zip(found, expected, strict=True):
+        assert a == pytest.approx(b, rel=1e-12, abs=1e-12)
 
 
 def test_parameters_wherever_they_are(twin):

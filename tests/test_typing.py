@@ -1,4 +1,5 @@
-"""The types, as a type checker sees them: the modules, the stubs, and a program that uses them."""
+"""The types, as a type checker sees them: the modules, the stubs, and programs that use them."""
+import doctest
 import pathlib
 import re
 
@@ -6,14 +7,15 @@ import pytest
 
 import children
 import micrograd
+import test_readme
 from micrograd import engine
 
 pytest.importorskip("mypy")
 MODULES = ["arrays", "draw", "draw_layout", "draw_page", "draw_steps", "gradients", "losses", "optim",
-           "state"]
+           "recording", "state"]
 
 PROGRAM = """
-from micrograd import Value, arrays, draw, losses, nn, optim, state
+from micrograd import Value, arrays, draw, grad, losses, nn, optim, record, state
 
 model = nn.MLP(2, [3, 1], nonlin="tanh")
 optimizer = optim.AdamW(model.parameters(), lr=0.1)
@@ -31,7 +33,15 @@ model.load_state_dict(state.load("model.json"))
 names = [name.upper() for name, p in model.named_parameters()]
 y: Value = abs(Value(1.0).tanh().maximum(2) ** Value(2.0)) / 3
 nodes, edges = draw.trace(y)
+slope: Value = grad(y.detach() * y, [y])[0]
 arrays.data(arrays.leaves([1.0])), model.predict([[1.0, 2.0]])
+
+@record
+def error(x: list[Value], t: Value) -> Value:
+    score: Value = model(x)
+    return (score - t) ** 2
+
+error.mean([[1.0, 2.0]], [1.0]).backward()
 reveal_type(loss)
 """
 
@@ -63,15 +73,23 @@ def test_the_modules_are_typed(tmp_path):
     is_typed(MODULES, tmp_path)
 
 
-def test_the_module_for_torch_is_typed(tmp_path):
-    pytest.importorskip("torch")        # whose types it needs
-    is_typed(["pytorch"], tmp_path)
+def test_the_modules_for_torch_are_typed(tmp_path):
+    pytest.importorskip("torch")        # whose types they need
+    is_typed(["pytorch", "_recorded_torch"], tmp_path)
 
 
 def test_a_program(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     run = mypy(tmp_path / "program.py", folder=tmp_path)
     assert 'Revealed type is "micrograd.engine.Value"' in run.stdout, run.stdout
+    assert run.returncode == 0, run.stdout
+
+
+def test_the_examples_of_the_pages(tmp_path):
+    for page in test_readme.PAGES:
+        examples = doctest.DocTestParser().get_examples(page.read_text(encoding="utf-8"))
+        (tmp_path / f"{page.stem.replace('-', '_')}.py").write_text("".join(e.source for e in examples))
+    run = children.run("-m", "mypy", "--cache-dir", tmp_path, *sorted(tmp_path.glob("*.py")))
     assert run.returncode == 0, run.stdout
 
 
