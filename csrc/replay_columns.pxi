@@ -1,4 +1,4 @@
-# The numbers of the columns that mean, sum and map are given.
+# The columns that mean, sum and map are given, made into an array of numbers.
 
 def _fill(tuple columns, tuple structures):
     """The numbers of all rows, side by side; None unless the columns have these structures and one length,
@@ -82,7 +82,7 @@ cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, doubl
         return False
     try:
         PyObject_GetBuffer(column, &view, PyBUF_FORMAT | PyBUF_ND)
-    except (BufferError, ValueError):   # its numbers do not stand side by side
+    except (BufferError, ValueError):   # it is not contiguous
         return False
     shape = () if structure is Value else structure[1]
     fits = view.format != NULL and view.format[1] == 0
