@@ -254,7 +254,7 @@ TARGET static void NAME(directions)(const Code *c, const double *packed, const d
             const Dense *l = c->layers + s->a;
             NAME(sums)(l, c->places + l->xs, packed + l->weights, zeros, t, ty);
         } else if (s->op == PICK) {
-            int place = places[NAME(chosen)(places, v[s->a])];
+            int at = NAME(chosen)(places, v[s->a]), place = places[at < 0 ? 1 : at];
             EACH_PART PART(ty, k) = place < 0 ? (NAME(Part)){0} : PART(SLOT(t, place), k);
         } else if (s->op >= DETACH)
             EACH_PART PART(ty, k) = (NAME(Part)){0};

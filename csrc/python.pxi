@@ -14,6 +14,7 @@ from libc.math cimport NAN, isfinite, pow, sqrt
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 import gc
+
 import sys
 
 cdef extern from "Python.h":
@@ -167,7 +168,7 @@ cdef extern from "replay.h" nogil:
         int weights, xs, nin, nout, width
     ctypedef struct Code:
         int inputs, constants, singles, slots, parameters, packed, outputs
-        int step_count, layer_count, place_count, scratch
+        int step_count, layer_count, place_count, scratch, apart
         Step* steps
         Dense* layers
         int* places
@@ -196,8 +197,13 @@ cdef extern from "replay.h" nogil:
         const unsigned char* live
         int (*look)() noexcept
     bint do_job(Job*)
+    void take_workers(Job*)
+    void give_workers(Job*)
+    void forget_workers()
     bint fill_numbers(char format, const void* numbers, Py_ssize_t first, Py_ssize_t count, double* to)
     int take_jacobian(const Code*, const Replay*, const double* packed, const double* values,
                       double* jacobian)
+    double* take_memory(size_t doubles)
+    void give_memory(double*)
     void mark_live(const Code*, unsigned char* live)
     void forward_block(Job*, long block, double* values, double* scratch)

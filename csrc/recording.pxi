@@ -32,11 +32,34 @@ def _begin_recording(refusing):
     refuse, recording_thread, made_flag = refusing, PyThread_get_thread_ident(), MADE
     return True
 
-def _end_recording():
-    global made_flag, refuse
+def _end_recording(beside=False):
+    """End what this thread records, unless it is beside the caller's own recording."""
+    if is_recording() and not beside:
+        end_recording()
+
+def _after_fork():
+    """In the child: other threads, one of which may have been recording, are gone."""
+    forget_workers()
+    if made_flag and not is_recording():
+        end_recording()
+
+cdef list made_of_subclasses = []       # what the function made; not from the pool
+
+cdef inline unsigned char flag_of_new(value) except? 255:
+    if not is_recording():
+        return 0
+    if type(value) is not Value:
+        made_of_subclasses.append(value)
+    return MADE
+
+cdef int end_recording() except -1:
+    global made_flag, refuse, made_of_subclasses
     cdef Chunk* c = head
     cdef int i
     made_flag, refuse = 0, None
+    for value in made_of_subclasses:
+        node_of(<PyObject*>value).flags &= ~MADE
+    made_of_subclasses = []
     while c != NULL:
         for i in range(c.fresh, CELLS):
             if is_live(&c.cells[i]):
@@ -136,7 +159,7 @@ cdef class _Graph:
     cdef list numbers, parameters       # the constants; the parameters
     cdef dict leaf_of, leaf_of_number   # the leaf of a node's address; of a constant's repr
 
-    def __init__(self, list inputs not None, list outputs not None):
+    def __cinit__(self, list inputs not None, list outputs not None):
         if not is_recording():
             raise RuntimeError("a program is made of what is being recorded")
         for value in inputs + outputs:

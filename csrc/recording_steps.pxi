@@ -27,7 +27,7 @@ cdef class _Builder:
     cdef Ints slot_of, slot_of_leaf     # of nodes and leaves; -1: none
     cdef int slots, scratch
 
-    def __init__(self, _Graph graph not None):
+    def __cinit__(self, _Graph graph not None):
         self.graph = graph
         self.layers, self.packed_numbers, self.packed = [], [], {}
         self.find_sums()

@@ -33,6 +33,7 @@ typedef struct {
 typedef struct {
     int inputs, constants, singles, slots, parameters, packed, outputs, step_count, layer_count, place_count;
     int scratch;                    /* doubles of scratch memory that the layers need */
+    int apart;                      /* how many parameters steps may take one by one: all or none */
     Step *steps;
     Dense *layers;
     int *places;
@@ -128,6 +129,7 @@ static const Replay replays[][2] = {
 
 /* A pass for the rows of one call. Rows form blocks of one or eight, and blocks form tiles. Each tile adds up
    its own gradients, and these are added in order, so that no bit depends on the number of threads. */
+enum { MOST_THREADS = 64 };
 typedef struct Job Job;
 struct Job {
     const Code *code;
@@ -142,11 +144,41 @@ struct Job {
     unsigned char *odd;             /* of each row: whether Python may raise an error in it */
     const double *seeds;            /* of a sweep: the gradients of the results, rows x outputs; else NULL */
     double *input_grads;            /* rows x inputs, or NULL */
-    double *grads;                  /* tiles x (parameters + packed) */
+    double *grads;                  /* tiles x (packed parameters, then those that are taken one by one) */
     const unsigned char *live;      /* of each slot: whether it leads to an output with a gradient */
     int (*look)(void);              /* called by the first thread now and then; says whether to stop */
     volatile int stop, failed;
+    struct Worker *team[MOST_THREADS];      /* who does the parts; the first is done by who calls */
 };
+
+/* Memory for the numbers of a run, kept for the next run: pages that are new to the process cost more than the
+   run does. Needs the GIL. */
+enum { SPARES = 4 };
+static struct { double *memory; size_t size; } spares[SPARES];
+
+static double *take_memory(size_t size) {
+    for (int i = 0; i < SPARES; i++)
+        if (spares[i].memory && spares[i].size >= size && spares[i].size / 4 <= size) {
+            double *memory = spares[i].memory;
+            spares[i].memory = NULL;
+            return memory;
+        }
+    double *memory = size < (size_t)1 << 40 ? PyMem_RawMalloc((size + 1) * sizeof(double)) : NULL;
+    if (!memory) return NULL;
+    memory[0] = (double)size;           /* its size stands before it */
+    return memory + 1;
+}
+
+static void give_memory(double *memory) {
+    if (!memory) return;
+    for (int i = 0; i < SPARES && memory[-1] <= 1 << 23; i++)
+        if (!spares[i].memory) {
+            spares[i].memory = memory;
+            spares[i].size = (size_t)memory[-1];
+            return;
+        }
+    PyMem_RawFree(memory - 1);
+}
 
 /* Convert `count` numbers of an array from the first on. The format is a letter of Python's struct module; 0
    for a letter that is not here. */
@@ -203,6 +235,7 @@ static void forward_block(Job *job, long block, double *v, double *scratch) {
     load_block(job, block, v);
     load_constants(job, v);
     job->replay->forward(job->code, job->parameters, job->packed, v, scratch, odd);
+    if (job->seeds) return;                 /* in a sweep, `odd` tells of derivatives */
     for (int r = 0; r < job->wide && block * job->wide + r < job->rows; r++)
         job->odd[block * job->wide + r] |= odd[r];
 }
@@ -292,58 +325,103 @@ static void do_part(Job *job, int thread) {
     }
     double *v = memory, *d = memory + slots, *scratch = d + slots;
     for (long t = thread; t < job->tiles; t += job->threads) {
-        double *grads = job->seeds ? job->grads + t * ((size_t)c->parameters + c->packed) : NULL;
-        if (job->seeds) memset(d, 0, slots * sizeof(double));
+        double *grads = job->seeds ? job->grads + t * ((size_t)c->packed + c->apart) : NULL;
+        if (job->seeds) {
+            memset(d, 0, slots * sizeof(double));
+            memset(grads, 0, ((size_t)c->packed + c->apart) * sizeof(double));
+        }
         long end = job->blocks * (t + 1) / job->tiles;
         for (long b = job->blocks * t / job->tiles; b < end && !job->stop; b++) {
             double *values = job->values ? job->values + (size_t)b * slots : v;
             if (!job->seeds || !job->values) forward_block(job, b, values, scratch);
             if (!job->seeds) take_results(job, b, values);
-            else backward_block(job, b, values, d, grads, grads + c->parameters, scratch);
+            else backward_block(job, b, values, d, grads + c->packed, grads, scratch);
             work += slots + (size_t)c->packed * job->wide;
             if (thread == 0 && work >> 22) {
                 work = 0;
                 job->stop |= job->look();
             }
         }
-        if (job->seeds) add_up(job, grads, d);
+        if (job->seeds) add_up(job, grads + c->packed, d);
     }
     PyMem_RawFree(memory);
 }
 
-typedef struct { Job *job; int thread; PyThread_type_lock done; } Part;
+/* Threads that wait for parts of jobs. They have no state of Python's, and end with the process. */
+struct Worker {
+    PyThread_type_lock go, done;
+    Job *job;
+    int thread, busy;
+};
+static struct Worker workers[MOST_THREADS];
+static int worker_count = 0;
 
-static void do_part_in_thread(void *argument) {
-    Part *part = argument;
-    do_part(part->job, part->thread);
-    PyThread_release_lock(part->done);
+/* Acquire a lock that is soon released, as a rule: to sleep and be woken takes tens of microseconds. */
+static void acquire_soon(PyThread_type_lock lock) {
+    for (int i = 0; i < 4000; i++)
+        if (PyThread_acquire_lock(lock, 0)) return;
+    PyThread_acquire_lock(lock, 1);
+}
+
+static void work(void *argument) {
+    struct Worker *w = argument;
+    for (;;) {
+        acquire_soon(w->go);
+        do_part(w->job, w->thread);
+        PyThread_release_lock(w->done);
+    }
+}
+
+static struct Worker *new_worker(void) {
+    struct Worker *w = &workers[worker_count];
+    if (worker_count == MOST_THREADS) return NULL;
+    w->go = PyThread_allocate_lock();
+    w->done = PyThread_allocate_lock();
+    if (!w->go || !w->done) return NULL;
+    PyThread_acquire_lock(w->go, 1);
+    PyThread_acquire_lock(w->done, 1);
+    if (PyThread_start_new_thread(work, w) == (unsigned long)-1) return NULL;
+    worker_count++;
+    return w;
+}
+
+/* Take workers for all threads of the job but the first, which is the caller; NULL where there is none. Needs
+   the GIL. */
+static void take_workers(Job *job) {
+    if (job->threads > MOST_THREADS) job->threads = MOST_THREADS;
+    if (job->threads > job->tiles) job->threads = (int)job->tiles;
+    for (int thread = 1, i = 0; thread < job->threads; thread++) {
+        while (i < worker_count && workers[i].busy) i++;
+        struct Worker *w = i < worker_count ? &workers[i] : new_worker();
+        job->team[thread] = w;
+        if (w) w->busy = 1;
+    }
+}
+
+static void give_workers(Job *job) {
+    for (int thread = 1; thread < job->threads; thread++)
+        if (job->team[thread]) job->team[thread]->busy = 0;
+}
+
+/* In a process that was forked there are none. */
+static void forget_workers(void) {
+    memset(workers, 0, sizeof(workers));
+    worker_count = 0;
 }
 
 /* Do the job; 0 if there was no memory for it. Needs no GIL; `look` may take it. */
 static int do_job(Job *job) {
-    Part parts[64];
-    int most = job->tiles < 64 ? (int)job->tiles : 64;
-    int threads = job->threads = job->threads > most ? most : job->threads;
-    for (int i = 1; i < threads; i++) {
-        Part *part = &parts[i];
-        part->job = job;
-        part->thread = i;
-        part->done = PyThread_allocate_lock();
-        if (part->done) PyThread_acquire_lock(part->done, 1);
-        if (!part->done || PyThread_start_new_thread(do_part_in_thread, part) == (unsigned long)-1) {
-            if (part->done) PyThread_free_lock(part->done);
-            part->done = NULL;
-        }
+    for (int thread = 1; thread < job->threads; thread++) {
+        struct Worker *w = job->team[thread];
+        if (!w) continue;
+        w->job = job;
+        w->thread = thread;
+        PyThread_release_lock(w->go);
     }
     do_part(job, 0);
-    for (int i = 1; i < threads; i++) {
-        if (!parts[i].done) {
-            do_part(job, i);
-            continue;
-        }
-        PyThread_acquire_lock(parts[i].done, 1);
-        PyThread_free_lock(parts[i].done);
-    }
+    for (int thread = 1; thread < job->threads; thread++)
+        if (job->team[thread]) acquire_soon(job->team[thread]->done);
+        else do_part(job, thread);
     return !job->failed;
 }
 

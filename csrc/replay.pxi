@@ -20,7 +20,7 @@ cdef class _Program:
     cdef Ints held, holder, place       # each of these: which parameter, which of packs, where in its Matrix
     cdef Ints loose                     # the parameters that hold their own numbers
 
-    def __init__(self, name, list inputs not None, list outputs not None):
+    def __cinit__(self, name, list inputs not None, list outputs not None):
         cdef bint enabled = PyGC_Disable()
         try:
             self.name, self.refuse = name, refuse
@@ -37,6 +37,7 @@ cdef class _Program:
         c.constants, c.singles, c.outputs = made.constant.count, made.single.count, made.output.count
         c.packed, c.place_count = made.packed_from.count, made.places.count
         c.step_count, c.layer_count = made.steps.count // 4, made.dense.count // 5
+        c.apart = c.parameters if made.single.count or made.graph.choices.count else 0
         c.steps, c.layers = <Step*>self.keep(&made.steps), <Dense*>self.keep(&made.dense)
         c.places, c.packed_from = self.keep(&made.places), self.keep(&made.packed_from)
         c.single, c.output = self.keep(&made.single), self.keep(&made.output)
@@ -162,6 +163,8 @@ cdef class _Program:
     def forward(self, leaves, Py_ssize_t rows, int threads):
         """Run the steps for so many rows. leaves is a list, row by row, or a bytearray of their numbers."""
         cdef _Run run = _Run.__new__(_Run)
+        if rows < 0 or threads < 1:
+            raise ValueError(f"a run is of rows from 0 and threads from 1, not of {rows} and {threads}")
         run.program, run.rows, run.threads = self, rows, threads
         run.take_leaves(leaves)
         run.take_parameters()
@@ -184,27 +187,30 @@ cdef class _Run:
     cdef readonly Py_ssize_t rows
     cdef int threads
     cdef list given                     # [(place, Value)] for the leaves that are Values
-    cdef bytearray given_numbers, gathered, result_numbers, odd_rows
+    cdef bytearray given_numbers, result_numbers, odd_rows
+    cdef double* gathered               # the parameters, and those that are packed
+    cdef object fixed                   # a view of given_numbers, by which nobody can resize them
+    cdef bint gave_results
     cdef double factor                  # of each row in the one result of all; 0 if each row has results
 
     def __dealloc__(self):
-        PyMem_RawFree(self.job.values)
+        give_memory(self.job.values)
+        give_memory(self.gathered)
 
     cdef int take_leaves(self, leaves) except -1:
         cdef Py_ssize_t count = self.rows * self.program.code.inputs, i
         cdef double* x
         self.given = []
         if type(leaves) is bytearray:
-            self.given_numbers = <bytearray>leaves
+            self.given_numbers, self.fixed, leaves = leaves, memoryview(leaves), None
         else:
-            self.given_numbers = bytearray(count * sizeof(double))
+            self.given_numbers, leaves = bytearray(count * sizeof(double)), tuple(leaves)
         if PyByteArray_GET_SIZE(self.given_numbers) != count * sizeof(double) or (
-                type(leaves) is not bytearray and len(leaves) != count):
-            raise ValueError(f"{self.rows} rows of {self.program.code.inputs} leaves are not {len(leaves)}")
+                leaves is not None and len(leaves) != count):
+            raise ValueError(f"not as many leaves as in {self.rows} rows of {self.program.code.inputs}")
         x = <double*>PyByteArray_AS_STRING(self.given_numbers)
-        if type(leaves) is not bytearray:
-            for i, leaf in enumerate(<list>leaves):
-                x[i] = self.number_of_leaf(leaf, i)
+        for i, leaf in enumerate(leaves or ()):
+            x[i] = self.number_of_leaf(leaf, i)
         return 0
 
     cdef double number_of_leaf(self, leaf, Py_ssize_t place) except? -1:
@@ -213,14 +219,19 @@ cdef class _Run:
         if accesses(leaf):
             self.program.refuse("override")
         self.given.append((place, leaf))
-        return <double?>data_of(leaf)
+        cdef Number n = data_of_node(node_of(<PyObject*>leaf))
+        if n.kind != OBJECT:
+            return n.x
+        from micrograd.recording import number_given
+        return number_given(data_of(leaf))
 
     cdef int take_parameters(self) except -1:
         cdef Code* c = &self.program.code
         cdef double* to
         cdef int i, place
-        self.gathered = PyByteArray_FromStringAndSize(NULL, (c.parameters + c.packed) * sizeof(double))
-        to = <double*>PyByteArray_AS_STRING(self.gathered)
+        self.gathered = to = take_memory(c.parameters + c.packed)
+        if to == NULL:
+            raise MemoryError
         cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>self.program.parameters)
         if not ((value_is_as_seen() or look_at_classes()) and access_shipped):
             self.program.refuse("override")
@@ -252,17 +263,19 @@ cdef class _Run:
         job.code, job.threads = c, self.threads
         divide(job, rows)
         job.inputs = <double*>PyByteArray_AS_STRING(self.given_numbers)
-        job.parameters = <double*>PyByteArray_AS_STRING(self.gathered)
+        job.parameters = self.gathered
         job.packed = job.parameters + c.parameters
         self.result_numbers = PyByteArray_FromStringAndSize(NULL, rows * c.outputs * sizeof(double))
         self.odd_rows = bytearray(rows)
         job.results = <double*>PyByteArray_AS_STRING(self.result_numbers)
         job.odd = <unsigned char*>PyByteArray_AS_STRING(self.odd_rows)
         if <Py_ssize_t>job.blocks * job.wide * c.slots <= KEPT_SLOTS or rows == 1:
-            job.values = <double*>PyMem_RawMalloc(job.blocks * job.wide * c.slots * sizeof(double))
+            job.values = take_memory(<size_t>job.blocks * job.wide * c.slots)
         job.seeds, job.look = NULL, look_for_signals
+        take_workers(job)
         with nogil:
             done = do_job(job)
+        give_workers(job)
         if not done:
             raise MemoryError
         return -1 if job.stop else 0    # with the exception that look_for_signals has set
@@ -304,7 +317,7 @@ cdef class _Run:
         if self.rows != 1 or len(seeds) != self.program.code.outputs:
             raise ValueError(f"one row of {self.program.code.outputs} results is not "
                              f"{self.rows} of {len(seeds)}")
-        for i, g in enumerate(seeds):
+        for i, g in enumerate(tuple(seeds)):        # a number's __float__ may change the list
             (<double*>PyByteArray_AS_STRING(given))[i] = g
         return self.gradients_of_rows(given)[0]
 
@@ -313,7 +326,7 @@ cdef class _Run:
         results: the one that takes fewer passes, a lane for each."""
         cdef Code* c = &self.program.code
         cdef Py_ssize_t count = c.outputs, i
-        cdef bytearray seeds
+        cdef bytearray seeds, kinds
         cdef _Run run
         if self.rows != 1:
             raise ValueError(f"a jacobian is of one row, not of {self.rows}")
@@ -321,11 +334,15 @@ cdef class _Run:
             found = self.jacobian_by_directions()
             if found is not None:
                 return found
-        seeds = bytearray(count * count * sizeof(double))
+        seeds, kinds = bytearray(count * count * sizeof(double)), bytearray(b"\xff") * (count * count)
         for i in range(count):
             (<double*>PyByteArray_AS_STRING(seeds))[i * count + i] = 1
+            kinds[i * count + i] = REAL
         run = self.program.forward(self.given_numbers * count, count, threads)
-        return run.gradients_of_rows(seeds)
+        found = run.gradients_of_rows(seeds)
+        if all([isfinite(x) for row in found for x in row]):
+            return found
+        return run.gradients_of_rows(seeds, kinds)      # without what other results lead to, times 0
 
     cdef list jacobian_by_directions(self):
         cdef Code* c = &self.program.code
@@ -336,18 +353,13 @@ cdef class _Run:
                                      self.job.values, x)
         if odd < 0:
             raise MemoryError
+        for i in range(<Py_ssize_t>c.outputs * c.inputs):
+            odd |= not isfinite(x[i])   # perhaps 0 times infinity
         if odd:
             return None                 # a number is infinite or nan: sweep the gradients
         return [[x[k * c.inputs + i] for i in range(c.inputs)] for k in range(c.outputs)]
 
-    cdef list gradients_of_rows(self, bytearray seeds):
-        cdef list rows = self.swept(seeds, None)
-        if any([x != x for row in rows for x in row]):      # perhaps an infinite slope times a seed of 0
-            return self.swept(seeds, self.kinds_of_seeds(seeds))
-        return rows
-
-    cdef list swept(self, bytearray seeds, bytearray kinds):
-        """The gradients of the inputs of all rows; with kinds only along the steps that lead to a seed."""
+    cdef list gradients_of_rows(self, bytearray seeds, bytearray kinds=None):
         cdef Code* c = &self.program.code
         cdef Swept found
         cdef Py_ssize_t row, i
@@ -359,22 +371,21 @@ cdef class _Run:
         if not sweep_rows(self, <double*>PyByteArray_AS_STRING(seeds),
                           NULL if kinds is None else <Kind*>PyByteArray_AS_STRING(kinds), &found):
             raise MemoryError
+        raise_if_stopped(self)
         if found.raises:
-            raise_error_of_sweep(self, range(self.rows))
+            raise_error_of_sweep(self, range(self.rows), self.program.live)
         return [[found.inputs[row * c.inputs + i] for i in range(c.inputs)] for row in range(self.rows)]
-
-    cdef bytearray kinds_of_seeds(self, bytearray seeds):
-        cdef double* g = <double*>PyByteArray_AS_STRING(seeds)
-        cdef Py_ssize_t i
-        return bytearray([REAL if g[i] else NO_GRADIENT
-                          for i in range(self.rows * self.program.code.outputs)])
 
     def results(self, how):
         """The results for all rows, as Values; or one, their "sum" or "mean"."""
         cdef Py_ssize_t count = self.rows * self.program.code.outputs, i
         cdef double total = 0
         cdef list values
+        if self.gave_results or (how != "map" and self.program.code.outputs != 1):
+            raise ValueError("a run gives its results once; "
+                             "their sum or mean where there is one for each row")
         self.factor = {"map": 0.0, "sum": 1.0, "mean": 1.0 / self.rows}[how]
+        self.gave_results = True
         if self.factor:
             for i in range(self.rows):
                 total += self.job.results[i * self.program.code.outputs]
@@ -385,6 +396,10 @@ cdef class _Run:
         values = [None] * count
         new_replay(self, -1, self.given, values, &total if self.factor else self.job.results)
         return values
+
+(<PyTypeObject*>_Run).tp_new = NULL         # only forward makes one
+del _Run.__new__
+PyType_Modified(<PyTypeObject*>_Run)
 
 cdef bint holds_floats(Matrix* m) noexcept:
     if not m.unpacked and not m.kinds_known:

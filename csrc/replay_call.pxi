@@ -67,7 +67,8 @@ cdef object name_of_replay(Call* call):
     return run_of(call).program.name
 
 cdef object operands_of_replay(Call* call, int j):
-    return {*run_of(call).program.parameters, *[leaf for _, leaf in given_to(call)]}
+    # The list first: hashing what is of a subclass may run Python code, which may make the call plain.
+    return set([*run_of(call).program.parameters, *[leaf for _, leaf in given_to(call)]])
 
 cdef Py_ssize_t place_of_result(Node* out):
     """The place of an output among all results of its run."""
@@ -131,12 +132,14 @@ cdef bint sweep_replay(Call* call) noexcept:
     cdef Py_ssize_t outputs = c.outputs * (run.rows if row < 0 else 1)
     cdef Py_ssize_t inputs = run.rows * c.inputs if run.given else 0
     cdef Swept found
-    cdef double* seeds = <double*>PyMem_Calloc(outputs + c.parameters + c.packed + inputs + 1, sizeof(double))
+    cdef Py_ssize_t size = outputs + c.parameters + c.packed + inputs
+    cdef double* seeds = take_memory(size)
     cdef bint fine = seeds != NULL
     found.parameters = seeds + outputs
     found.inputs = found.parameters + c.parameters + c.packed if inputs else NULL
     found.raises = False
     if fine:
+        memset(seeds, 0, size * sizeof(double))
         for i in range(outputs):
             seeds[i] = call.grad[0] * run.factor if run.factor else call.grad[i]
         if row >= 0:
@@ -149,7 +152,7 @@ cdef bint sweep_replay(Call* call) noexcept:
         for place, leaf in given_to(call):
             add_float(node_of(<PyObject*>leaf), found.inputs[<Py_ssize_t>place])
     run.job.stop = 0
-    PyMem_Free(seeds)
+    give_memory(seeds)
     if fine:
         forget_gradients(call)
     return fine
@@ -226,23 +229,30 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     """Sweep the rows of a job; its first row is row `first` of the run."""
     cdef Job job = given[0]
     cdef Code* c = &run.program.code
-    cdef Py_ssize_t t, i
+    cdef Py_ssize_t t
     cdef bint fine
     job.seeds, job.look = seeds, look_in_sweep
     job.live = live if live != NULL else <unsigned char*>PyByteArray_AS_STRING(run.program.live)
     job.input_grads = found.inputs + first * c.inputs if found.inputs != NULL else NULL
-    job.grads = <double*>PyMem_Calloc(job.tiles * (c.parameters + c.packed) + 1, sizeof(double))
+    job.grads = take_memory(<size_t>job.tiles * (c.packed + c.apart))
     job.odd = <unsigned char*>PyMem_Calloc(job.rows, 1)
+    take_workers(&job)
     fine = job.grads != NULL and job.odd != NULL and do_job(&job)
+    give_workers(&job)
     if fine:
         for t in range(job.tiles):
-            for i in range(c.parameters + c.packed):
-                found.parameters[i] += job.grads[t * (c.parameters + c.packed) + i]
+            add_numbers_to(found.parameters + c.parameters, job.grads + t * (c.packed + c.apart), c.packed)
+            add_numbers_to(found.parameters, job.grads + t * (c.packed + c.apart) + c.packed, c.apart)
         found.raises = found.raises or memchr(job.odd, 1, job.rows) != NULL
         run.job.stop |= job.stop
-    PyMem_Free(job.grads)
+    give_memory(job.grads)
     PyMem_Free(job.odd)
     return fine
+
+cdef inline void add_numbers_to(double* to, const double* more, Py_ssize_t count) noexcept:
+    cdef Py_ssize_t i
+    for i in range(count):
+        to[i] += more[i]
 
 cdef int look_in_sweep() noexcept:
     """Whether Ctrl-C was pressed and will raise KeyboardInterrupt, which look_for_interrupt then does."""
@@ -323,6 +333,7 @@ cdef int make_replay_plain(Call* call) except -1:
     try:
         for j in range(count):
             if outputs[j] != NULL:
+                value = <object>value_of(outputs[j])        # which a collection may drop meanwhile
                 make_local(outputs[j], local_gradients(run, given, before + j), run.program.name)
     finally:
         Py_DECREF(&call.body.head)
@@ -339,6 +350,7 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     cdef Code* c = &run.program.code
     cdef Py_ssize_t outputs = run.rows * c.outputs, i
     cdef Swept found
+    cdef bytearray live = bytearray(c.slots)
     cdef bytearray seeds = bytearray(outputs * sizeof(double)), kinds = bytearray(b"\xff") * outputs
     cdef bytearray by_parameter = bytearray((c.parameters + c.packed) * sizeof(double))
     cdef bytearray by_input = bytearray(run.rows * c.inputs * sizeof(double))
@@ -352,16 +364,27 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     if not sweep_rows(run, <double*>PyByteArray_AS_STRING(seeds), <Kind*>PyByteArray_AS_STRING(kinds),
                       &found):
         raise MemoryError
+    raise_if_stopped(run)
     if found.raises:
-        raise_error_of_sweep(run, range(run.rows) if run.factor else [j // c.outputs])
+        live[c.output[j % c.outputs]] = 1
+        mark_live(c, <unsigned char*>PyByteArray_AS_STRING(live))
+        raise_error_of_sweep(run, range(run.rows) if run.factor else [j // c.outputs], live)
     unpack_grads(c, g, g + c.parameters)
     given = [(place, leaf) for place, leaf in given if run.factor or place // c.inputs == j // c.outputs]
     gradients = [g[i] for i in range(c.parameters)]
     gradients += [found.inputs[<Py_ssize_t>place] for place, _ in given]
     return _Locals([*run.program.parameters, *[leaf for _, leaf in given]], gradients)
 
-cdef int raise_error_of_sweep(_Run run, rows) except -1:
-    """Raise the error that Python raises in the derivative of a power, if there is one."""
+cdef int raise_if_stopped(_Run run) except -1:
+    """Raise KeyboardInterrupt if Ctrl-C has stopped a sweep."""
+    if run.job.stop:
+        run.job.stop = 0
+        raise_interrupt()
+    return 0
+
+cdef int raise_error_of_sweep(_Run run, rows, bytearray live) except -1:
+    """Raise the error that Python raises in the derivative of a power, if there is one among the steps that
+    `live` marks."""
     from micrograd._functions import slope_of_power
     cdef Code* c = &run.program.code
     cdef bytearray slots = bytearray(c.slots * sizeof(double))
@@ -376,6 +399,8 @@ cdef int raise_error_of_sweep(_Run run, rows) except -1:
         job.odd = odd
         forward_block(&job, 0, v, <double*>PyByteArray_AS_STRING(scratch))
         for i in range(c.step_count - 1, -1, -1):
+            if not live[c.steps[i].y]:
+                continue
             if c.steps[i].op == POW:
                 PyNumber_Power(v[c.steps[i].a], v[c.steps[i].b] - 1, None)
             elif c.steps[i].op == POWER:

@@ -1,5 +1,8 @@
 # The columns that mean, sum and map are given, made into an array of numbers.
 
+cdef enum:
+    TOO_WIDE = 1000000000               # numbers in a row; there is no memory for as many rows
+
 def _fill(tuple columns, tuple structures):
     """The numbers of all rows, side by side; None unless the columns have these structures and one length,
     and each is a list of floats or ints, a list of lists or tuples of these, or an array of numbers."""
@@ -12,7 +15,7 @@ def _fill(tuple columns, tuple structures):
         width += width_of(structure)
         if width_of(structure) < 0:
             return None
-    if rows < 1:
+    if rows < 1 or <double>rows * width > 1e17:
         return None
     filled = PyByteArray_FromStringAndSize(NULL, rows * width * sizeof(double))
     for column, structure in zip(columns, structures):
@@ -27,15 +30,19 @@ cdef Py_ssize_t width_of(structure) except? -1:
     cdef Py_ssize_t width = 1
     if structure is Value:
         return 1
-    if type(structure) is not tuple:
+    if type(structure) is not tuple or not structure:
         return -(1 << 40)
-    if len(structure) == 2 and type(structure[1]) is tuple and structure[0] not in (list, tuple):
-        for n in structure[1]:          # an array's shape
-            width *= <Py_ssize_t>n
+    if is_shaped(structure):
+        for n in structure[1]:
+            width = min(width * max(<Py_ssize_t>0, min(<Py_ssize_t>n, TOO_WIDE)), TOO_WIDE)
         return width
     if structure[0] in (list, tuple) and all([part is Value for part in structure[1:]]):
         return len(structure) - 1
     return -(1 << 40)
+
+cdef bint is_shaped(structure) except -1:
+    """Whether it is that of an array: its class and its shape."""
+    return len(structure) == 2 and type(structure[1]) is tuple and all([type(n) is int for n in structure[1]])
 
 cdef bint fill_column(column, structure, Py_ssize_t rows, double* to, Py_ssize_t stride) except -1:
     cdef PyObject** items
@@ -76,7 +83,7 @@ cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, doubl
     cdef Py_buffer view
     cdef Py_ssize_t i
     cdef bint fits
-    if structure is not Value and (len(structure) != 2 or type(structure[1]) is not tuple):
+    if structure is not Value and not is_shaped(structure):
         return False
     if not PyObject_CheckBuffer(column):
         return False
@@ -85,7 +92,8 @@ cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, doubl
     except (BufferError, ValueError):   # it is not contiguous
         return False
     shape = () if structure is Value else structure[1]
-    fits = view.format != NULL and view.format[1] == 0
+    fits = view.format != NULL and view.format[0] != 0 and view.format[1] == 0
+    fits = fits and <size_t>view.buf % view.itemsize == 0
     fits = fits and view.ndim == 1 + len(shape) and view.shape[0] == rows
     for i in range(len(shape) if fits else 0):
         fits = fits and view.shape[i + 1] == shape[i]

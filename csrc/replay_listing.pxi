@@ -7,7 +7,7 @@ cdef class _Listing:
     cdef list steps
     cdef dict place_of_slot, place_of_parameter, place_of_number
 
-    def __init__(self, _Program program not None):
+    def __cinit__(self, _Program program not None):
         cdef Code* c = &program.code
         cdef int k
         self.program, self.steps = program, []

@@ -299,7 +299,7 @@ cdef class Value:
         else:
             if made_flag and not n.flags & MADE and (n.data_kind != OBJECT or n.data.object != NULL):
                 forbid_writing()
-            n.flags = made_flag
+            n.flags = flag_of_new(self)
             unpack(n)
             replace_operands(n, LEAF, NULL, NULL)
             forget_attributes(<Body*>self)

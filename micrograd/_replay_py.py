@@ -101,7 +101,19 @@ def _begin_recording(refuse):
     return True
 
 
-def _end_recording():
+def _end_recording(beside=False):
+    """End what this thread records, unless it is beside the caller's own recording."""
+    if _is_recording() and not beside:
+        end_recording()
+
+
+def _after_fork():
+    """In the child: other threads, one of which may have been recording, are gone."""
+    if _engine_py.recorder is not None and not _is_recording():
+        end_recording()
+
+
+def end_recording():
     for name in WATCHED:
         delattr(Value, name)
     _engine_py.recorder = None

@@ -17,6 +17,7 @@ docs/recordings.md tells what can be recorded, and how a recording that is no lo
 """
 from __future__ import annotations
 
+import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -83,7 +84,7 @@ class Recording:
         self._function = function
         self._name = getattr(function, "__name__", type(function).__name__)
         self._static = frozenset([static] if isinstance(static, str) else static)
-        self._threads = threads
+        self._threads = min(threads, 64)        # more are never of use
         self._kept: dict[Any, Kept] = {}        # by the structure of the arguments
         self._gradient: Recording | None = None     # what micrograd.gradients made of this one
         self._columns: Any = None               # the structure of the columns that were given last
@@ -223,13 +224,14 @@ class Recording:
         recording."""
         inputs = [stand_in(leaf) for leaf in leaves]
         outputs: list[Value] = []
-        if not __core__._begin_recording(refuse):
-            return None
-        try:
+        beside = __core__._is_recording()
+        try:            # Ctrl-C may come before the next line is over
+            if not __core__._begin_recording(refuse):
+                return None
             results = flattened_results(self._as_written(structure, inputs), outputs, self._name)
             program = __core__._Program(self._name, inputs, outputs)
         finally:
-            __core__._end_recording()
+            __core__._end_recording(beside)
         return Kept(program, results, [number_in(y.data) for y in outputs], [0, 0])
 
     def _verify(self, kept: Kept, structure: Any, run: Any, rows: int) -> None:
@@ -245,6 +247,7 @@ class Recording:
     def _compare(self, kept: Kept, structure: Any, run: Any, row: int) -> None:
         written = self._record(structure, run.leaves(row))
         if written is None:         # another thread is recording
+            self._as_written(structure, run.leaves(row))        # which may raise an error
             return
         change = kept.program.difference(written.program)
         if change is None and written.results != kept.results:
@@ -534,3 +537,7 @@ def refuse(what: str) -> None:
     text = getline(file, line).strip()
     raise RecordingError(f"{file}, line {line}{': ' if text else ''}{text}\n"
                          f"A function that is recorded {REMEDIES[what]}")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=__core__._after_fork)
