@@ -1,9 +1,9 @@
-/* Going through the steps of a recording, for ROWS rows at a time: replay.h includes this file for each kind of
-   vector, for one row and for eight, with
-       ROWS, LANES, TARGET     as kernels.h has the last two,
-       NAME(f)                 what f is called here,
-       KERNEL(f)               what kernels.h calls it.
-   A slot is ROWS numbers, one of each row. Each row is computed as if it were alone. */
+/* The passes through the steps of a recording, for ROWS rows at a time: replay.h includes this file for each
+   kind of vector, for one row and for eight, with
+       ROWS, LANES, TARGET     the last two as in kernels.h,
+       NAME(f)                 the name of f for these,
+       KERNEL(f)               the name of the f of kernels.h.
+   A slot is ROWS numbers, one of each row. Each row is computed as it would be alone. */
 
 #define PARTS (ROWS < LANES ? 1 : ROWS / LANES)     /* vectors in a slot */
 #if ROWS > 1 && LANES > 1
@@ -50,7 +50,8 @@ TARGET static void NAME(dot_backward)(const int *terms, int count, const double 
 
 #if ROWS == 1
 /* A layer: y = b + w x for `width` neurons. */
-static void NAME(dense)(const Dense *l, const int *xs, const double *w, const double *v, double *y, double *x) {
+static void NAME(dense)(const Dense *l, const int *xs, const double *w, const double *v, double *y,
+                        double *x) {
     for (int i = 0; i < l->nin; i++) x[i] = v[xs[i]];
     KERNEL(sums)(1, l->nin, l->width, w, x, y);
 }
@@ -63,14 +64,15 @@ static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w,
     for (int i = 0; i < l->nin; i++) d[xs[i]] += dx[i];
 }
 #else
-/* Several sums side by side hide each other's latency and share their factors. */
+/* Several sums are computed side by side: they hide each other's latency, and share the loads of factors.
+   Subtracting 0 turns the weight into a vector, and keeps a -0.0. */
 #define SIDE LANES
 
 #define SUMS(COUNT, FIRST, TERMS, FACTOR, WEIGHT, TAKE)                                         \
     {                                                                                           \
         NAME(Part) sum[COUNT][PARTS];                                                           \
         for (int s = 0; s < (COUNT); s++)                                                       \
-            EACH_PART sum[s][k] = (FIRST) - (NAME(Part)){0};        /* which keeps a -0.0 */                                    \
+            EACH_PART sum[s][k] = (FIRST) - (NAME(Part)){0};                                    \
         for (int t = 0; t < (TERMS); t++) {                                                     \
             const double *factor = (FACTOR);                                                    \
             for (int s = 0; s < (COUNT); s++)                                                   \
@@ -80,14 +82,16 @@ static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w,
             EACH_PART TAKE;                                                                     \
     }
 
-TARGET static void NAME(sums)(const Dense *l, const int *xs, const double *w, const double *b, const double *v,
-                              double *y) {
+TARGET static void NAME(sums)(const Dense *l, const int *xs, const double *w, const double *b,
+                              const double *v, double *y) {
     const int width = l->width, nin = l->nin;
     int j = 0;
     for (; j + SIDE <= width; j += SIDE)
-        SUMS(SIDE, b[j + s], nin, SLOT(v, xs[t]), w[(size_t)t * width + j + s], PART(SLOT(y, j + s), k) = sum[s][k])
+        SUMS(SIDE, b[j + s], nin, SLOT(v, xs[t]), w[(size_t)t * width + j + s],
+             PART(SLOT(y, j + s), k) = sum[s][k])
     for (; j < width; j++)
-        SUMS(1, b[j + s], nin, SLOT(v, xs[t]), w[(size_t)t * width + j + s], PART(SLOT(y, j + s), k) = sum[s][k])
+        SUMS(1, b[j + s], nin, SLOT(v, xs[t]), w[(size_t)t * width + j + s],
+             PART(SLOT(y, j + s), k) = sum[s][k])
 }
 
 TARGET static void NAME(dense)(const Dense *l, const int *xs, const double *w, const double *v, double *y,
@@ -96,8 +100,8 @@ TARGET static void NAME(dense)(const Dense *l, const int *xs, const double *w, c
     NAME(sums)(l, xs, w, w + (size_t)l->nin * l->width, v, y);
 }
 
-/* dw += the sum of x g over the rows, for COUNT inputs and eight neurons at a time; gt is g with a row's numbers
-   side by side. */
+/* dw += the sum of x g over the rows, for COUNT inputs and eight neurons at a time; gt is g transposed, with
+   the numbers of a row side by side. */
 #define WEIGHTS(COUNT, X)                                                                       \
     for (int j = 0; j < width; j += 8) {                                                        \
         NAME(Part) sum[COUNT][PARTS];                                                           \
@@ -126,12 +130,13 @@ TARGET static void NAME(weights_backward)(const Dense *l, const int *xs, const d
     if (i == nin) WEIGHTS(1, one)
 }
 
-TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w, const double *v, double *d,
-                                        const double *g, double *dw, double *gt) {
+TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w, const double *v,
+                                        double *d, const double *g, double *dw, double *gt) {
     const int width = l->width, nin = l->nin, nout = l->nout;
     int i = 0;
     for (; i + SIDE <= nin; i += SIDE)
-        SUMS(SIDE, 0, nout, SLOT(g, t), w[(size_t)(i + s) * width + t], PART(SLOT(d, xs[i + s]), k) += sum[s][k])
+        SUMS(SIDE, 0, nout, SLOT(g, t), w[(size_t)(i + s) * width + t],
+             PART(SLOT(d, xs[i + s]), k) += sum[s][k])
     for (; i < nin; i++)
         SUMS(1, 0, nout, SLOT(g, t), w[(size_t)(i + s) * width + t], PART(SLOT(d, xs[i + s]), k) += sum[s][k])
     for (int j = 0; j < width; j++)
@@ -143,7 +148,7 @@ TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const dou
 #undef SIDE
 #endif
 
-/* Where row r finds the number that it picks, as a place in `choices`; -1 where there is none. */
+/* The place in `choices` of the number that the index i picks; -1 where there is none. */
 TARGET static int NAME(chosen)(const int *choices, double i) {
     int count = choices[0];
     if (!(i >= -count && i < count && (int)i == i)) return -1;
@@ -185,7 +190,7 @@ TARGET static void NAME(forward)(const Code *c, const double *parameters, const 
     }
 }
 
-/* The steps that `live` marks lead to an output that has a gradient. */
+/* Only steps marked in `live` are swept: they lead to an output that has a gradient. */
 TARGET static void NAME(backward)(const Code *c, const double *packed, const double *v, double *d,
                                   double *parameter_grads, double *packed_grads, double *scratch,
                                   const unsigned char *live, unsigned char *odd) {
@@ -207,8 +212,8 @@ TARGET static void NAME(backward)(const Code *c, const double *packed, const dou
         case DOT: NAME(dot_backward)(c->places + s->a, s->b, v, d, g); break;
         case DENSE: {
             const Dense *l = c->layers + s->a;
-            NAME(dense_backward)(l, c->places + l->xs, packed + l->weights, v, d, g, packed_grads + l->weights,
-                                 scratch);
+            NAME(dense_backward)(l, c->places + l->xs, packed + l->weights, v, d, g,
+                                 packed_grads + l->weights, scratch);
             break;
         }
         case PICK:
@@ -230,10 +235,10 @@ TARGET static void NAME(backward)(const Code *c, const double *packed, const dou
 }
 
 #if ROWS > 1
-/* Forward mode: from the slots v of one row, and the derivatives of its steps by their operands, how fast each slot
-   changes in eight directions, t. */
-TARGET static void NAME(directions)(const Code *c, const double *packed, const double *v, const Slopes *slopes,
-                                    double *t, const double *zeros) {
+/* Forward mode: t, the derivatives of each slot in eight directions, from the slots v of one row and the
+   derivatives of its steps by their operands. */
+TARGET static void NAME(directions)(const Code *c, const double *packed, const double *v,
+                                    const Slopes *slopes, double *t, const double *zeros) {
     for (const Step *s = c->steps, *end = s + c->step_count; s < end; s++, slopes++) {
         const double *ta = SLOT(t, s->a), *tb = SLOT(t, s->b);
         double *RESTRICT ty = SLOT(t, s->y);
@@ -242,7 +247,8 @@ TARGET static void NAME(directions)(const Code *c, const double *packed, const d
             NAME(Part) sum[PARTS];
             EACH_PART sum[k] = places[0] < 0 ? (NAME(Part)){0} : PART(SLOT(t, places[0]), k);
             for (const int *term = places + 1, *last = term + 2 * s->b; term < last; term += 2)
-                EACH_PART sum[k] += v[term[1]] * PART(SLOT(t, term[0]), k) + v[term[0]] * PART(SLOT(t, term[1]), k);
+                EACH_PART sum[k] += v[term[1]] * PART(SLOT(t, term[0]), k)
+                                    + v[term[0]] * PART(SLOT(t, term[1]), k);
             EACH_PART PART(ty, k) = sum[k];
         } else if (s->op == DENSE) {
             const Dense *l = c->layers + s->a;

@@ -21,7 +21,7 @@ cdef inline bint is_recording() noexcept:
     return made_flag and recording_thread == PyThread_get_thread_ident()
 
 def _begin_recording(refusing):
-    """Mark what is computed; False where another thread is recording."""
+    """Mark the Values that are made from now on; False where another thread is recording."""
     global made_flag, refuse, recording_thread
     if not callable(refusing):
         raise TypeError(f"what refuses must be a function, not {type(refusing).__name__}")
@@ -67,7 +67,7 @@ cdef int end_recording() except -1:
         c = NULL if c.next == head else c.next
 
 cdef int forbid(str what, PyObject* value) except -1:
-    """RecordingError, but for reading a number that the function made itself, and in other threads."""
+    """Raise RecordingError. Other threads, and reading a constant of the function, are exempt."""
     if is_recording() and (value == NULL or not is_constant(node_of(value))):
         refused(what)
     return 0
@@ -83,7 +83,7 @@ cdef inline bint is_constant(Node* n) noexcept:
             and (n.op == LEAF or (n.op == CUSTOM and n.a == NULL)))
 
 cdef class _Marked(_Locals):
-    """The operands of what is an operation in a recording only."""
+    """The operands of a node that is an operation only while a function is recorded: pick, detach, sign."""
     cdef int op
 
 cdef object marked(int op, object data, tuple operands):
@@ -110,7 +110,7 @@ def _sign(Value value not None):
     return marked(SIGN_OF, sign(data_of(value)), (value,))
 
 cdef tuple marked_operation(Node* n):
-    """(symbol, operands) of such a node; of a pick, the index stands last."""
+    """Of such a node (symbol, operand, None), or ("pick", the values, the index)."""
     cdef _Marked pair = marked_operands(n)
     cdef tuple operands = pair.operands
     if pair.op == PICK:
@@ -122,7 +122,7 @@ cdef object detached(object value):
 
 
 cdef double checked_number(Node* n) except? -1:
-    """A node's number; RecordingError where it is none that a float can be."""
+    """A node's number as a float; RecordingError if it is of another kind."""
     cdef Number x = data_of_node(n)
     if x.kind != OBJECT and x.kind != FLOAT32:
         return x.x
@@ -131,7 +131,7 @@ cdef double checked_number(Node* n) except? -1:
     except TypeError:
         refused("kind")
 
-# The graph in numbers: an operand is a place in it, or, below 0, a leaf.
+# The graph as arrays of ints: an operand is the place of a node or, below 0, -1 minus that of a leaf.
 
 cdef struct Ints:
     int* items
@@ -154,13 +154,13 @@ cdef enum: INPUT, CONSTANT, PARAMETER   # what a leaf can be
 
 cdef class _Graph:
     """What a function has computed."""
-    cdef Sweep sorted                   # the marked nodes, operands first
-    cdef Ints op, a, b                  # of each; a PICK's b is a place in choices: a count, and operands
-    cdef Ints uses                      # how many nodes and outputs take each
-    cdef Ints choices, outputs
-    cdef Ints leaf, leaf_index          # what each leaf is, and which
-    cdef list numbers, parameters       # the constants; the Values
-    cdef dict leaf_of, leaf_of_number   # by address; by bits
+    cdef Sweep sorted                   # the marked nodes in topological order
+    cdef Ints op, a, b                  # of each node; the b of a PICK is a place in choices
+    cdef Ints uses                      # of each node: how many nodes and outputs have it as an operand
+    cdef Ints choices, outputs          # of each PICK a count, and so many operands; the results
+    cdef Ints leaf, leaf_index          # of each leaf: INPUT, CONSTANT or PARAMETER; which of these
+    cdef list numbers, parameters       # the constants; the parameters
+    cdef dict leaf_of, leaf_of_number   # the leaf of a node's address; of a constant's bits
 
     def __cinit__(self, list inputs not None, list outputs not None):
         if not is_recording():
@@ -253,7 +253,7 @@ cdef class _Graph:
         return self.add(PICK, self.use(node_of(<PyObject*>operands[len(operands) - 1])), choices)
 
     cdef int use(self, Node* n) except? -1:
-        """The number of an operand."""
+        """The operand that stands for n, which gets one use more."""
         if n.flags & VISITED:
             self.uses.items[n.index] += 1
             return n.index
@@ -286,5 +286,5 @@ cdef class _Graph:
         return operand < 0 and operand != NONE and self.leaf.items[-1 - operand] == PARAMETER
 
     cdef inline bint is_inner(self, int operand, int op) noexcept:
-        """Whether it is the result of op that one node takes."""
+        """Whether it is a result of op, and an operand of one node only."""
         return operand >= 0 and self.op.items[operand] == op and self.uses.items[operand] == 1

@@ -1,6 +1,7 @@
-# The steps of a recording, made of the graph in numbers that recording.pxi leaves.
+# The steps of a recording, made from the _Graph of recording.pxi.
 #
-# A sum of products becomes one step (DOT), and such sums of parameters by the same numbers a layer (DENSE).
+# A sum of products becomes one step (DOT). Sums of products of parameters by the same numbers become a layer
+# (DENSE), with a neuron for each.
 
 cdef struct Sum:                        # c + a0 b0 + a1 b1 + ...
     int begin                           # the operand c, or NONE
@@ -10,12 +11,12 @@ cdef struct Sum:                        # c + a0 b0 + a1 b1 + ...
 
 cdef enum:
     NO_SUM = -1
-    PART = -2                           # what is part of a sum, and has no step of its own
+    PART = -2                           # a part of a sum, without a step of its own
 
 cdef class _Builder:
     """Makes the steps of a program out of a graph."""
     cdef _Graph graph
-    cdef Ints sum_of                    # of each node: the sum that it gives, NO_SUM or PART
+    cdef Ints sum_of                    # of each node: the sum that it is the result of, NO_SUM or PART
     cdef Ints factors
     cdef Sum* sums
     cdef Py_ssize_t sum_count, sum_capacity
@@ -51,7 +52,7 @@ cdef class _Builder:
         PyMem_RawFree(self.output.items)
 
     cdef int find_sums(self) except -1:
-        """Find the sums, results before operands: what has been taken into one is not looked at."""
+        """Find the sums, results before operands: a part of a sum begins none."""
         cdef int i, count = self.graph.op.count
         for i in range(count):
             put(&self.sum_of, NO_SUM)
@@ -61,7 +62,7 @@ cdef class _Builder:
         return 0
 
     cdef int find_sum(self, int root) except -1:
-        """Follow a chain of additions down to the left, as long as all terms are products, or none is."""
+        """Follow a chain of additions to its first term, as long as all terms are products, or none is."""
         cdef _Graph g = self.graph
         cdef int at = root, term, rest, first = self.factors.count, terms = 0
         cdef bint products = False, is_product, goes_on = True
@@ -95,7 +96,7 @@ cdef class _Builder:
             put(&self.factors, self.graph.a.items[term])
             return put(&self.factors, self.graph.b.items[term])
         put(&self.factors, term)
-        return put(&self.factors, NONE)     # 1
+        return put(&self.factors, NONE)     # stands for the factor 1
 
     cdef int add_sum(self, int root, int begin, int first, int terms) except -1:
         cdef void* items
@@ -131,8 +132,8 @@ cdef class _Builder:
         return 0
 
     cdef bint is_neuron(self, Sum* s) noexcept:
-        """Whether each term is a parameter times what is none, and the sum begins with nothing, a constant or
-        a parameter."""
+        """Whether each term is a parameter times another operand, and the sum begins with a parameter, a
+        constant or nothing."""
         cdef _Graph g = self.graph
         cdef int* f = self.factors.items + s.factors
         cdef int i
@@ -157,7 +158,7 @@ cdef class _Builder:
         return result
 
     cdef int give_slots_to_leaves(self) except -1:
-        """The inputs have the first ones; then come the constants, and the parameters, that steps take."""
+        """The inputs come first, then the constants and parameters that steps take one by one."""
         cdef _Graph g = self.graph
         cdef int i, kind
         cdef Ints taken = self.taken_leaves()

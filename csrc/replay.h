@@ -1,8 +1,8 @@
-/* A recording: what a function computes, as a list of steps over slots, and going through them for many rows.
-   Nothing in this file knows of nodes; of Python it takes the threads.
+/* A recording: what a function computes, as a list of steps over slots, and the passes through them for many
+   rows. Nothing in this file knows of nodes; from Python it uses memory and threads.
 
    The slots of a row are  inputs | constants | parameters that steps take one by one | results of steps.
-   The parameters of layers are packed: matrices as layer.h has them, side by side. */
+   The parameters of layers are packed: they stand in matrices as in layer.h, one after the other. */
 #ifndef MICROGRAD_REPLAY_H
 #define MICROGRAD_REPLAY_H
 
@@ -10,31 +10,35 @@
 
 /* What a step can be beside an operation of ops.h. */
 enum {
-    DOT = OPERATION_END,    /* a sum of products; a: its terms in `places`, b: how many. There stands the slot to
-                               begin with, or -1, and the two factors of each */
-    DENSE,                  /* a layer; a: which of `layers`. Its results stand side by side */
-    PICK,                   /* a: the slot of an index, b: in `places`, a count and the slots to choose from;
-                               -1 - p is parameter p */
+    DOT = OPERATION_END,    /* a sum of b products. From places[a] on: the slot that the sum begins with, or
+                               -1, and two slots for each product */
+    DENSE,                  /* layer a. The results of its neurons have slots side by side */
+    PICK,                   /* a: the slot of an index. From places[b] on: a count, and so many slots to
+                               choose from; -1 - p is parameter p */
     DETACH,                 /* y = a, without a gradient */
     SIGN_OF                 /* 1, 0 or -1, without a gradient */
 };
 
-/* Where Python's sweep may raise an error: in a power. */
+/* The operations in whose sweep Python may raise an error: powers. */
 #define RAISES(op) ((op) == POW || (op) == POWER)
 
 typedef struct { int op, y, a, b; } Step;
 typedef struct { double a, b; } Slopes;     /* the derivatives of a step by its operands */
-typedef struct { int weights, xs, nin, nout, width; } Dense;   /* weights: in the packed ones; xs: in `places` */
+typedef struct {
+    int weights;                    /* where its matrix begins in the packed parameters */
+    int xs;                         /* where the slots of its inputs begin in `places` */
+    int nin, nout, width;
+} Dense;
 
 typedef struct {
     int inputs, constants, singles, slots, parameters, packed, outputs, step_count, layer_count, place_count;
-    int scratch;                    /* doubles that a layer wants */
+    int scratch;                    /* doubles of scratch memory that the layers need */
     int apart;                      /* how many parameters steps may take one by one: all or none */
     Step *steps;
     Dense *layers;
     int *places;
     double *constant;
-    int *single;                    /* the parameter in each slot of that kind */
+    int *single;                    /* the parameter in each slot for one */
     int *packed_from;               /* the parameter at each place of the packed ones, or -1 for a number */
     double *packed_number;
     int *output;                    /* the slot of each output */
@@ -104,12 +108,13 @@ typedef struct {
 #undef LANES
 #endif
 
-/* Going through the steps, for one row and for eight. */
+/* The passes through the steps, for one row and for eight. */
 typedef struct {
     void (*forward)(const Code *, const double *, const double *, double *, double *, unsigned char *);
     void (*backward)(const Code *, const double *, const double *, double *, double *, double *, double *,
                      const unsigned char *, unsigned char *);
-    void (*directions)(const Code *, const double *, const double *, const Slopes *, double *, const double *);
+    void (*directions)(const Code *, const double *, const double *, const Slopes *, double *,
+                       const double *);
 } Replay;
 
 #define ROW(name) {{forward_##name##_row, backward_##name##_row, NULL}, \
@@ -122,8 +127,8 @@ static const Replay replays[][2] = {
 };
 #undef ROW
 
-/* The rows of one call. They go in blocks of one row or eight, and the blocks in tiles: each tile adds up gradients
-   of its own, which are then added in order, so that nothing depends on the number of threads. */
+/* A pass for the rows of one call. Rows form blocks of one or eight, and blocks form tiles. Each tile adds up
+   its own gradients, and these are added in order, so that no bit depends on the number of threads. */
 enum { MOST_THREADS = 64 };
 typedef struct Job Job;
 struct Job {
@@ -134,20 +139,20 @@ struct Job {
     int threads;
     const double *inputs;           /* rows x inputs */
     const double *parameters, *packed;
-    double *values;                 /* the slots of all blocks; NULL: to be computed anew where they are needed */
+    double *values;                 /* the slots of all blocks; if NULL, a sweep computes them again */
     double *results;                /* rows x outputs */
-    unsigned char *odd;             /* the rows that are to be run as written */
-    const double *seeds;            /* of a sweep: rows x outputs, */
-    double *input_grads;            /* rows x inputs, or NULL, */
-    double *grads;                  /* tiles x (the packed parameters, then those that are taken one by one), */
-    const unsigned char *live;      /* and the slots that lead to an output with a gradient */
-    int (*look)(void);              /* what the first thread does now and then: whether to stop */
+    unsigned char *odd;             /* of each row: whether Python may raise an error in it */
+    const double *seeds;            /* of a sweep: the gradients of the results, rows x outputs; else NULL */
+    double *input_grads;            /* rows x inputs, or NULL */
+    double *grads;                  /* tiles x (packed parameters, then those that are taken one by one) */
+    const unsigned char *live;      /* of each slot: whether it leads to an output with a gradient */
+    int (*look)(void);              /* called by the first thread now and then; says whether to stop */
     volatile int stop, failed;
     struct Worker *team[MOST_THREADS];      /* who does the parts; the first is done by who calls */
 };
 
-/* Memory for the numbers of a run, kept for the next one: pages that are new to the process cost more than the
-   run. Needs the GIL. */
+/* Memory for the numbers of a run, kept for the next run: pages that are new to the process cost more than the
+   run does. Needs the GIL. */
 enum { SPARES = 4 };
 static struct { double *memory; size_t size; } spares[SPARES];
 
@@ -175,10 +180,12 @@ static void give_memory(double *memory) {
     PyMem_RawFree(memory - 1);
 }
 
-/* `count` numbers of an array from the first on, whose type is told by the letter that Python's struct module has
-   for it; 0 for a letter that is not here. */
-#define FROM(letter, type) \
-    case letter: for (Py_ssize_t i = 0; i < count; i++) to[i] = (double)((const type *)numbers + first)[i]; return 1;
+/* Convert `count` numbers of an array from the first on. The format is a letter of Python's struct module; 0
+   for a letter that is not here. */
+#define FROM(letter, type)                                                                              \
+    case letter:                                                                                        \
+        for (Py_ssize_t i = 0; i < count; i++) to[i] = (double)((const type *)numbers + first)[i];      \
+        return 1;
 static int fill_numbers(char format, const void *numbers, Py_ssize_t first, Py_ssize_t count, double *to) {
     switch (format) {
         FROM('d', double) FROM('f', float) FROM('?', unsigned char)
@@ -233,8 +240,8 @@ static void forward_block(Job *job, long block, double *v, double *scratch) {
         job->odd[block * job->wide + r] |= odd[r];
 }
 
-/* The derivatives of all steps of one row; 1 where a number is infinite or nan: its product with a direction of
-   0 would be nan, where the sweep has no product, or an error. */
+/* The derivatives of all steps of one row; 1 where a number is infinite or nan: its product with a direction
+   of 0 would be nan, where the sweep has no such product, or an error. */
 static int take_slopes(const Code *c, const double *v, Slopes *slopes) {
     int odd = 0;
     for (int k = 0; k < c->slots; k++) odd |= !(fabs(v[k]) <= DBL_MAX);
@@ -248,8 +255,8 @@ static int take_slopes(const Code *c, const double *v, Slopes *slopes) {
     return odd;
 }
 
-/* The derivatives of the outputs of one row by its inputs, outputs x inputs: eight inputs at a time. 1 where the
-   gradients must be swept instead, -1 where there is no memory. */
+/* The derivatives of the outputs of one row by its inputs, outputs x inputs: eight inputs at a time. 1 where
+   the gradients must be swept instead, -1 where there is no memory. */
 static int take_jacobian(const Code *c, const Replay *replay, const double *packed, const double *v,
                          double *jacobian) {
     double *t = PyMem_RawCalloc((size_t)c->slots * 8 + c->scratch + 1, sizeof(double));
@@ -280,8 +287,8 @@ static void take_results(const Job *job, long block, const double *v) {
         }
 }
 
-static void backward_block(Job *job, long block, const double *v, double *d, double *grads, double *packed_grads,
-                           double *scratch) {
+static void backward_block(Job *job, long block, const double *v, double *d, double *grads,
+                           double *packed_grads, double *scratch) {
     const Code *c = job->code;
     unsigned char odd[8] = {0};
     size_t fixed = (size_t)(c->inputs + c->constants), kept = fixed + c->singles, w = job->wide;
@@ -299,7 +306,7 @@ static void backward_block(Job *job, long block, const double *v, double *d, dou
     }
 }
 
-/* What a tile has found of the parameters that steps take one by one. */
+/* Add the gradients in a tile's slots for single parameters. */
 static void add_up(const Job *job, double *grads, const double *d) {
     const Code *c = job->code;
     d += (size_t)(c->inputs + c->constants) * job->wide;
@@ -307,7 +314,7 @@ static void add_up(const Job *job, double *grads, const double *d) {
         for (int r = 0; r < job->wide; r++) grads[c->single[k]] += *d++;
 }
 
-/* One thread's part: every so many tiles, forward or, where there are seeds, backward. */
+/* One thread's part: every threads-th tile, forward or, where there are seeds, backward. */
 static void do_part(Job *job, int thread) {
     const Code *c = job->code;
     size_t slots = (size_t)c->slots * job->wide, work = 0;
@@ -323,7 +330,8 @@ static void do_part(Job *job, int thread) {
             memset(d, 0, slots * sizeof(double));
             memset(grads, 0, ((size_t)c->packed + c->apart) * sizeof(double));
         }
-        for (long b = job->blocks * t / job->tiles; b < job->blocks * (t + 1) / job->tiles && !job->stop; b++) {
+        long end = job->blocks * (t + 1) / job->tiles;
+        for (long b = job->blocks * t / job->tiles; b < end && !job->stop; b++) {
             double *values = job->values ? job->values + (size_t)b * slots : v;
             if (!job->seeds || !job->values) forward_block(job, b, values, scratch);
             if (!job->seeds) take_results(job, b, values);
@@ -339,7 +347,7 @@ static void do_part(Job *job, int thread) {
     PyMem_RawFree(memory);
 }
 
-/* Threads that wait for a part of a job. They hold no state of Python's, and end with the process. */
+/* Threads that wait for parts of jobs. They have no state of Python's, and end with the process. */
 struct Worker {
     PyThread_type_lock go, done;
     Job *job;
@@ -348,7 +356,7 @@ struct Worker {
 static struct Worker workers[MOST_THREADS];
 static int worker_count = 0;
 
-/* Acquire a lock that is soon released, more often than not: to sleep and be woken takes tens of microseconds. */
+/* Acquire a lock that is soon released, as a rule: to sleep and be woken takes tens of microseconds. */
 static void acquire_soon(PyThread_type_lock lock) {
     for (int i = 0; i < 4000; i++)
         if (PyThread_acquire_lock(lock, 0)) return;
@@ -377,7 +385,8 @@ static struct Worker *new_worker(void) {
     return w;
 }
 
-/* Threads for the job: none of the first, NULL where there is none. Needs the GIL. */
+/* Take workers for all threads of the job but the first, which is the caller; NULL where there is none. Needs
+   the GIL. */
 static void take_workers(Job *job) {
     if (job->threads > MOST_THREADS) job->threads = MOST_THREADS;
     if (job->threads > job->tiles) job->threads = (int)job->tiles;
@@ -400,7 +409,7 @@ static void forget_workers(void) {
     worker_count = 0;
 }
 
-/* Does the job; 0 if there was no memory for it. Needs no GIL, but `look` may. */
+/* Do the job; 0 if there was no memory for it. Needs no GIL; `look` may take it. */
 static int do_job(Job *job) {
     for (int thread = 1; thread < job->threads; thread++) {
         struct Worker *w = job->team[thread];

@@ -6,19 +6,19 @@ cdef enum:
     TILES = 16
 
 cdef class _Program:
-    """The steps from inputs to outputs, two lists of Values, while their function is recorded. TypeError and
-    RecordingError for what no step can do."""
+    """The steps that lead from inputs to outputs, two lists of Values of the function that is being recorded.
+    TypeError and RecordingError for what cannot be a step."""
     cdef Code code
     cdef str name
     cdef object refuse                  # raises RecordingError
-    cdef readonly tuple parameters      # the Values that the function met outside its arguments
-    cdef list memory                    # of the code
+    cdef readonly tuple parameters      # the Values that the function uses and has not made
+    cdef list memory                    # bytearrays: the arrays of the code
     cdef bytearray live                 # of each slot: whether an output's gradient reaches it
-    cdef list matrices                  # the layers that a fused layer keeps packed too: (Parameters, place)
-    cdef Ints loose_places              # of packed parameters that are in none of these
-    cdef list packs                     # the Parameters that hold any parameter
-    cdef Ints held, holder, place       # a parameter that is taken from one of them alone: which, where from
-    cdef Ints loose                     # parameters that hold their own numbers
+    cdef list matrices                  # layers that nn has packed too: (Parameters, place among the packed)
+    cdef Ints loose_places              # places of packed parameters that are in no such layer
+    cdef list packs                     # the Parameters that hold a parameter which is taken alone
+    cdef Ints held, holder, place       # each of these: which parameter, which of packs, where in its Matrix
+    cdef Ints loose                     # the parameters that hold their own numbers
 
     def __cinit__(self, name, list inputs not None, list outputs not None):
         cdef bint enabled = PyGC_Disable()
@@ -108,7 +108,7 @@ cdef class _Program:
         return put(&self.place, n.index)
 
     cdef Parameters matrix_at(self, Dense* l):
-        """The Parameters that hold the numbers of a layer in the same places, or None."""
+        """The Parameters whose Matrix has the numbers of this layer in the same places, or None."""
         cdef Code* c = &self.code
         cdef Parameters p = None
         cdef Node* n
@@ -128,7 +128,7 @@ cdef class _Program:
         return p
 
     cdef bint is_packed(self) noexcept:
-        """Whether the matrices still hold these parameters, as floats."""
+        """Whether the parameters are still where they were when recorded, and are floats."""
         for p, _ in self.matrices:
             if not holds_floats(&(<Parameters>p).m):
                 return False
@@ -142,7 +142,7 @@ cdef class _Program:
         return <int*>PyByteArray_AS_STRING(self.memory[len(self.memory) - 1])
 
     def difference(self, _Program other not None):
-        """What the other one does otherwise, in words; None if nothing."""
+        """How the other program differs, in words; None if it does not."""
         cdef int i
         if len(self.parameters) != len(other.parameters) or any(
                 [a is not b for a, b in zip(self.parameters, other.parameters)]):
@@ -161,8 +161,7 @@ cdef class _Program:
         return _Listing(self).told()
 
     def forward(self, leaves, Py_ssize_t rows, int threads):
-        """A run for so many rows, whose leaves stand one after the other in a list, or their numbers in a
-        bytearray."""
+        """Run the steps for so many rows. leaves is a list, row by row, or a bytearray of their numbers."""
         cdef _Run run = _Run.__new__(_Run)
         if rows < 0 or threads < 1:
             raise ValueError(f"a run is of rows from 0 and threads from 1, not of {rows} and {threads}")
@@ -182,7 +181,7 @@ cdef tuple doubles_that_differ(bytearray a, bytearray b):
     return len(a) // 8, len(b) // 8
 
 cdef class _Run:
-    """What a program was given for some rows, and what it made of it."""
+    """The arguments and the results of a program for some rows."""
     cdef readonly _Program program
     cdef Job job
     cdef readonly Py_ssize_t rows
@@ -192,7 +191,7 @@ cdef class _Run:
     cdef double* gathered               # the parameters, and those that are packed
     cdef object fixed                   # a view of given_numbers, by which nobody can resize them
     cdef bint gave_results
-    cdef double factor                  # of each row in the one result; 0: there is a result for each
+    cdef double factor                  # of each row in the one result of all; 0 if each row has results
 
     def __dealloc__(self):
         give_memory(self.job.values)
@@ -282,7 +281,7 @@ cdef class _Run:
         return -1 if job.stop else 0    # with the exception that look_for_signals has set
 
     def odd(self):
-        """The rows that are to be run as written."""
+        """The rows in which the function, run as it is written, may raise an error."""
         cdef Py_ssize_t i
         if memchr(self.job.odd, 1, self.rows) == NULL:
             return []
@@ -308,7 +307,7 @@ cdef class _Run:
 
     @property
     def weight(self):
-        """What a row counts in the one result; None where each row has results of its own."""
+        """The factor of each row in the one result of all; None where each row has results."""
         return self.factor or None
 
     def gradients(self, list seeds):
@@ -383,7 +382,8 @@ cdef class _Run:
         cdef double total = 0
         cdef list values
         if self.gave_results or (how != "map" and self.program.code.outputs != 1):
-            raise ValueError("a run gives its results once; their sum or mean where there is one for each row")
+            raise ValueError("a run gives its results once; "
+                             "their sum or mean where there is one for each row")
         self.factor = {"map": 0.0, "sum": 1.0, "mean": 1.0 / self.rows}[how]
         self.gave_results = True
         if self.factor:
@@ -410,7 +410,7 @@ cdef inline Matrix* held_by(_Program program, Py_ssize_t i) noexcept:
     return &(<Parameters>PySequence_Fast_ITEMS(<PyObject*>program.packs)[program.holder.items[i]]).m
 
 cdef double float_of(value) except? -1:
-    """A Value's number; TypeError where it is none that a float can be."""
+    """A Value's number as a float; TypeError if it is of another kind."""
     cdef Number n = data_of_node(node_of(<PyObject*>value))
     if n.kind != OBJECT and n.kind != FLOAT32:
         return n.x

@@ -14,8 +14,8 @@ cdef inline list given_to(Call* call):
     return <list>(<ReplayCall*>call).given
 
 cdef list results_by_row(_Run run):
-    """The results of all rows, each row's of a call of its own: a sweep must come by the Values given to the
-    rows that it reaches, and by no others."""
+    """The results of all rows, with a call for each row: a sweep must visit the Values given to the rows that
+    it reaches, and no others."""
     cdef Py_ssize_t outputs = run.program.code.outputs, row
     cdef list values = [], of_row, given = [[] for _ in range(run.rows)]
     for place, leaf in run.given:
@@ -71,14 +71,14 @@ cdef object operands_of_replay(Call* call, int j):
     return set([*run_of(call).program.parameters, *[leaf for _, leaf in given_to(call)]])
 
 cdef Py_ssize_t place_of_result(Node* out):
-    """Which of all results of its run an output is."""
+    """The place of an output among all results of its run."""
     cdef ReplayCall* c = <ReplayCall*>call_of(out)
     return out.index + max(<Py_ssize_t>0, c.row) * run_of(&c.call).program.code.outputs
 
 cdef int visit_replay(Call* call, Sweep* s) except -1:
     cdef _Run run = run_of(call)
     cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>run.program.parameters)
-    cdef bint is_packed = run.program.is_packed()       # then they are leaves
+    cdef bint is_packed = run.program.is_packed()       # then only loose ones may be no leaves
     cdef Py_ssize_t i
     if given_to(call):
         visit_all(s, [leaf for _, leaf in given_to(call)])
@@ -119,13 +119,13 @@ cdef Py_ssize_t work_of_replay(Call* call) noexcept:
 
 # The sweep.
 
-cdef struct Swept:                      # what a sweep finds
-    double* parameters                  # the gradient of each parameter, and then of those that are packed,
+cdef struct Swept:                      # the gradients that a sweep computes
+    double* parameters                  # of each parameter, and after these of each packed place
     double* inputs                      # of each input of each row, or NULL where no Value was given
-    bint raises                         # Python's sweep would raise an error
+    bint raises                         # the sweep of the function's own nodes would raise an error
 
 cdef bint sweep_replay(Call* call) noexcept:
-    """Add to the gradients of the operands; False where that takes Python, and then nothing was changed."""
+    """Add to the gradients of the operands; False where that needs Python, and then nothing was changed."""
     cdef _Run run = run_of(call)
     cdef Code* c = &run.program.code
     cdef Py_ssize_t row = (<ReplayCall*>call).row, i
@@ -226,7 +226,7 @@ cdef bint sweep_rows(_Run run, const double* seeds, const Kind* kinds, Swept* fo
 
 cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsigned char* live,
                     Py_ssize_t first, Swept* found) noexcept:
-    """Sweep the rows of a job, of which the first is that row of the run."""
+    """Sweep the rows of a job; its first row is row `first` of the run."""
     cdef Job job = given[0]
     cdef Code* c = &run.program.code
     cdef Py_ssize_t t
@@ -255,7 +255,7 @@ cdef inline void add_numbers_to(double* to, const double* more, Py_ssize_t count
         to[i] += more[i]
 
 cdef int look_in_sweep() noexcept:
-    """Whether Ctrl-C was pressed, and shall end the sweep: which look_for_interrupt then does."""
+    """Whether Ctrl-C was pressed and will raise KeyboardInterrupt, which look_for_interrupt then does."""
     if not PyOS_InterruptOccurred():
         return False
     interrupt_again()
@@ -278,7 +278,7 @@ cdef bint sweep_row(_Run run, Py_ssize_t row, const double* seeds, const Kind* k
     return fine
 
 cdef void alone(_Run run, Job* job, Py_ssize_t row) noexcept:
-    """The job of one row."""
+    """Reduce a job to one row."""
     divide(job, 1)
     job.inputs += row * run.program.code.inputs
     job.values = NULL
@@ -320,8 +320,8 @@ cdef inline bint all_seeded(const Kind* kinds, int count) noexcept:
     return True
 
 
-# What becomes of an output when the graph is copied, or Python runs during a sweep: an operation with local
-# gradients.
+# When the graph is copied, or Python code runs during a sweep, each output becomes the result of an operation
+# with local gradients.
 
 cdef int make_replay_plain(Call* call) except -1:
     cdef _Run run = run_of(call)
@@ -329,7 +329,7 @@ cdef int make_replay_plain(Call* call) except -1:
     cdef Py_ssize_t before = max(<Py_ssize_t>0, (<ReplayCall*>call).row) * run.program.code.outputs
     cdef int j, count = call.nout
     cdef Node** outputs = call.outputs
-    Py_INCREF(&call.body.head)          # which the last output lets go of
+    Py_INCREF(&call.body.head)          # the last output releases it
     try:
         for j in range(count):
             if outputs[j] != NULL:
@@ -346,7 +346,7 @@ cdef int make_local(Node* out, _Locals pair, str name) except -1:
     return 0
 
 cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
-    """The operands of result j, and its derivatives by them."""
+    """The operands of result j, and the derivatives by them."""
     cdef Code* c = &run.program.code
     cdef Py_ssize_t outputs = run.rows * c.outputs, i
     cdef Swept found
@@ -376,14 +376,15 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     return _Locals([*run.program.parameters, *[leaf for _, leaf in given]], gradients)
 
 cdef int raise_if_stopped(_Run run) except -1:
-    """KeyboardInterrupt where it has stopped a sweep."""
+    """Raise KeyboardInterrupt if Ctrl-C has stopped a sweep."""
     if run.job.stop:
         run.job.stop = 0
         raise_interrupt()
     return 0
 
 cdef int raise_error_of_sweep(_Run run, rows, bytearray live) except -1:
-    """The error that Python raises in the derivative of a power, among the steps that `live` marks, if it does."""
+    """Raise the error that Python raises in the derivative of a power, if there is one among the steps that
+    `live` marks."""
     from micrograd._functions import slope_of_power
     cdef Code* c = &run.program.code
     cdef bytearray slots = bytearray(c.slots * sizeof(double))
@@ -404,7 +405,7 @@ cdef int raise_error_of_sweep(_Run run, rows, bytearray live) except -1:
                 PyNumber_Power(v[c.steps[i].a], v[c.steps[i].b] - 1, None)
             elif c.steps[i].op == POWER:
                 slope_of_power(v[c.steps[i].a], v[c.steps[i].b])
-    return 0                            # an infinite slope, as of the root at 0
+    return 0                            # no error, but an infinite slope, as that of the root at 0
 
 cdef CallKind replay_kind
 replay_kind.visit, replay_kind.sweep = visit_replay, sweep_replay

@@ -1,4 +1,4 @@
-# The numbers of the columns that mean, sum and map are given.
+# The columns that mean, sum and map are given, made into an array of numbers.
 
 cdef enum:
     TOO_WIDE = 1000000000               # numbers in a row; there is no memory for as many rows
@@ -89,10 +89,11 @@ cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, doubl
         return False
     try:
         PyObject_GetBuffer(column, &view, PyBUF_FORMAT | PyBUF_ND)
-    except (BufferError, ValueError):   # its numbers do not stand side by side
+    except (BufferError, ValueError):   # it is not contiguous
         return False
     shape = () if structure is Value else structure[1]
-    fits = view.format != NULL and view.format[0] != 0 and view.format[1] == 0 and <size_t>view.buf % view.itemsize == 0
+    fits = view.format != NULL and view.format[0] != 0 and view.format[1] == 0
+    fits = fits and <size_t>view.buf % view.itemsize == 0
     fits = fits and view.ndim == 1 + len(shape) and view.shape[0] == rows
     for i in range(len(shape) if fits else 0):
         fits = fits and view.shape[i + 1] == shape[i]

@@ -2,7 +2,7 @@
 # micrograd.gradients.
 
 cdef class _Listing:
-    """The steps of a program one operation at a time, as the reference lists them."""
+    """Makes the list of the steps, with layers and sums taken apart."""
     cdef _Program program
     cdef list steps
     cdef dict place_of_slot, place_of_parameter, place_of_number
