@@ -8,7 +8,8 @@ def _fill(tuple columns, tuple structures):
     and each is a list of floats or ints, a list of lists or tuples of these, or an array of numbers."""
     cdef Py_ssize_t at = 0, width = 0, rows
     cdef bytearray filled
-    if len(columns) != len(structures) or not columns or not hasattr(columns[0], "__len__"):
+    if len(columns) != len(structures) or not columns or not hasattr(columns[0], "__len__") or (
+            getattr(columns[0], "shape", None) == ()):
         return None
     rows = len(columns[0])
     for structure in structures:

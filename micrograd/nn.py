@@ -45,11 +45,12 @@ class Neuron(Module):
         """ValueError unless nonlin is a truth value, or a function of one Value, or the name of one."""
         if nonlin is None or nonlin in (0, 1) and isinstance(nonlin, (bool, int)):
             return
+        x = y = Value(0.5)
         try:
-            y = getattr(Value(0.5), nonlin)() if isinstance(nonlin, str) else nonlin(Value(0.5))
+            y = getattr(x, nonlin)() if isinstance(nonlin, str) else nonlin(x)
         except (AttributeError, TypeError):
             y = None
-        if not isinstance(y, Value):
+        if not isinstance(y, Value) or y is not x and not y._prev:      # no gradient would come back
             raise ValueError("nonlin must be True (the ReLU), False, a function from Value to Value, or the "
                              f"name of a function of Value, not {nonlin!r:.60}")
 

@@ -239,7 +239,7 @@ def test_a_debugger_sees_the_call():
 
 
 @pytest.mark.parametrize("bad", [math.tanh, ["relu", "tanh"], "maximum", "backward", "data", 2, 1.5,
-                                 lambda v: 1])
+                                 lambda v: 1, "detach", Value, lambda v: Value(v.data)])
 def test_what_is_no_activation(bad):
     with pytest.raises(ValueError, match="nonlin must be True .* or the name of a function of Value, not "):
         nn.MLP(2, [2, 1], nonlin=bad)
