@@ -242,6 +242,9 @@ def remembered(name: str, x: Any, like: Any) -> Any:
 
 def distinct(parameters: Iterable[Value]) -> list[Value]:
     """The parameters in a list, each of them a Value and there once."""
+    if not hasattr(parameters, "__iter__"):
+        raise TypeError("parameters must be a list of Values, "
+                        f"not {type(parameters).__name__}: {parameters!r:.60}")
     parameters = list(parameters)
     if not parameters:
         raise ValueError("there are no parameters to optimise")
