@@ -85,7 +85,7 @@ def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) 
 
 
 def uses_ungiven(f: Recording, leaves: list[Value]) -> bool:
-    """Whether a recording uses an x without being given it, as a loss does the parameters of its model."""
+    """Whether a recording uses an x without being given it, as a loss its model's parameters."""
     parameters = f._run_of([leaves]).program.parameters
     used = {id(node) for p in parameters for node in nodes_under(p)}
     return any(id(leaf) in used for leaf in leaves)
@@ -99,9 +99,9 @@ def recorded_jacobian(f: Recording, leaves: list[Value]) -> list[Any]:
 
 def gradient_of(f: Recording) -> Recording:
     """A recording of the gradient of a recording of one argument, a list."""
-    if not hasattr(f, "_gradient"):
+    if f._gradient is None:
         f._gradient = record(lambda xs: grad(checked_result(f, xs), xs), threads=f._threads)
-    return f._gradient      # type: ignore[no-any-return]
+    return f._gradient
 
 
 def check_grad(f: Callable[[list[Value]], Value], xs: Iterable[Any],
@@ -220,8 +220,9 @@ class Tape:
     def append_nothing(self, y: Value, a: Any, b: Any) -> None:
         """An operation that passes no gradient on."""
 
-    OTHERS = {"local": append_locals, "recorded": append_recorded, "pick": append_pick,
-              "detach": append_nothing, "sign": append_nothing}
+    OTHERS: dict[str, Callable[..., None]] = {
+        "local": append_locals, "recorded": append_recorded, "pick": append_pick,
+        "detach": append_nothing, "sign": append_nothing}
 
     def check(self, y: Value, operands: tuple[Value, ...]) -> None:
         if any(id(operand) in self.places for operand in operands):
@@ -259,13 +260,13 @@ class Tape:
         return [0 if g is None else g for g in found]
 
 
-def is_zero(a: Value) -> Value:
+def is_zero(a: Value) -> Any:
     """1 at 0, else 0; for what is being recorded."""
-    return 1 - abs(sign(a))
+    return 1 - abs(sign(a))     # type: ignore[no-untyped-call]
 
 
 def unrolled(run: Any, row: int, steps: list[Any], output: int) -> tuple[list[Any], Value]:
-    """The operations of a row of a recording, computed by nodes, and the node of an output. What the
+    """The operations of a row of a recording, by nodes, and the node of an output. What the
     arguments and parameters were computed from is not among them."""
     leaves, values, operations = run.leaves(row), [], []
     for symbol, *operands in steps:
@@ -295,7 +296,8 @@ def operation(symbol: str, xs: list[Value]) -> tuple[str, Any, Any]:
 UNROLLED: dict[str, Callable[..., Value]] = {
     "+": lambda a, b: a + b, "*": lambda a, b: a * b, "**": lambda a, b: a ** b,
     "pow": lambda a, b: a ** b.data, "ReLU": lambda a: a.relu(), "detach": lambda a: a.detach(),
-    "sign": lambda a: Value(sign(a)), "leaky_relu": lambda a, b: a.leaky_relu(b.data),
+    "sign": lambda a: Value(sign(a)),       # type: ignore[no-untyped-call]
+    "leaky_relu": lambda a, b: a.leaky_relu(b.data),
     "pick": lambda *values: pick(values[:-1], values[-1]),
     **{name: getattr(Value, name) for name in FUNCTIONS if name not in ("**", "leaky_relu")},
 }

@@ -824,6 +824,11 @@ def test_pick_of_rows(twin):
     assert swept(ys[0][1] + ys[2][0], *sum(table, [])) == (10, 2, 0, 0, 2, 0, 0)
 
 
+def test_pick_of_rows_of_an_array(twin):
+    picked = twin.record(lambda table, i: twin.pick(table, i)[1])
+    assert [picked(np.array([[1.0, 2.0], [3.0, 4.0]]), i).data for i in (0, 1, -1)] == [2, 4, 4]
+
+
 def test_pick_outside_of_a_recording(twin):
     a = twin.values([2, 3, 5])
     assert twin.pick(a, twin.Value(1)) is a[1] and twin.pick(a, -1) is a[2]

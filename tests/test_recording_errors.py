@@ -198,8 +198,13 @@ def test_constants_are_ints_and_floats(twin, number):
 @pytest.mark.parametrize("number", [np.float32(2), Fraction(2), 1j])
 def test_constants_of_other_kinds(twin, number):
     for f in (lambda x: x * number, lambda x: twin.Value(number)):
-        with pytest.raises(twin.RecordingError, match="computes with what is no float"):
+        with pytest.raises(twin.RecordingError, match="computes with what is no float: write float"):
             twin.record(f)(3.0)
+
+
+def test_values_in_values(twin):
+    with pytest.raises(twin.RecordingError, match="computes with what is no float: .* v for Value"):
+        twin.record(lambda x: twin.Value(x) * 2)(3.0)
 
 
 @pytest.mark.parametrize("strange", [1j, "5", None, [1.0], np.ones(2)], ids=str)
