@@ -4,7 +4,8 @@ The compiled engine does the same in csrc/recording.pxi, for many rows at once.
 """
 import sys
 from _thread import allocate_lock, get_ident
-from functools import partial
+from functools import partial, reduce
+from operator import add
 
 from micrograd import _engine_py
 from micrograd._engine_py import Value, _operation, backward_of_leaf
@@ -310,7 +311,7 @@ class _Run:
                     for row in range(self.rows) for place in self.program.outputs]
         place = self.program.outputs[0]
         factor = self.weight = 1 if how == "sum" else 1.0 / self.rows
-        total = sum(numbers[place] for numbers in self.values) * factor
+        total = reduce(add, [numbers[place] for numbers in self.values], 0) * factor     # sum() rounds otherwise
         return [self.result(total, [(row, place, factor) for row in range(self.rows)])]
 
     def gradients(self, seeds):

@@ -739,6 +739,13 @@ def test_second_derivatives(twin):
     assert grad(f.map([a, b])[1], [a, b])[1].data == 20
 
 
+def test_rows_are_added_up_as_values_are(twin):
+    """In order; Python's own sum of floats compensates for rounding, from 3.12 on."""
+    double, rows = twin.record(lambda x: 2 * x), [1e16, 1.0, 1.0, -1e16, 0.1]
+    eager = sum(2 * x for x in twin.values(rows)).data
+    assert (double.sum(rows).data, double.mean(rows).data) == (eager, eager * (1.0 / 5))
+
+
 def test_gradients_through_what_arguments_are_computed_from(twin):
     grad = twin.over("gradients").grad
     x, w = twin.values([2, 3])

@@ -461,7 +461,8 @@ def test_a_row_where_eager_code_raises(twin, name):
             assert str(caught.value) == str(eager.value)
     with pytest.raises(error):
         recorded(bad)
-    assert recorded(good).data == expected and recorded.sum([good] * 9).data == sum([expected] * 9)
+    assert recorded(good).data == expected and recorded.sum([good] * 9).data == sum(
+        [twin.Value(expected)] * 9).data
 
 
 def test_a_negative_base_of_a_root(twin):
