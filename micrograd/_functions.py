@@ -56,7 +56,7 @@ def of_either(name):
         check_real(name, a)
         try:
             return function(a)
-        except (ValueError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise type(error)(f"{name} of {a!r:.60}: {error}") from None
 
     return apply
@@ -127,6 +127,16 @@ def slope_of_sqrt(y):
     return 0.5 / y if number(y) else pole(y)
 
 
+def power(a, b):
+    """a**b, for an exponent that is a Value, whose errors name both"""
+    try:
+        return a ** b
+    except ArithmeticError as error:
+        if is_value(a) or is_value(b):
+            raise
+        raise type(error)(f"{a!r:.60} ** {b!r:.60}: {error}") from None
+
+
 def slope_of_power(a, b):
     """d(a**b)/da; 0 where b is 0, and infinite at 0 where PyTorch has it so"""
     if not is_value(b) and b == 0:
@@ -191,7 +201,7 @@ FUNCTIONS = {
                         lambda a, b, y, g: share(a, b, g), lambda a, b, y, g: share(b, a, g)),
     "minimum": Function(lambda a, b: a if leads(a, le, b) else b,
                         lambda a, b, y, g: share(b, a, g), lambda a, b, y, g: share(a, b, g)),
-    "**": Function(lambda a, b: a ** b, lambda a, b, y, g: slope_of_power(a, b) * g,
+    "**": Function(power, lambda a, b, y, g: slope_of_power(a, b) * g,
                    lambda a, b, y, g: y * log_of_base(a, b) * g),
 }
 

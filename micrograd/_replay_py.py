@@ -4,7 +4,8 @@ The compiled engine does the same in csrc/recording.pxi, for many rows at once.
 """
 import sys
 from _thread import allocate_lock, get_ident
-from functools import partial
+from functools import partial, reduce
+from operator import add
 
 from micrograd import _engine_py
 from micrograd._engine_py import Value, _operation, backward_of_leaf
@@ -263,7 +264,7 @@ def value_of(symbol, a, b, refuse):
 
 
 # The chain rule is that of micrograd._functions, but for a number as exponent.
-FUNCTIONS = {**FUNCTIONS, "pow": FUNCTIONS["**"]}
+FUNCTIONS = {**FUNCTIONS, "pow": Function(lambda a, b: a ** b, None)}
 DERIVATIVES = {**DERIVATIVES, "pow": Function(None, lambda a, b, y, g: b * a ** (b - 1) * g)}
 
 
@@ -321,7 +322,7 @@ class _Run:
                     for row in range(self.rows) for place in self.program.outputs]
         place = self.program.outputs[0]
         factor = self.weight = 1 if how == "sum" else 1.0 / self.rows
-        total = sum(numbers[place] for numbers in self.values) * factor
+        total = reduce(add, [numbers[place] for numbers in self.values], 0) * factor     # sum() rounds otherwise
         return [self.result(total, [(row, place, factor) for row in range(self.rows)])]
 
     def gradients(self, seeds):

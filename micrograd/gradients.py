@@ -85,7 +85,7 @@ def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) 
 
 
 def uses_ungiven(f: Recording, leaves: list[Value]) -> bool:
-    """Whether a recording uses an x without being given it, as a loss does the parameters of its model."""
+    """Whether a recording uses an x without being given it, as a loss its model's parameters."""
     parameters = f._run_of([leaves]).program.parameters
     used = {id(node) for p in parameters for node in nodes_under(p)}
     return any(id(leaf) in used for leaf in leaves)
@@ -266,7 +266,7 @@ def is_zero(a: Value) -> Any:
 
 
 def unrolled(run: Any, row: int, steps: list[Any], output: int) -> tuple[list[Any], Value]:
-    """The operations of a row of a recording, computed by nodes, and the node of an output. What the
+    """The operations of a row of a recording, by nodes, and the node of an output. What the
     arguments and parameters were computed from is not among them."""
     leaves, values, operations = run.leaves(row), [], []
     for symbol, *operands in steps:

@@ -57,7 +57,7 @@ def pick(values: Any, i: Any) -> Any:
     if not isinstance(i, Value):
         return values[i]
     values = list(values)
-    if values and all(isinstance(value, (list, tuple)) for value in values):
+    if values and all(isinstance(value, (list, tuple)) or is_array(value) for value in values):
         if len({len(value) for value in values}) > 1:
             raise ValueError("pick takes rows of one length, "
                              f"not of {sorted({len(value) for value in values})}")
@@ -494,7 +494,8 @@ def flattened_results(y: Any, outputs: list[Value], name: str) -> Any:
 def number_in(x: Any) -> float:
     """The data of a parameter; TypeError unless they act as floats do."""
     if not isinstance(x, (int, float, Integral)):
-        raise TypeError(f"a recording computes with floats, not {type(x).__name__}: {x!r:.60}")
+        raise TypeError(f"a recording computes with floats, not {type(x).__name__}"
+                        + ("" if hasattr(x, "backward") else f": {x!r:.60}"))     # a Value has no text now
     return float(x)
 
 
@@ -531,8 +532,9 @@ REMEDIES = {
     "copy": "copies a Value with the number that it holds now: use the Value itself, or detach",
     "operation": "computes a node by a _backward, operands or local gradients of its own, which hold numbers "
                  "of now: put it together from the functions of Value",
-    "override": "uses a Value of a class that overrides how data or gradients are read and written",
-    "kind": "computes with what is no float",
+    "override": "uses a Value of a class that overrides how data or gradients are read and written: use a "
+                "Value with the number in it",
+    "kind": "computes with what is no float: write float(x) for a fraction or a scalar of numpy, v for Value(v)",
 }
 
 

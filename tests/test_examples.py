@@ -52,6 +52,7 @@ def test_the_demo(pyplot, tmp_path):
     pytest.importorskip("tqdm")
     said = python(FOLDER / "moons.py", "--picture", tmp_path / "moons.png")
     assert "step 99 loss 0.010978" in said and "times faster" in said
+    assert "README's multiple is over micrograd 0.1.0" in said
     assert (tmp_path / "moons.png").stat().st_size > 10_000
 
 

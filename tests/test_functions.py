@@ -128,6 +128,14 @@ def test_errors_are_those_of_math(Value, f, error, message):
     assert str(caught.value).endswith(str(expected.value))     # after the function and the number
 
 
+def test_errors_name_the_operation_and_the_number(Value):
+    for f, text in ((lambda: Value("1").exp(), "exp of '1'"), (lambda: Value(1j).tanh(), "tanh of 1j"),
+                    (lambda: Value(1e200) ** Value(2.0), r"1e\+200 \*\* 2.0"),
+                    (lambda: 0.0 ** Value(-1.0), r"0.0 \*\* -1.0")):
+        with pytest.raises((TypeError, ArithmeticError), match=f"^{text}: "):
+            f()
+
+
 def test_no_number_for_a_slope(Value):
     for bad in ("1", None, 1j):
         with pytest.raises(TypeError, match="negative_slope must be an int or a float, not "):

@@ -167,6 +167,8 @@ def test_parameters():
         optim.SGD([], 0.1)
     with pytest.raises(ValueError, match="parameters 0 and 2 are the same Value"):
         optim.Adam([a, b, a])
+    with pytest.raises(TypeError, match="parameters must be a list of Values, not Value"):
+        optim.SGD(Value(1.0))
     with pytest.raises(TypeError, match="parameter 1 must be a Value, not float: 1.0"):
         optim.AdamW([a, 1.0])
     assert optim.SGD((p for p in (a, b)), 0.1).parameters == [a, b]

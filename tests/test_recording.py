@@ -740,6 +740,13 @@ def test_second_derivatives(twin):
     assert grad(f.map([a, b])[1], [a, b])[1].data == 20
 
 
+def test_rows_are_added_up_as_values_are(twin):
+    """In order; Python's own sum of floats compensates for rounding, from 3.12 on."""
+    double, rows = twin.record(lambda x: 2 * x), [1e16, 1.0, 1.0, -1e16, 0.1]
+    eager = sum(2 * x for x in twin.values(rows)).data
+    assert (double.sum(rows).data, double.mean(rows).data) == (eager, eager * (1.0 / 5))
+
+
 def test_gradients_through_what_arguments_are_computed_from(twin):
     grad = twin.over("gradients").grad
     x, w = twin.values([2, 3])
@@ -860,6 +867,11 @@ def test_pick_of_rows(twin):
         assert [y.data for y in f(i)] == [2 * x.data for x in table[i]]
     ys = f.map(np.array([1, 1, 0], "u1"))
     assert swept(ys[0][1] + ys[2][0], *sum(table, [])) == (10, 2, 0, 0, 2, 0, 0)
+
+
+def test_pick_of_rows_of_an_array(twin):
+    picked = twin.record(lambda table, i: twin.pick(table, i)[1])
+    assert [picked(np.array([[1.0, 2.0], [3.0, 4.0]]), i).data for i in (0, 1, -1)] == [2, 4, 4]
 
 
 def test_pick_outside_of_a_recording(twin):

@@ -198,8 +198,13 @@ def test_constants_are_ints_and_floats(twin, number):
 @pytest.mark.parametrize("number", [np.float32(2), Fraction(2), 1j])
 def test_constants_of_other_kinds(twin, number):
     for f in (lambda x: x * number, lambda x: twin.Value(number)):
-        with pytest.raises(twin.RecordingError, match="computes with what is no float"):
+        with pytest.raises(twin.RecordingError, match="computes with what is no float: write float"):
             twin.record(f)(3.0)
+
+
+def test_values_in_values(twin):
+    with pytest.raises(twin.RecordingError, match="computes with what is no float: .* v for Value"):
+        twin.record(lambda x: twin.Value(x) * 2)(3.0)
 
 
 @pytest.mark.parametrize("strange", [1j, "5", None, [1.0], np.ones(2)], ids=str)
@@ -456,7 +461,8 @@ def test_a_row_where_eager_code_raises(twin, name):
             assert str(caught.value) == str(eager.value)
     with pytest.raises(error):
         recorded(bad)
-    assert recorded(good).data == expected and recorded.sum([good] * 9).data == sum([expected] * 9)
+    assert recorded(good).data == expected and recorded.sum([good] * 9).data == sum(
+        [twin.Value(expected)] * 9).data
 
 
 def test_a_negative_base_of_a_root(twin):
