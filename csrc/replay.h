@@ -404,13 +404,16 @@ static void give_workers(Job *job) {
 }
 
 /* In a process that was forked there are none. */
+static volatile int forks = 0;
 static void forget_workers(void) {
+    forks++;
     memset(workers, 0, sizeof(workers));
     worker_count = 0;
 }
 
 /* Do the job; 0 if there was no memory for it. Needs no GIL; `look` may take it. */
 static int do_job(Job *job) {
+    const int before = forks;       /* `look` may fork */
     for (int thread = 1; thread < job->threads; thread++) {
         struct Worker *w = job->team[thread];
         if (!w) continue;
@@ -420,7 +423,7 @@ static int do_job(Job *job) {
     }
     do_part(job, 0);
     for (int thread = 1; thread < job->threads; thread++)
-        if (job->team[thread]) acquire_soon(job->team[thread]->done);
+        if (job->team[thread] && forks == before) acquire_soon(job->team[thread]->done);
         else do_part(job, thread);
     return !job->failed;
 }

@@ -278,6 +278,42 @@ def test_a_fork_while_another_thread_is_recording(engine):
     python("-W", "ignore", "-c", FORKED, MICROGRAD_ENGINE=engine)
 
 
+FORKED_MEANWHILE = """if True:
+    import os, signal, time
+    from micrograd import Value
+    from micrograd.recording import record
+
+    child = None
+
+    def fork(*_):
+        global child
+        child = os.fork()
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)
+
+    w = Value(2.0)
+    f = record(lambda x: sum((w * x).tanh() * x for _ in range(50)), threads=4)
+    rows = memoryview(bytearray(8 * 1200000)).cast("d")
+    expected = f.sum(rows).data
+    signal.signal(signal.SIGALRM, fork)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    start = time.monotonic()
+    total = f.sum(rows)
+    assert child is not None and time.monotonic() - start > 0.15, "it was over before"
+    assert total.data == expected
+    total.backward()
+    if child == 0:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    """
+
+
+@compiled
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_in_the_middle_of_a_batch():
+    python("-W", "ignore", "-c", FORKED_MEANWHILE, MICROGRAD_ENGINE="c")
+
+
 # Constants and parameters.
 
 def test_a_value_of_a_subclass_that_is_kept_is_no_constant_of_later_recordings(twin):
