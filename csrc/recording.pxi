@@ -123,6 +123,9 @@ cdef object detached(object value):
 
 cdef double checked_number(Node* n) except? -1:
     """A node's number as a float; RecordingError if it is of another kind."""
+    cdef Number x = data_of_node(n)
+    if x.kind != OBJECT and x.kind != FLOAT32:
+        return x.x
     try:
         return float_of(<object>value_of(n))
     except TypeError:
@@ -157,7 +160,7 @@ cdef class _Graph:
     cdef Ints choices, outputs          # of each PICK a count, and so many operands; the results
     cdef Ints leaf, leaf_index          # of each leaf: INPUT, CONSTANT or PARAMETER; which of these
     cdef list numbers, parameters       # the constants; the parameters
-    cdef dict leaf_of, leaf_of_number   # the leaf of a node's address; of a constant's repr
+    cdef dict leaf_of, leaf_of_number   # the leaf of a node's address; of a constant's bits
 
     def __cinit__(self, list inputs not None, list outputs not None):
         if not is_recording():
@@ -254,38 +257,30 @@ cdef class _Graph:
         if n.flags & VISITED:
             self.uses.items[n.index] += 1
             return n.index
+        if Py_TYPE(value_of(n)) != value_type and accesses(<object>value_of(n)):
+            refused("override")
+        if n.flags & MADE:
+            return self.use_number(checked_number(n))
         place = self.leaf_of.get(<size_t>n)
         if place is None:
-            place = self.leaf_of[<size_t>n] = self.use_leaf(n)
+            checked_number(n)
+            self.parameters.append(<object>value_of(n))
+            place = self.leaf_of[<size_t>n] = self.new_leaf(PARAMETER, len(self.parameters) - 1)
         return place
 
-    cdef int use_leaf(self, Node* n) except? -1:
-        cdef Number x = data_of_node(n)
-        value = <object>value_of(n)
-        if accesses(value):
-            refused("override")
-        x.x = checked_number(n)
-        if not n.flags & MADE:
-            self.parameters.append(value)
-            return self.new_leaf(PARAMETER, len(self.parameters) - 1)
-        place = self.leaf_of_number.get(repr(x.x))
+    cdef int use_number(self, double x) except? -1:
+        cdef long long bits             # 0.0 is not -0.0, and nan is nan
+        memcpy(&bits, &x, sizeof(double))
+        place = self.leaf_of_number.get(bits)
         if place is None:
-            self.numbers.append(x.x)
-            place = self.leaf_of_number[repr(x.x)] = self.new_leaf(CONSTANT, len(self.numbers) - 1)
+            self.numbers.append(x)
+            place = self.leaf_of_number[bits] = self.new_leaf(CONSTANT, len(self.numbers) - 1)
         return place
 
     cdef int new_leaf(self, int leaf, int index) except? -1:
         put(&self.leaf, leaf)
         put(&self.leaf_index, index)
         return -<int>self.leaf.count
-
-    cdef int one(self) except? -1:
-        """The constant 1."""
-        place = self.leaf_of_number.get("1.0")
-        if place is None:
-            self.numbers.append(1.0)
-            place = self.leaf_of_number["1.0"] = self.new_leaf(CONSTANT, len(self.numbers) - 1)
-        return place
 
     cdef inline bint is_parameter(self, int operand) noexcept:
         return operand < 0 and operand != NONE and self.leaf.items[-1 - operand] == PARAMETER

@@ -200,7 +200,7 @@ cdef class _Builder:
                 take(&taken, self.sums[k].begin)
                 for j in range(2 * self.sums[k].terms):
                     if self.factors.items[self.sums[k].factors + j] == NONE:
-                        self.factors.items[self.sums[k].factors + j] = g.one()
+                        self.factors.items[self.sums[k].factors + j] = g.use_number(1.0)
                         while taken.count < g.leaf.count:
                             put(&taken, 0)
                     take(&taken, self.factors.items[self.sums[k].factors + j])

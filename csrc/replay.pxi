@@ -411,9 +411,11 @@ cdef inline Matrix* held_by(_Program program, Py_ssize_t i) noexcept:
 
 cdef double float_of(value) except? -1:
     """A Value's number as a float; TypeError if it is of another kind."""
-    from micrograd.recording import number_in
     cdef Number n = data_of_node(node_of(<PyObject*>value))
-    return n.x if n.kind != OBJECT and n.kind != FLOAT32 else number_in(data_of(value))
+    if n.kind != OBJECT and n.kind != FLOAT32:
+        return n.x
+    from micrograd.recording import number_in
+    return number_in(data_of(value))
 
 cdef inline double number_of_parameter(_Program program, PyObject* value) except? -1:
     cdef Number n = data_of_node(node_of(value))

@@ -15,7 +15,7 @@ def _fill(tuple columns, tuple structures):
         width += width_of(structure)
         if width_of(structure) < 0:
             return None
-    if rows < 1 or <double>rows * width > 1e17:
+    if rows < 1 or <double>rows * width > 1e11:
         return None
     filled = PyByteArray_FromStringAndSize(NULL, rows * width * sizeof(double))
     for column, structure in zip(columns, structures):

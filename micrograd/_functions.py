@@ -129,10 +129,10 @@ def slope_of_sqrt(y):
 
 def slope_of_power(a, b):
     """d(a**b)/da; 0 where b is 0, and infinite at 0 where PyTorch has it so"""
-    if is_recorded(a):
-        return b * a ** (b - 1)
     if not is_value(b) and b == 0:
         return 0
+    if is_recorded(a):
+        return b * a ** (b - 1)
     if is_zero(number(a)) and number(b) < 1:
         return b * pole(a ** 0.5) if number(b) else 0
     return b * a ** (b - 1)

@@ -48,10 +48,8 @@ def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
     it is.
     """
     leaves = inputs(xs)
-    if isinstance(f, Recording):
-        found = recorded_jacobian(f, leaves)
-        if found is not None:
-            return found
+    if isinstance(f, Recording) and not uses_ungiven(f, leaves):
+        return recorded_jacobian(f, leaves)
     y = f(leaves)
     if isinstance(y, Value):
         return rows(leaves, [y])[0]
@@ -65,10 +63,8 @@ def hessian(f: Callable[[list[Value]], Value], xs: Iterable[Any]) -> list[list[A
     over the graph of the gradient.
     """
     leaves = inputs(xs)
-    if isinstance(f, Recording):
-        found = recorded_jacobian(gradient_of(f), leaves)
-        if found is not None:
-            return found
+    if isinstance(f, Recording) and not uses_ungiven(f, leaves):
+        return recorded_jacobian(gradient_of(f), leaves)
     return rows(leaves, grad(checked_result(f, leaves), leaves))
 
 
@@ -81,22 +77,23 @@ def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) 
     leaves, v = inputs(xs), list(v)
     if len(v) != len(leaves):
         raise ValueError(f"v must have one number for each x, not {len(v)} for {len(leaves)}")
-    if isinstance(f, Recording):
-        run = gradient_of(f)._run_of([leaves])
-        if not any(leaf is p for p in run.program.parameters for leaf in leaves):
-            return list(run.gradients([float(x) for x in v]))
+    if isinstance(f, Recording) and not uses_ungiven(f, leaves):
+        return list(gradient_of(f)._run_of([leaves]).gradients([float(x) for x in v]))
     slopes = grad(checked_result(f, leaves), leaves)
     tape = Tape(leaves, slopes)
     return tape.sweep(tape.numbers(), zip(slopes, v))
 
 
-def recorded_jacobian(f: Recording, leaves: list[Value]) -> list[Any] | None:
-    """The jacobian of a recording, a row of it in each lane; None where the function uses an x without
-    being given it."""
-    run = f._run_of([leaves])
-    if any(leaf is p for p in run.program.parameters for leaf in leaves):
-        return None
-    found: list[Any] = run.jacobian(f._threads)
+def uses_ungiven(f: Recording, leaves: list[Value]) -> bool:
+    """Whether a recording uses an x without being given it, as a loss does the parameters of its model."""
+    parameters = f._run_of([leaves]).program.parameters
+    used = {id(node) for p in parameters for node in nodes_under(p)}
+    return any(id(leaf) in used for leaf in leaves)
+
+
+def recorded_jacobian(f: Recording, leaves: list[Value]) -> list[Any]:
+    """The jacobian of a recording, a row of it in each lane."""
+    found: list[Any] = f._run_of([leaves]).jacobian(f._threads)
     return found if f._gives_several([leaves]) else found[0]
 
 
@@ -194,9 +191,15 @@ class Tape:
 
     def append_recorded(self, y: Value, run: Any, k: int) -> None:
         """What a recording gives, by the operations that it consists of."""
-        unrolled = unrolled_result(run, k)
-        self.append(__core__._operations([unrolled]))
-        self.append_sum(y, [unrolled])
+        steps, outputs = run.program.listing()
+        rows, weight = range(run.rows), run.weight      # of a sum or a mean
+        if weight is None:
+            row, k = divmod(k, len(outputs))
+            rows, weight = range(row, row + 1), 1
+        for row in rows:
+            operations, result = unrolled(run, row, steps, outputs[k])
+            self.append(operations)
+            self.append_term(y, result, weight)
 
     def append_pick(self, y: Value, values: tuple[Value, ...], i: Value) -> None:
         """A pick that is being recorded: the gradient goes to the value whose place i is."""
@@ -208,12 +211,11 @@ class Tape:
                 self.steps.append((y, value, k, at_y, place, None,
                                    lambda a, k, y, g: (is_zero(i - k) + is_zero(i + (n - k))) * g, None))
 
-    def append_sum(self, y: Value, terms: list[Value]) -> None:
-        for term in terms:
-            place = self.places.get(id(term))
-            if place is not None:
-                at_y = self.places.setdefault(id(y), len(self.places))
-                self.steps.append((y, term, None, at_y, place, None, lambda a, b, y, g: g, None))
+    def append_term(self, y: Value, term: Value, weight: float) -> None:
+        place = self.places.get(id(term))
+        if place is not None:
+            at_y = self.places.setdefault(id(y), len(self.places))
+            self.steps.append((y, term, weight, at_y, place, None, lambda a, b, y, g: b * g, None))
 
     def append_nothing(self, y: Value, a: Any, b: Any) -> None:
         """An operation that passes no gradient on."""
@@ -263,26 +265,31 @@ def is_zero(a: Value) -> Any:
     return 1 - abs(sign(a))             # type: ignore[no-untyped-call]
 
 
-def unrolled_result(run: Any, k: int) -> Any:
-    """Result k of a run of a recording, computed by nodes; or its one result for all rows."""
-    steps, outputs = run.program.listing()
-    if run.weight is None:
-        row, k = divmod(k, len(outputs))
-        return unrolled_row(run, row, steps)[outputs[k]]
-    total = sum(unrolled_row(run, row, steps)[outputs[0]] for row in range(run.rows))
-    return total if run.weight == 1 else total * run.weight
-
-
-def unrolled_row(run: Any, row: int, steps: list[Any]) -> list[Value]:
-    leaves, values = run.leaves(row), []
+def unrolled(run: Any, row: int, steps: list[Any], output: int) -> tuple[list[Any], Value]:
+    """The operations of a row of a recording, computed by nodes, and the node of an output. What the
+    arguments and parameters were computed from is not among them."""
+    leaves, values, operations = run.leaves(row), [], []
     for symbol, *operands in steps:
         if symbol in ("input", "parameter", "constant"):
             y = {"input": leaves, "parameter": run.program.parameters}[symbol][operands[0]] \
                 if symbol != "constant" else operands[0]
             values.append(y if isinstance(y, Value) else Value(y))
         else:
-            values.append(UNROLLED[symbol](*[values[x] for x in operands]))
-    return values
+            xs = [values[x] for x in operands]
+            y = UNROLLED[symbol](*xs)
+            values.append(y)
+            if all(y is not x for x in xs):         # pick gives one that is there
+                operations.append((y, *operation(symbol, xs)))
+    return operations, values[output]
+
+
+def operation(symbol: str, xs: list[Value]) -> tuple[str, Any, Any]:
+    """(name, a, b) of an operation of a recording, as the engines give it."""
+    if symbol == "pick":
+        return symbol, tuple(xs[:-1]), xs[-1]
+    if symbol in ("pow", "leaky_relu"):             # by a number
+        return "**" if symbol == "pow" else symbol, xs[0], xs[1].data
+    return symbol, xs[0], xs[1] if len(xs) == 2 else None
 
 
 # The operations of a recording, by symbol, over Values.

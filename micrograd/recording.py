@@ -22,6 +22,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from functools import update_wrapper
+from itertools import islice
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -408,6 +409,9 @@ def is_array(x: Any) -> bool:
     return type(x).__module__ == "numpy" and hasattr(x, "ravel") and hasattr(x, "astype") and x.shape != ()
 
 
+NUMBERS = frozenset([float, int, Value])
+
+
 def flattened(x: Any, leaves: list[Any]) -> Any:
     """Add the numbers and Values in x to the leaves; what is around them."""
     cls = type(x)
@@ -415,6 +419,9 @@ def flattened(x: Any, leaves: list[Any]) -> Any:
         leaves.append(x)
         return Value
     if cls is list or cls is tuple:
+        if NUMBERS.issuperset(map(type, x)):
+            leaves.extend(x)
+            return (cls, *[Value] * len(x))
         return (cls, *[flattened(item, leaves) for item in x])
     if is_fixed(x):
         return Fixed(x)
@@ -458,7 +465,10 @@ def rebuilt(structure: Any, leaves: Iterator[Any]) -> Any:
         keys, *parts = parts
         return cls(zip(keys.thing, [rebuilt(part, leaves) for part in parts]))
     if issubclass(cls, (list, tuple)):
-        items = [rebuilt(part, leaves) for part in parts]
+        if parts.count(Value) == len(parts):
+            items = list(islice(leaves, len(parts)))
+        else:
+            items = [rebuilt(part, leaves) for part in parts]
         return cls(*items) if hasattr(cls, "_fields") else cls(items)
     return array(parts[0], leaves)
 
@@ -495,11 +505,12 @@ def number_given(x: Any) -> float:
 
 def stand_in(leaf: Any) -> Value:
     """The Value that the function is given for a number, or for another Value while it is recorded."""
-    cls = type(leaf) if isinstance(leaf, Value) else Value
+    cls = type(leaf)
+    if cls is Value or not isinstance(leaf, Value):
+        return Value(leaf if cls is float else number_given(leaf.data if cls is Value else leaf))
     twin = cls.__new__(cls)
-    Value.__init__(twin, number_given(leaf.data if isinstance(leaf, Value) else leaf))
-    if cls is not Value:
-        vars(twin).update({name: x for name, x in vars(leaf).items() if name not in vars(twin)})
+    Value.__init__(twin, number_given(leaf.data))
+    vars(twin).update({name: x for name, x in vars(leaf).items() if name not in vars(twin)})
     return twin
 
 

@@ -740,6 +740,48 @@ def test_second_derivatives(twin):
     assert grad(f.map([a, b])[1], [a, b])[1].data == 20
 
 
+def test_gradients_through_what_arguments_are_computed_from(twin):
+    grad = twin.over("gradients").grad
+    x, w = twin.values([2, 3])
+    square = twin.record(lambda v: v * v)
+    assert [g.data for g in grad(square(x * 3), [x])] == [36]
+    assert [g.data for g in grad(square(square(square(x))), [x])] == [8 * 2 ** 7]
+    product, fourth = w * x, w ** 2 * x ** 2
+    below = twin.record(lambda v: v * product * product)        # a parameter with a graph of its own
+    for y in (below(5.0), below.sum([2.0, 3.0]), sum(below.map([2.0, 3.0])), 5 * below.mean([1.0, 1.0])):
+        slopes = grad(y, [x, w, product])
+        assert [g.data for g in slopes] == [180, 120, 60]
+        assert [g.data for g in grad(slopes[0], [x, w])] == [90, 120]
+        assert [g.data for g in grad(y + 5 * fourth, [x])] == [360]
+
+
+def test_hessian_by_what_is_used_without_being_given(twin):
+    gradients = twin.over("gradients")
+    model = twin.over("nn").MLP(2, [3, 1], nonlin="tanh")
+    w = twin.Value(0.5)
+    square = w * w
+    for f, xs in ((lambda _: (model([1.0, 2.0]) - 1) ** 2, model.parameters()),
+                  (lambda _: square ** 2 * w, [w]), (lambda x: square * x[0], [w])):
+        recorded, v = twin.record(f), [0.1 + i for i in range(len(xs))]
+        for name, *more in (("jacobian",), ("hessian",), ("hvp", v)):
+            derive = getattr(gradients, name)
+            assert np.allclose(derive(recorded, xs, *more), derive(f, xs, *more), 1e-12, 1e-12)
+
+
+def test_derivatives_of_powers_at_0(twin):
+    grad = twin.over("gradients").grad
+
+    def derivatives(x, n):
+        y = x ** n
+        for _ in range(n + 1):
+            y, = grad(y, [x])
+        return y
+
+    recorded = twin.record(static=("n",))(derivatives)
+    for n in range(4):
+        assert [recorded(x, n).data for x in (1.0, 0.0, 2.0)] == [0, 0, 0]
+
+
 def test_derivatives_within_a_recording(twin):
     grad = twin.over("gradients").grad
     w, a = twin.values([2, 3])

@@ -1,0 +1,409 @@
+"""What once went wrong with recordings: crashes of their parts used by anybody, wrong numbers in silence, and
+errors that eager code does not have."""
+import array
+import copy
+import gc
+import math
+import os
+import pickle
+import threading
+import typing
+from decimal import Decimal
+
+import pytest
+
+from conftest import TWINS
+from processes import python
+
+compiled = pytest.mark.skipif("c" not in TWINS, reason="about the compiled engine")
+
+
+@pytest.fixture
+def core():
+    return TWINS["c"].core
+
+
+def program(twin, f=lambda x: x * 2, leaves=(1.0,)):
+    recorded = twin.record(f)
+    recorded(*leaves)
+    return next(iter(recorded._kept.values())).program
+
+
+def swept(total, *values):
+    for value in values:
+        value.grad = 0
+    total.backward()
+    return [value.grad for value in values]
+
+
+class Recorded(threading.Thread):
+    """Another thread that is recording."""
+
+    def __init__(self, twin):
+        super().__init__()
+        self.record, self.began, self.may_end = twin.record, threading.Event(), threading.Event()
+
+    def run(self):
+        self.record(self.function)(1.0)
+
+    def function(self, x):
+        self.began.set()
+        assert self.may_end.wait(20)
+        return x * 2
+
+    def __enter__(self):
+        self.start()
+        assert self.began.wait(20)
+
+    def __exit__(self, *error):
+        self.may_end.set()
+        self.join()
+
+
+# The parts of recordings, used by anybody.
+
+@compiled
+def test_no_part_is_made_without_its_contents(core):
+    run = program(TWINS["c"]).forward([1.0], 1, 1)
+    for make in (lambda: core._Run.__new__(core._Run), lambda: object.__new__(core._Run), core._Run,
+                 type("Sub", (core._Run,), {}), lambda: core._Program.__new__(core._Program),
+                 lambda: core._Graph.__new__(core._Graph), lambda: core._Builder.__new__(core._Builder),
+                 lambda: core._Listing.__new__(core._Listing), lambda: core._Builder(None),
+                 *[lambda f=f, x=x: f(x) for x in (run, run.program)
+                   for f in (copy.copy, copy.deepcopy, pickle.dumps)]):
+        with pytest.raises(TypeError):
+            make()
+
+
+@compiled
+def test_a_program_is_not_made_anew(core):
+    """A run stands on the memory of its program."""
+    twin, of_run = TWINS["c"], program(TWINS["c"])
+    total, = of_run.forward([1.0] * 100, 100, 1).results("sum")
+
+    def f(x):
+        y = x
+        for _ in range(1000):
+            y = y.tanh() * x
+        of_run.__init__("name", [x], [y])
+        return y
+
+    twin.record(f)(1.0)
+    total.backward()
+
+
+@compiled
+def test_leaves_that_are_no_list_or_change(core):
+    of_run = program(TWINS["c"])
+    assert of_run.forward((3.0,), 1, 1).numbers(0) == [6.0]
+
+    class Longer:
+        def __float__(self):
+            leaves.extend([2.0] * 10000)
+            return 3.0
+
+    leaves = [Longer()]
+    assert of_run.forward(leaves, 1, 1).numbers(0) == [6.0]
+    leaves = [Longer()]
+    assert of_run.forward([1.0], 1, 1).gradients(leaves) == [6.0]
+    for leaves in ("a", ["a"], [None], [], [1.0, 2.0], None, 3):
+        with pytest.raises((TypeError, ValueError)):
+            of_run.forward(leaves, 1, 1)
+
+
+@compiled
+def test_the_numbers_of_a_run_stay_where_they_are(core):
+    numbers = bytearray(array.array("d", [1.0] * 1000).tobytes())
+    run = program(TWINS["c"]).forward(numbers, 1000, 1)
+    with pytest.raises(BufferError):
+        numbers.clear()
+    assert run.leaves(999) == [1.0]
+
+
+@compiled
+@pytest.mark.parametrize("rows, threads", [(-1, 1), (1, 0), (1, -1), (-2 ** 40, 1)])
+def test_rows_and_threads_of_a_run(core, rows, threads):
+    of_run = program(TWINS["c"], lambda: TWINS["c"].Value(2.0) * 3, ())
+    with pytest.raises(ValueError, match="of rows from 0 and threads from 1"):
+        of_run.forward([], rows, threads)
+    assert of_run.forward([], 0, 1).results("map") == []
+
+
+@compiled
+def test_a_run_gives_its_results_once(core):
+    for first, then in (("sum", "map"), ("map", "sum"), ("mean", "sum")):
+        run = program(TWINS["c"]).forward([1.0] * 100, 100, 1)
+        results = run.results(first)
+        with pytest.raises(ValueError, match="once"):
+            run.results(then)
+        results[0].backward()
+    for outputs in ([], [1, 2]):
+        run = program(TWINS["c"], lambda x: [x * k for k in outputs]).forward([1.0], 1, 1)
+        with pytest.raises(ValueError, match="one for each row"):
+            run.results("sum")
+
+
+@compiled
+def test_structures_of_columns_that_are_none(core):
+    Value, column = core.Value, [1.0] * 1000
+    for structure in ((), None, (list,), (array.array, (2 ** 61 - 1,)), (array.array, (2 ** 31, 2 ** 31)),
+                      (array.array, (-2, -3)), (list, "x"), (dict, (list, Value)), 3):
+        assert core._fill((column, column), (Value, structure)) is None
+    unaligned = memoryview(bytearray(801))[1:].cast("d")
+    assert core._fill((unaligned,), (Value,)) is None
+    assert TWINS["c"].record(lambda x: x + 1).sum(unaligned).data == 100
+
+
+def test_columns_of_named_tuples_with_a_list(twin):
+    class Point(typing.NamedTuple):
+        x: list
+
+    f = twin.record(lambda p: p.x[0] * p.x[1])
+    for _ in range(3):
+        assert f.sum([Point([1.0, 2.0]), Point([3.0, 4.0])]).data == 14
+
+
+def test_any_number_of_threads(twin):
+    assert twin.record(threads=10 ** 12)(lambda x: x * 2).sum([1.0] * 100).data == 200
+
+
+# Python code that runs in the middle of something.
+
+class Hashed:
+    """What a subclass of Value may do in __hash__."""
+
+    def __hash__(self):
+        if self.hooks:
+            self.hooks.pop()()
+        return 1
+
+
+def test_operands_whose_hash_looks_into_the_graph(twin):
+    cls = type("Hashed", (Hashed, twin.Value), {"hooks": []})
+    w, h = twin.Value(3.0), cls(1.0)
+    for y in (twin.record(lambda x: w * x * h)(2.0), twin.record(lambda x: w * x)(h)):
+        cls.hooks.append(y._backward)
+        assert y._prev == {w, h}
+
+
+def test_an_output_that_is_collected_while_another_is_looked_into(twin):
+    """Making derivatives may run a collection, and that finalizers."""
+    class Holder:
+        pass
+
+    w, a = twin.values([2, 3])
+    threshold = gc.get_threshold()
+    f = twin.record(lambda x: [x * x * k for k in range(5)] + [w * x])
+    for k in range(1, 60):
+        *others, y = f(a)
+        for other in others:            # garbage, each in a cycle of its own
+            holder = Holder()
+            holder.other, holder.self = other, holder
+        backward = y._backward
+        gc.collect(0)
+        del others, other, holder
+        gc.set_threshold(k, 0, 1000)
+        try:
+            backward()
+        finally:
+            gc.set_threshold(*threshold)
+        assert swept(y, w, a) == [3, 2]
+    gc.collect()
+
+
+# Other threads.
+
+def test_a_row_that_fails_while_another_thread_is_recording(twin):
+    f = twin.record(lambda x: x.log() * 2)
+    f(1.0), f(1.0)
+    with Recorded(twin):
+        for call in (lambda: f(0.0), lambda: f.sum([1.0, 0.0]), lambda: f.map([0.0])):
+            with pytest.raises(ValueError, match="log of 0.0"):
+                call()
+        assert f(1.0).data == 0
+
+
+def test_a_labelled_value_of_another_thread_is_no_constant(twin):
+    made = []
+
+    def f(x):
+        thread = threading.Thread(target=lambda: made.append(twin.Value(2.0, label="w")))
+        if not made:
+            thread.start()
+            thread.join()
+        return x * made[0]
+
+    f = twin.record(f)
+    assert f(3.0).data == 6
+    made[0].data = 5.0
+    assert [f(3.0).data for _ in range(4)] == [15] * 4
+
+
+FORKED = """if True:
+    import os, threading
+    from micrograd import Value
+    from micrograd.recording import record
+
+    began, may_end = threading.Event(), threading.Event()
+
+    def slow(x):
+        began.set()
+        may_end.wait(20)
+        return x * 2
+
+    thread = threading.Thread(target=lambda: record(slow)(1.0))
+    thread.start()
+    began.wait(20)
+    child = os.fork()
+    if child == 0:
+        f = record(lambda x: x * 3)
+        f(1.0)
+        assert len(f._kept) == 1, "it was not recorded"
+        w, seen = Value(2.0), []
+        threads = [threading.Thread(target=lambda: seen.append(w.data)) for _ in range(5)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        os._exit(0 if seen == [2.0] * 5 else 1)
+    may_end.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+    """
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("engine", TWINS)
+def test_a_fork_while_another_thread_is_recording(engine):
+    python("-W", "ignore", "-c", FORKED, MICROGRAD_ENGINE=engine)
+
+
+# Constants and parameters.
+
+def test_a_value_of_a_subclass_that_is_kept_is_no_constant_of_later_recordings(twin):
+    cls, kept = type("Named", (twin.Value,), {}), []
+
+    @twin.record
+    def f(x):
+        if not kept:
+            kept.append(cls(2.0))
+        return x * kept[0]
+
+    assert f(1.0).data == 2
+    with pytest.raises(twin.RecordingError, match="other Values take part"):
+        f(1.0)
+    f(1.0)
+    kept[0].data = 5.0
+    assert [f(1.0).data for _ in range(4)] == [5] * 4
+
+
+@pytest.mark.parametrize("strange", ["3", 1j, Decimal("3")])
+def test_arguments_that_become_no_real_number(twin, strange):
+    a = twin.Value(2.0)
+    f = twin.record(lambda x: x * 2)
+    f(a), f(a)              # the third call is not compared with the function
+    a.data = strange
+    with pytest.raises((TypeError, twin.RecordingError)):
+        f(a)
+
+
+# Derivatives that are not finite.
+
+def test_a_jacobian_at_an_infinite_slope(twin):
+    """0 times infinity is none of the derivatives of other results, or by other inputs."""
+    from micrograd.gradients import jacobian
+    if twin.core is not jacobian.__globals__["__core__"]:
+        pytest.skip("of the engine that is chosen")
+    for f, xs, expected in ((lambda x: [x[0].sqrt(), x[0] * 2], [0.0], [[math.inf], [2]]),
+                            (lambda x: [x[0].sqrt(), x[1] * 2], [0.0, 1.0], [[math.inf, 0], [0, 2]]),
+                            (lambda x: [x[0].sqrt() + x[1], x[1] * x[2]], [0.0, 2.0, 3.0],
+                             [[math.inf, 1, 0], [0, 3, 2]])):
+        assert jacobian(twin.record(f), xs) == expected == jacobian(f, xs)
+
+
+def test_an_error_in_what_was_not_swept(twin):
+    """x ** 0.5 has no slope at 0; of a result that it does not lead to, that is no error."""
+    x, z = twin.Value(0.0), twin.Value(math.inf)
+    f = lambda x, z: [x ** 0.5, z.abs() * x + x]
+    assert swept(f(x, z)[1], x) == swept(twin.record(f)(x, z)[1], x) == [math.inf]
+
+
+# Ctrl-C.
+
+STOPPED = """if True:
+    import random, signal
+    from micrograd.nn import MLP
+    from micrograd.recording import record
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    random.seed(1)
+    model = MLP(32, [128, 128, 1])
+    f = record(lambda x: model(x))
+    rows = [[0.01 * ((i * j) % 101) for j in range(32)] for i in range(10000)]
+
+    def gradients(total):
+        model.zero_grad()
+        total.backward()
+        return [p.grad for p in model.parameters()]
+
+    expected = gradients(f.sum(rows))
+    stopped = 0
+    for delay in (0.001, 0.01, 0.03, 0.1):
+        total = f.sum(rows)
+        child = __import__("os").fork()
+        if child == 0:
+            __import__("time").sleep(delay)
+            __import__("os").kill(__import__("os").getppid(), signal.SIGINT)
+            __import__("os")._exit(0)
+        try:
+            total._backward()               # takes all derivatives
+            __import__("time").sleep(0.5)
+        except KeyboardInterrupt:
+            stopped += 1
+        __import__("os").waitpid(child, 0)
+        assert all(abs(a - b) <= 1e-9 * (1 + abs(b)) for a, b in zip(gradients(total), expected))
+    assert stopped
+    """
+
+
+@compiled
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_derivatives_that_were_interrupted_are_taken_again():
+    python("-W", "ignore", "-c", STOPPED, MICROGRAD_ENGINE="c")
+
+
+RECORDED = """if True:
+    import os, signal, time
+    from micrograd import Value
+    from micrograd.engine import __core__
+    from micrograd.recording import record
+
+    class Late(Exception):
+        pass
+
+    def raise_late(*_):
+        raise Late
+
+    signal.signal(signal.SIGALRM, raise_late)
+    w, caught, end = Value(2.0), 0, time.monotonic() + 2
+    while time.monotonic() < end:
+        try:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.00011, 0.00007)
+                for _ in range(50):
+                    record(lambda x: w * x)(1.0)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        except Late:
+            caught += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert not __core__._is_recording()
+    assert caught
+    """
+
+
+@compiled
+@pytest.mark.skipif("sys.platform == 'win32' or sys.version_info < (3, 11)", reason="of signals; see _record")
+def test_an_interrupt_leaves_no_recording_begun():
+    python("-c", RECORDED, MICROGRAD_ENGINE="c")
