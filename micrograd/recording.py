@@ -505,10 +505,10 @@ def number_given(x: Any) -> float:
 
 def stand_in(leaf: Any) -> Value:
     """The Value that the function is given for a number, or for another Value while it is recorded."""
-    cls = type(leaf)
+    cls: Any = type(leaf)
     if cls is Value or not isinstance(leaf, Value):
         return Value(leaf if cls is float else number_given(leaf.data if cls is Value else leaf))
-    twin = cls.__new__(cls)
+    twin: Value = cls.__new__(cls)
     Value.__init__(twin, number_given(leaf.data))
     vars(twin).update({name: x for name, x in vars(leaf).items() if name not in vars(twin)})
     return twin
