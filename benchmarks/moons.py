@@ -1,6 +1,7 @@
 """The two-moons demo of micrograd's own notebook, as a workload.
 
-The statements between the two lines of dashes are the notebook's; they run unchanged on every engine.
+The statements between the two lines of dashes are the notebook's; they run unchanged on every engine. They
+are in examples/moons.py too, which is one file to read and run; a test compares them.
 """
 import random
 
@@ -31,7 +32,7 @@ def loss(model, Xb, yb):
     data_loss = sum(losses) * (1.0 / len(losses))
     # L2 regularization
     alpha = 1e-4
-    reg_loss = alpha * sum(p * p for p in model.parameters())
+    reg_loss = alpha * sum((p * p for p in model.parameters()))
     total_loss = data_loss + reg_loss
 
     # also get accuracy

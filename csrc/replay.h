@@ -151,7 +151,7 @@ struct Job {
     struct Worker *team[MOST_THREADS];      /* who does the parts; the first is done by who calls */
 };
 
-/* Memory for the numbers of a run, kept for the next run: pages that are new to the process cost more than the
+/* Memory for the numbers of a run, kept for the next run: pages new to the process cost more than the
    run does. Needs the GIL. */
 enum { SPARES = 4 };
 static struct { double *memory; size_t size; } spares[SPARES];

@@ -76,7 +76,7 @@ def check_locals(operands, gradients):
                             f"not {type(gradient).__name__}: {gradient!r:.60}")
 
 
-# While a function is recorded (see _replay_py), what refuses that which a recording cannot repeat.
+# While a function is recorded, the Recorder (see _replay_py), which refuses what a recording cannot repeat.
 recorder = None
 
 
@@ -104,7 +104,7 @@ def compare(a, b, than):
 
 
 class NodesUnder:
-    """The nodes under a root that are no leaves, for pickle; marked until it has been there."""
+    """The nodes under a root that are no leaves, for pickle; marked until pickle has written them."""
 
     def __init__(self, root):
         self.nodes = [node for node in operands_first(root)[:-1] if node._prev]
@@ -137,7 +137,7 @@ class Value:
         self._op = _op                      # the operation this node is the result of
         if label is not None:
             if not hasattr(Value, "label"):
-                Value.label = ''        # of all others, once a program uses labels
+                Value.label = ''        # the label of all others, once a program uses labels
             self.label = label
 
     def __add__(self, other):

@@ -26,7 +26,7 @@ def is_value(a):
 
 
 def is_recorded(a):
-    """Whether a is a Value while a function is recorded, when its number may not be looked at."""
+    """Whether a is a Value while a function is recorded, so that no branch may depend on its number."""
     return is_value(a) and engine()._is_recording()
 
 
@@ -41,13 +41,13 @@ def number(a):
 
 
 def check_real(name, a):
-    """Of numpy's complex numbers math takes a part, and only warns."""
+    """TypeError for numpy's complex numbers: math would take their real part, with no more than a warning."""
     if isinstance(a, Complex) and not isinstance(a, Real) and type(a) is not complex:
         raise TypeError(f"{name} takes real numbers, not {type(a).__name__}: {a!r:.60}")
 
 
 def of_either(name):
-    """The function of math, whose errors name it and the number; of a Value its own."""
+    """The function of math, with errors that name it and the number; for a Value, the Value's method."""
     function = getattr(math, name)
 
     def apply(a):
@@ -79,7 +79,7 @@ def gelu(a):
 
 
 def normal(a):
-    """The chance of a normal number to be at most a."""
+    """The probability that a standard normal variable is at most a."""
     return 0.5 * (1 + erf(a / 1.4142135623730951))      # of sqrt(2)
 
 
@@ -112,12 +112,12 @@ def log_of_base(a, b):
 
 
 def is_zero(a):
-    """An array is not: its powers are numpy's own."""
+    """Whether a is the number 0. False for an array: its powers are numpy's own."""
     return not getattr(a, "shape", ()) and a == 0
 
 
 def pole(root):
-    """The infinite slope where a root is 0; of a Value, one whose own slope is infinite too."""
+    """An infinite slope, where a root is 0; for a Value, a Value whose own slope is infinite too."""
     return math.inf - root if is_value(root) else math.inf
 
 
@@ -157,13 +157,13 @@ def slope_above_0(a, below):
 
 
 def leads(a, than, b):
-    """Whether a is what the greater (the smaller) of two is; nan leads before all."""
+    """Whether a is the greater (with `le`, the smaller) of two; nan is taken before any number."""
     a, b = number(a), number(b)
     return than(a, b) or a != a
 
 
 def share(a, b, g):
-    """What the greater of two gets, a being ahead; halves when they are equal, as in PyTorch."""
+    """The gradient of a where the maximum of a and b has g: half of it if they are equal, as in PyTorch."""
     if is_recorded(a) or is_recorded(b):
         return (sign(a - b) * 0.5 + 0.5) * g
     a, b = number(a), number(b)

@@ -1,4 +1,4 @@
-"""Recordings in the reference: what a function computes as a list of steps, and going through them.
+"""Recordings in the reference: what a function computes as a list of steps, and the passes through them.
 
 The compiled engine does the same in csrc/recording.pxi, for many rows at once.
 """
@@ -21,7 +21,7 @@ class Recorder:
         self.made = {}          # the Values made since, by their id
 
     def check(self, what, value=None):
-        """RecordingError, but for reading a number that the function made itself, and in other threads."""
+        """Raise RecordingError. Other threads, and reading a constant of the function, are exempt."""
         is_constant = id(value) in self.made and not value._prev
         if self.thread == get_ident() and not is_constant:
             self.refuse(what)
@@ -35,7 +35,7 @@ class Recorder:
 
 
 class Watched:
-    """An attribute of all Values: the engine's own code may use it."""
+    """An attribute of all Values while a function is recorded: only the engine's own code may use it."""
 
     def __init__(self, name, reading=None):
         self.name, self.reading = name, reading
@@ -71,13 +71,13 @@ WATCHED = {"data": Watched("data", "data"), "grad": Watched("grad", "grad"), "_p
 
 
 def called_by_engine(depth=2):
-    """Whether the code so many frames above is the engine's."""
+    """Whether the code `depth` frames above is the engine's."""
     return sys._getframe(depth).f_globals.get("__name__") in (__name__, Value.__module__, _engine_py.__name__,
                                                              "micrograd._functions")
 
 
 def overrides(cls):
-    """Whether a subclass of Value has a way of its own to its data or gradients."""
+    """Whether a subclass of Value overrides the access to the engine's attributes."""
     return any(name in vars(base) for base in cls.__mro__[:cls.__mro__.index(Value)]
                for name in (*WATCHED, "__getattribute__", "__getattr__", "__setattr__", "__delattr__"))
 
@@ -103,13 +103,13 @@ def _begin_recording(refuse):
 
 
 def _end_recording(beside=False):
-    """End what this thread records, unless it is beside the caller's own recording."""
+    """End the recording of this thread, unless the caller began `beside` one, and so began none."""
     if _is_recording() and not beside:
         end_recording()
 
 
 def _after_fork():
-    """In the child: other threads, one of which may have been recording, are gone."""
+    """In a forked child: end the recording of another thread, since that thread is gone."""
     if _engine_py.recorder is not None and not _is_recording():
         end_recording()
 
@@ -132,7 +132,7 @@ def _sign(value):
 
 
 def _marked(name, data, operands):
-    """A node for what is an operation in a recording only."""
+    """A node of an operation that exists only while a function is recorded."""
     out = Value(data, operands, name)
     out._backward = partial(backward_of_marked, name, operands, out)
     return out
@@ -183,12 +183,12 @@ class _Program:
             return self.append("constant", check_number(node.data))
         symbol, operands = recorded_operation(node)
         if symbol == "**" and not isinstance(operands[1], Value):
-            symbol = "pow"              # whose slope at 0 is an error, as eager
+            symbol = "pow"              # the original's power, whose slope at 0 may be an error
         return self.append(symbol, *[places[id(x)] if isinstance(x, Value)
                                      else self.append("constant", float(x)) for x in operands])
 
     def difference(self, other):
-        """What the other program does otherwise, in words; None if nothing."""
+        """How the other program differs, in words; None if it does not."""
         if list(map(id, self.parameters)) != list(map(id, other.parameters)):
             return "other Values take part"
         for step, now in zip(self.steps, other.steps):
@@ -218,8 +218,8 @@ class _Program:
 
 
 def operands_made_first(roots, made, places):
-    """The nodes under roots that have no place, operands first; no further than what was made while
-    recording."""
+    """The nodes under roots that have no place yet, operands first. The search ends at nodes that were not
+    made while recording."""
     order, seen, stack = [], set(places), [(root, False) for root in reversed(roots)]
     while stack:
         node, operands_done = stack.pop()
@@ -269,20 +269,20 @@ DERIVATIVES = {**DERIVATIVES, "pow": Function(None, lambda a, b, y, g: b * a ** 
 
 
 class _Run:
-    """A program that was run for some rows, whose leaves stand one after the other."""
+    """The arguments and the results of a program for some rows. The leaves of all rows are one list."""
 
     def __init__(self, program, leaves, rows):
         for leaf in leaves:
             if isinstance(leaf, Value) and overrides(type(leaf)):
                 program.refuse("override")
         self.program, self.all_leaves, self.rows = program, leaves, rows
-        self.weight = None      # what a row counts in the one result; None where each has results of its own
+        self.weight = None      # the factor of each row in the one result of all; None if each has results
         from micrograd.recording import number_in
         self.parameters = [number_in(p.data) for p in program.parameters]
         self.values = [self.row(row) for row in range(rows)]
 
     def odd(self):
-        """Rows that are to be run as written: Python has raised its errors already."""
+        """The rows in which the function may raise an error: none, for Python has raised it by now."""
         return []
 
     def leaves(self, row):
@@ -312,7 +312,7 @@ class _Run:
         return numbers
 
     def numbers(self, row):
-        """Of the results for a row."""
+        """The numbers of the results for a row."""
         return [self.values[row][place] for place in self.program.outputs]
 
     def results(self, how):
@@ -384,4 +384,4 @@ backward_of_run.operation = result_of_run
 
 
 def _fill(columns, structures):
-    """The compiled engine's short cut to the numbers of all rows."""
+    """The compiled engine's short cut to the numbers of all rows; the reference has none."""

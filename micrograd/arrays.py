@@ -72,7 +72,7 @@ def predict(module: Callable[[Any], Any], X: Any) -> Any:
     nout). The numbers are those of module(row), to the last bit. TypeError or ValueError if X has
     no rows; ValueError if a row is shorter or longer than a Neuron, Layer or MLP takes.
     """
-    numpy = sys.modules.get("numpy")    # whoever has an array has imported it
+    numpy = sys.modules.get("numpy")    # a program that has an array has imported it
     if numpy is not None and isinstance(X, numpy.ndarray):
         return predict_array(module, X, numpy)
     if not isinstance(X, (list, tuple)):

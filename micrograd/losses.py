@@ -41,7 +41,7 @@ def binary_cross_entropy(logits: Iterable[Value], targets: Iterable[Any]) -> Val
 def softmax(logits: Iterable[Value]) -> list[Value]:
     """The probabilities exp(z) / sum(exp(z)), as torch.softmax; they sum to 1.
 
-    Computed with the greatest z taken off them all, which changes nothing: no exp overflows.
+    The greatest z is subtracted from each z first, which changes nothing: no exp overflows.
     """
     exps = [z.exp() for z in shifted(logits)]
     factor = total(exps) ** -1
@@ -85,7 +85,7 @@ def surprise(logits: list[Value], target: Any, smoothing: float) -> Value:
 
 
 def shifted(logits: Iterable[Value]) -> list[Value]:
-    """The logits with the greatest taken off them all."""
+    """The logits minus the greatest of them."""
     logits = listed(logits, "logits")
     check_values(logits)
     offset = -greatest(logits)
@@ -116,7 +116,7 @@ def mean(losses: list[Value]) -> Value:
 
 
 def total(values: list[Value]) -> Value:
-    return sum(values)      # type: ignore[return-value]    # there is one, so it is no 0
+    return sum(values)      # type: ignore[return-value]    # there is at least one, so it is no 0
 
 
 def pairs(outputs: Iterable[Value], targets: Iterable[Any]) -> list[tuple[Value, Any]]:
@@ -161,7 +161,7 @@ def probability(target: Any) -> Any:
     """The target; ValueError unless it is in 0..1."""
     if is_value(target) and __core__._is_recording():
         t = target.detach()
-        return target + 0 * (t * (1 - t)).sqrt()    # has the error when the recording is run
+        return target + 0 * (t * (1 - t)).sqrt()    # raises the error when the recording is run
     if not 0 <= (target.data if is_value(target) else target) <= 1:
         raise ValueError(f"a target must be in 0..1, not {target!r:.60}")
     return target

@@ -37,8 +37,8 @@ class Module(__core__._Parts):
 
 
 class Neuron(Module):
-    """f(w . x + b), for nin inputs. nonlin says what f is: the ReLU where it is true, nothing where it
-    is false, or a function of Value, say Value.tanh, or its name, "tanh"."""
+    """f(w . x + b), for nin inputs. nonlin says what f is: the ReLU where it is true, no activation where
+    it is false, or a function of Value such as Value.tanh, or its name, "tanh"."""
 
     @staticmethod
     def _check_activation(nonlin):
@@ -111,7 +111,7 @@ class MLP(Module):
                        for i in range(len(nouts))]
 
     def __call__(self, x):
-        out = __core__._fused(self.layers, x)   # the same, as one node; None where one could tell
+        out = __core__._fused(self.layers, x)   # the same as one node; None where it must run as written
         if out is not None:
             return out
         for i, layer in enumerate(self.layers):

@@ -28,7 +28,7 @@ class Optimizer:
     `maximize`, with which steps go along the gradient and not against it."""
 
     arguments: tuple[str, ...] = ("lr", "weight_decay", "maximize")
-    memory: tuple[str, ...] = ()        # what the steps so far leave to the next
+    memory: tuple[str, ...] = ()        # what one step leaves for the next
 
     def __init__(self, parameters: Iterable[Value], lr: float, weight_decay: float,
                  maximize: bool) -> None:
@@ -46,7 +46,7 @@ class Optimizer:
                 p.grad = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """{name: number or list of numbers}: what a step depends on, but data and gradients."""
+        """{name: number or list of numbers}: what a step depends on, except data and gradients."""
         state = {name: getattr(self, name) for name in self.arguments + self.memory}
         lists = {name: list(x) for name, x in state.items() if isinstance(x, (array, tuple))}
         return {"optimizer": type(self).__name__, **state, **lists}

@@ -16,8 +16,8 @@ from micrograd import nn
 from micrograd.engine import Value
 from micrograd.recording import Kept, Recording
 
-# Where `nonlin` is the name, the module of PyTorch and its arguments. With the threshold above
-# which it takes x for softplus(x) at 40, where they are equal, its Softplus is ours.
+# {nonlin: the module of PyTorch, and its arguments}. Above a threshold, PyTorch's Softplus gives x for
+# softplus(x). With a threshold of 40, from where on the two are equal in double precision, it is ours.
 ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
     "relu": ("ReLU", {}),
     "tanh": ("Tanh", {}),
@@ -30,8 +30,8 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
 def to_torch(model: nn.MLP | Recording) -> Any:
     """A torch.nn.Module, float64, of what an MLP or a recording computes.
 
-    Of an MLP a Sequential, (n, nin) to (n, nout). TypeError for what is neither, or is called
-    otherwise than an MLP. ValueError for a nonlin that is no bool and none of ACTIVATIONS, for a
+    Of an MLP a Sequential, (n, nin) to (n, nout). TypeError for what is neither, or has a __call__
+    of its own. ValueError for a nonlin that is no bool and none of ACTIVATIONS, for a
     layer whose neurons differ in nonlin or in width, and for layers that do not fit each other.
 
     Of a recording, which must have been called with arguments of one structure, else ValueError, a

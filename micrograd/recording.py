@@ -297,7 +297,7 @@ class Recording:
         return f"<recording of {self._name}>"
 
 
-MANY = 10       # recordings of one function, before it is warned that each costs something
+MANY = 10       # so many recordings of one function give a warning
 
 
 class Rows:
@@ -305,7 +305,7 @@ class Rows:
 
     def __init__(self, recording: Recording, arguments: Any, keywords: dict[str, Any]):
         if recording._columns is not None and not keywords:
-            self.structure, structures = recording._columns         # of most columns, as of the last ones
+            self.structure, structures = recording._columns         # as a rule, that of the last call's too
             self.leaves = __core__._fill(arguments, structures)
             if self.leaves is not None:
                 self.count = len(arguments[0])
@@ -538,7 +538,7 @@ REMEDIES = {
 }
 
 
-PASSED_OVER = "micrograd", "copy", "copyreg", "pickle"     # modules whose lines say nothing to the reader
+PASSED_OVER = "micrograd", "copy", "copyreg", "pickle"     # modules whose lines an error does not show
 
 
 def refuse(what: str) -> None:

@@ -24,7 +24,7 @@ from micrograd.nn import Module
 from micrograd.optim import Optimizer
 
 FORMAT, VERSION = "micrograd state", 1
-WITH_OPTIMIZER = 2      # the version of a file that has one; what it lacks, older releases can read
+WITH_OPTIMIZER = 2      # the version of a file that has one; older releases can read the others
 DIGITS = 309            # of the greatest float; a file has no longer integers
 
 
@@ -113,9 +113,9 @@ def save(model: Module | Mapping[str, float], path: str | os.PathLike[str], *,
 
     ValueError, and nothing written, for what a file would not give back to the last bit: nan,
     infinity, integers beyond the floats, and numbers that are no integer and equal to no float;
-    and for a model whose class defines no parameters(). A
-    file that was there is replaced in one step: a crash leaves the old one or the new one, and no
-    half. It keeps its permissions. What is there and is no file stays: OSError.
+    and for a model whose class defines no parameters(). An existing file is replaced in one step,
+    so that a crash leaves the old one or the new one, whole, and keeps its permissions. OSError if
+    the path is there and is no file.
     """
     numbers = model if isinstance(model, Mapping) else with_parameters(model).state_dict()
     document = {"format": FORMAT, "version": VERSION,
@@ -240,7 +240,7 @@ def no_constant(word: str) -> None:
 
 
 def checked(document: Any) -> dict[str, Any]:
-    """A document, which must have the form of ours."""
+    """The document; ValueError unless it has the form that save gives it."""
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f"its \"format\" must be {FORMAT!r}")
     version = document.get("version")

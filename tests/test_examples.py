@@ -35,6 +35,13 @@ def pyplot():
     pyplot.close("all")
 
 
+def test_both_programs_have_the_statements_of_the_notebook():
+    """Between two lines of dashes; the benchmark and the example are each complete without the other."""
+    example, benchmark = [(folder / "moons.py").read_text(encoding="utf-8").split("    # ---")
+                          for folder in (FOLDER, FOLDER.parent / "benchmarks")]
+    assert len(example) == 3 and example[1] == benchmark[1]
+
+
 def test_moons(pyplot):
     defined = run("moons.ipynb")
     assert defined["acc"] == 1.0 and f"{defined['total_loss'].data:.6f}" == "0.010978"
