@@ -129,8 +129,8 @@ cdef bint sweep_replay(Call* call) noexcept:
     cdef _Run run = run_of(call)
     cdef Code* c = &run.program.code
     cdef Py_ssize_t row = (<ReplayCall*>call).row, i
-    cdef Py_ssize_t outputs = c.outputs * (run.rows if row < 0 else 1)
-    cdef Py_ssize_t inputs = run.rows * c.inputs if run.given else 0
+    cdef Py_ssize_t rows = run.rows if row < 0 else 1, before = max(<Py_ssize_t>0, row) * c.inputs
+    cdef Py_ssize_t outputs = rows * c.outputs, inputs = rows * c.inputs if run.given else 0
     cdef Swept found
     cdef Py_ssize_t size = outputs + c.parameters + c.packed + inputs
     cdef double* seeds = take_memory(size)
@@ -150,7 +150,7 @@ cdef bint sweep_replay(Call* call) noexcept:
     if fine and not run.job.stop:
         add_to_parameters(run.program, found.parameters, found.parameters + c.parameters)
         for place, leaf in given_to(call):
-            add_float(node_of(<PyObject*>leaf), found.inputs[<Py_ssize_t>place])
+            add_float(node_of(<PyObject*>leaf), found.inputs[<Py_ssize_t>place - before])
     run.job.stop = 0
     give_memory(seeds)
     if fine:
@@ -213,27 +213,31 @@ cdef bint sweep_rows(_Run run, const double* seeds, const Kind* kinds, Swept* fo
     none is not swept: 0 times an infinite derivative would be nan."""
     cdef int count = run.program.code.outputs, seeded, k
     cdef Py_ssize_t whole = 0, row
+    cdef Swept of_row = found[0]
     for row in range(run.rows):
         seeded = 0
         for k in range(count if kinds != NULL else 0):
             seeded += kinds[row * count + k] != NO_GRADIENT
         whole += kinds == NULL or seeded == count
-        if 0 < seeded < count and not sweep_row(run, row, seeds + row * count, kinds + row * count, found):
-            return False
+        if 0 < seeded < count:
+            of_row.inputs = NULL if found.inputs == NULL else found.inputs + row * run.program.code.inputs
+            if not sweep_row(run, row, seeds + row * count, kinds + row * count, &of_row):
+                return False
+            found.raises |= of_row.raises
     if whole == run.rows:
-        return sweep_job(run, &run.job, seeds, NULL, 0, found)
+        return sweep_job(run, &run.job, seeds, NULL, found)
     return whole == 0 or sweep_some(run, seeds, kinds, whole, found)
 
 cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsigned char* live,
-                    Py_ssize_t first, Swept* found) noexcept:
-    """Sweep the rows of a job; its first row is row `first` of the run."""
+                    Swept* found) noexcept:
+    """Sweep the rows of a job."""
     cdef Job job = given[0]
     cdef Code* c = &run.program.code
     cdef Py_ssize_t t
     cdef bint fine
     job.seeds, job.look = seeds, look_in_sweep
     job.live = live if live != NULL else <unsigned char*>PyByteArray_AS_STRING(run.program.live)
-    job.input_grads = found.inputs + first * c.inputs if found.inputs != NULL else NULL
+    job.input_grads = found.inputs
     job.grads = take_memory(<size_t>job.tiles * (c.packed + c.apart))
     job.odd = <unsigned char*>PyMem_Calloc(job.rows, 1)
     take_workers(&job)
@@ -262,7 +266,8 @@ cdef int look_in_sweep() noexcept:
     return interrupt_raises()
 
 cdef bint sweep_row(_Run run, Py_ssize_t row, const double* seeds, const Kind* kinds, Swept* found) noexcept:
-    """Sweep one row from some of its outputs only, along the steps that lead to them."""
+    """Sweep one row from some of its outputs only, along the steps that lead to them; it finds the gradients of
+    its own inputs."""
     cdef Code* c = &run.program.code
     cdef unsigned char* live = <unsigned char*>PyMem_Calloc(c.slots, 1)
     cdef Job job = run.job
@@ -273,7 +278,7 @@ cdef bint sweep_row(_Run run, Py_ssize_t row, const double* seeds, const Kind* k
             live[c.output[k]] |= kinds[k] != NO_GRADIENT
         mark_live(c, live)
         alone(run, &job, row)
-        fine = sweep_job(run, &job, seeds, live, row, found)
+        fine = sweep_job(run, &job, seeds, live, found)
     PyMem_Free(live)
     return fine
 
@@ -302,7 +307,7 @@ cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_
     if fine:
         divide(&job, whole)
         job.inputs, job.values = inputs, NULL
-        fine = sweep_job(run, &job, own_seeds, NULL, 0, &part)
+        fine = sweep_job(run, &job, own_seeds, NULL, &part)
         found.raises = part.raises
     i = 0
     for row in range(run.rows if fine and found.inputs != NULL else 0):
@@ -348,31 +353,34 @@ cdef int make_local(Node* out, _Locals pair, str name) except -1:
 cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     """The operands of result j, and the derivatives by them."""
     cdef Code* c = &run.program.code
-    cdef Py_ssize_t outputs = run.rows * c.outputs, i
+    cdef Py_ssize_t row = 0 if run.factor else j // c.outputs, rows = run.rows if run.factor else 1, i
     cdef Swept found
     cdef bytearray live = bytearray(c.slots)
-    cdef bytearray seeds = bytearray(outputs * sizeof(double)), kinds = bytearray(b"\xff") * outputs
+    cdef bytearray seeds = bytearray(rows * c.outputs * sizeof(double)), kinds = bytearray(b"\xff") * c.outputs
     cdef bytearray by_parameter = bytearray((c.parameters + c.packed) * sizeof(double))
-    cdef bytearray by_input = bytearray(run.rows * c.inputs * sizeof(double))
+    cdef bytearray by_input = bytearray(rows * c.inputs * sizeof(double))
     cdef double* g = <double*>PyByteArray_AS_STRING(by_parameter)
+    cdef double* seed = <double*>PyByteArray_AS_STRING(seeds)
+    cdef bint fine
     found.parameters, found.inputs = g, <double*>PyByteArray_AS_STRING(by_input)
     found.raises = False
-    for i in range(outputs):
-        if run.factor or i == j:
-            (<double*>PyByteArray_AS_STRING(seeds))[i] = run.factor or 1.0
-            kinds[i] = REAL
-    if not sweep_rows(run, <double*>PyByteArray_AS_STRING(seeds), <Kind*>PyByteArray_AS_STRING(kinds),
-                      &found):
+    if run.factor:
+        for i in range(rows):
+            seed[i] = run.factor
+        fine = sweep_rows(run, seed, NULL, &found)
+    else:
+        seed[j % c.outputs], kinds[j % c.outputs] = 1, REAL
+        fine = sweep_row(run, row, seed, <Kind*>PyByteArray_AS_STRING(kinds), &found)
+    if not fine:
         raise MemoryError
     raise_if_stopped(run)
     if found.raises:
         live[c.output[j % c.outputs]] = 1
         mark_live(c, <unsigned char*>PyByteArray_AS_STRING(live))
-        raise_error_of_sweep(run, range(run.rows) if run.factor else [j // c.outputs], live)
+        raise_error_of_sweep(run, range(row, row + rows), live)
     unpack_grads(c, g, g + c.parameters)
-    given = [(place, leaf) for place, leaf in given if run.factor or place // c.inputs == j // c.outputs]
     gradients = [g[i] for i in range(c.parameters)]
-    gradients += [found.inputs[<Py_ssize_t>place] for place, _ in given]
+    gradients += [found.inputs[<Py_ssize_t>place - row * c.inputs] for place, _ in given]
     return _Locals([*run.program.parameters, *[leaf for _, leaf in given]], gradients)
 
 cdef int raise_if_stopped(_Run run) except -1:

@@ -443,3 +443,23 @@ RECORDED = """if True:
 @pytest.mark.skipif("sys.platform == 'win32' or sys.version_info < (3, 11)", reason="of signals; see _record")
 def test_an_interrupt_leaves_no_recording_begun():
     python("-c", RECORDED, MICROGRAD_ENGINE="c")
+
+
+# Some outputs of some rows.
+
+@pytest.mark.parametrize("looked_into", [False, True])
+def test_each_row_has_the_gradients_of_its_own_arguments(twin, looked_into):
+    """Where a sweep reaches some outputs of each row, and where their derivatives are taken one by one."""
+    w = twin.Value(2.0)
+    f = lambda x: [w * x[0] * x[1], x[0] ** 2, x[1] * 3]
+    gradients = []
+    for g in (lambda rows: [f(x) for x in rows], twin.record(f).map):
+        rows = [twin.values([i + 1, i + 2]) for i in range(10)]
+        results = g(rows)
+        if looked_into:
+            for ys in results[::3]:
+                ys[0]._op = "another"
+                copy.deepcopy(ys[1])
+        total = sum((i + 1) * ys[i % 3] for i, ys in enumerate(results))
+        gradients.append(swept(total, w, *sum(rows, [])))
+    assert gradients[1] == gradients[0]
