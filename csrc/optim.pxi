@@ -32,14 +32,14 @@ cdef bint may_move(list parameters, Py_ssize_t size) except -1:
 
 cdef void move_matrix(Matrix* m, double lr, double weight_decay) noexcept:
     """A step without momentum for all parameters of a layer, which are floats then."""
-    cdef Py_ssize_t size = matrix_size(m), i
-    if weight_decay != 0:
-        for i in range(size):
-            m.data[i] -= lr * (m.grad[i] + weight_decay * m.data[i])
-    else:
-        for i in range(size):
-            m.data[i] -= lr * m.grad[i]
-    for i in range(size):
+    cdef Py_ssize_t i, j
+    cdef double* x
+    cdef double* g
+    for i in range(m.nin + 1):
+        x, g = m.data + i * m.width, m.grad + i * m.width
+        for j in range(m.nout):         # and not the filling, which stays 0
+            x[j] -= lr * (g[j] if weight_decay == 0 else g[j] + weight_decay * x[j])
+    for i in range(matrix_size(m)):
         if m.data_kind[i] != REAL:
             m.data_kind[i] = REAL
             m.kinds_known = False

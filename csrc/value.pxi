@@ -554,6 +554,7 @@ cdef class Value:
         return reduce_value(self)
 
     def __setstate__(self, state):
+        forbid_writing()
         restore_value(self, state)
 
     def __repr__(self):

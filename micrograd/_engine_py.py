@@ -324,6 +324,7 @@ class Value:
         return __newobj__, (type(self),), state
 
     def __setstate__(self, state):
+        forbid("writing")
         if "_graph" in state:
             raise TypeError("a graph of the compiled engine can be restored by that engine only")
         Value.__init__(self, None)
