@@ -322,7 +322,8 @@ class _Run:
                     for row in range(self.rows) for place in self.program.outputs]
         place = self.program.outputs[0]
         factor = self.weight = 1 if how == "sum" else 1.0 / self.rows
-        total = reduce(add, [numbers[place] for numbers in self.values], 0) * factor     # sum() rounds otherwise
+        total = reduce(add, [numbers[place] for numbers in self.values], 0)     # sum() rounds otherwise
+        total *= factor
         return [self.result(total, [(row, place, factor) for row in range(self.rows)])]
 
     def gradients(self, seeds):

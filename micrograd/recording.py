@@ -534,7 +534,8 @@ REMEDIES = {
                  "of now: put it together from the functions of Value",
     "override": "uses a Value of a class that overrides how data or gradients are read and written: use a "
                 "Value with the number in it",
-    "kind": "computes with what is no float: write float(x) for a fraction or a scalar of numpy, v for Value(v)",
+    "kind": "computes with what is no float: write float(x) for a fraction or a scalar of numpy, and v "
+            "for Value(v)",
 }
 
 
