@@ -43,6 +43,8 @@ cdef void move_matrix(Matrix* m, double lr, double weight_decay) noexcept:
         if m.data_kind[i] != REAL:
             m.data_kind[i] = REAL
             m.kinds_known = False
+    for i in range(m.nin + 1):          # the gradient of filling is nan where an input was infinite
+        memset(m.data + i * m.width + m.nout, 0, (m.width - m.nout) * sizeof(double))
 
 def _sgd(list parameters, velocity, double lr, double momentum, double weight_decay, bint first):
     """One step of SGD; None where Python must take it. velocity is an array of a double for each
