@@ -66,6 +66,19 @@ exp, log, tanh, sin, cos, sqrt = map(of_either, ("exp", "log", "tanh", "sin", "c
 log1p, tan, erf = map(of_either, ("log1p", "tan", "erf"))
 
 
+def named(function):
+    """The function, with errors that name it and what it was given."""
+    def apply(a):
+        try:
+            return function(a)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{function.__name__} of {a!r:.60}: {error}") from None
+
+    return apply
+
+
+@named
 def sigmoid(a):
     if is_value(a):
         return a.sigmoid()
@@ -74,6 +87,7 @@ def sigmoid(a):
     return exp(a) / (1 + exp(a))
 
 
+@named
 def gelu(a):
     return a.gelu() if is_value(a) else a * normal(a)
 
@@ -87,6 +101,7 @@ def slope_of_gelu(a):
     return normal(a) + a * (exp(-0.5 * (a * a)) / 2.5066282746310002)       # of sqrt(2 * pi)
 
 
+@named
 def softplus(a):
     """log(1 + exp(a)), without an overflow"""
     if is_value(a):
@@ -180,6 +195,8 @@ def place_of(i, count):
     return place
 
 
+absolute = named(abs)
+
 FUNCTIONS = {
     "exp": Function(lambda a, b: exp(a), lambda a, b, y, g: y * g),
     "log": Function(lambda a, b: log(a), lambda a, b, y, g: g / a),
@@ -193,7 +210,7 @@ FUNCTIONS = {
     "sin": Function(lambda a, b: sin(a), lambda a, b, y, g: cos(a) * g),
     "cos": Function(lambda a, b: cos(a), lambda a, b, y, g: -sin(a) * g),
     "sqrt": Function(lambda a, b: sqrt(a), lambda a, b, y, g: slope_of_sqrt(y) * g),
-    "abs": Function(lambda a, b: abs(a), lambda a, b, y, g: sign(a) * g),
+    "abs": Function(lambda a, b: absolute(a), lambda a, b, y, g: sign(a) * g),
     "softplus": Function(lambda a, b: softplus(a), lambda a, b, y, g: sigmoid(a) * g),
     "leaky_relu": Function(lambda a, b: a if number(a) > 0 else b * a,      # b is the slope below 0
                            lambda a, b, y, g: slope_above_0(a, b) * g),

@@ -306,3 +306,11 @@ def test_no_part_of_a_complex_number_is_lost(Value, name, kind):
     number = complex if kind == "complex" else getattr(pytest.importorskip("numpy"), kind)
     with pytest.raises(TypeError):
         getattr(Value(number(1j)), name)()
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "gelu", "softplus", "abs", "exp"])
+def test_errors_of_other_kinds_name_the_function(name):
+    for cls in [module.Value for module in ENGINES.values()]:
+        for data in "a", None:
+            with pytest.raises((TypeError, ValueError), match=f"^{name} of {data!r}: "):
+                getattr(cls(data), name)()
