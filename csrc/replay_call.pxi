@@ -106,7 +106,8 @@ cdef inline bint takes_python(PyObject* operand) noexcept:
         operand.ob_type != value_type and accesses(<object>operand))
 
 cdef bint replay_accepts(Call* call, int j, Number g) noexcept:
-    return is_plain(g)
+    """Also infinity and nan: as a local gradient, 0 times these would be nan."""
+    return g.kind != OBJECT and g.kind != FLOAT32
 
 cdef int no_operation(Call* call, int j) noexcept:
     return LEAF
@@ -352,6 +353,7 @@ cdef int make_local(Node* out, _Locals pair, str name) except -1:
 
 cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     """The operands of result j, and the derivatives by them."""
+    from micrograd._functions import NoGradient
     cdef Code* c = &run.program.code
     cdef Py_ssize_t row = 0 if run.factor else j // c.outputs, rows = run.rows if run.factor else 1, i
     cdef Swept found
@@ -374,13 +376,14 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     if not fine:
         raise MemoryError
     raise_if_stopped(run)
+    live[c.output[j % c.outputs]] = 1
+    mark_live(c, <unsigned char*>PyByteArray_AS_STRING(live))
     if found.raises:
-        live[c.output[j % c.outputs]] = 1
-        mark_live(c, <unsigned char*>PyByteArray_AS_STRING(live))
         raise_error_of_sweep(run, range(row, row + rows), live)
     unpack_grads(c, g, g + c.parameters)
     gradients = [g[i] for i in range(c.parameters)]
-    gradients += [found.inputs[<Py_ssize_t>place - row * c.inputs] for place, _ in given]
+    gradients += [found.inputs[<Py_ssize_t>place - row * c.inputs] if live[place % c.inputs] else NoGradient()
+                  for place, _ in given]
     return _Locals([*run.program.parameters, *[leaf for _, leaf in given]], gradients)
 
 cdef int raise_if_stopped(_Run run) except -1:

@@ -280,7 +280,7 @@ def test_errors_of_recorded_losses():
     for bad in (-1, 2, 1.0000000000000002, -5e-324, math.inf):
         loss = record(losses.binary_cross_entropy)
         for _ in range(2):
-            with pytest.raises(ValueError, match="sqrt of -.*: math domain error"):
+            with pytest.raises(ValueError, match="sqrt of -.*: "):
                 loss(ROWS[0], [0, 1, bad])
             loss(ROWS[0], [0, 1, 1])
 

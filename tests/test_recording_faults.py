@@ -279,7 +279,7 @@ def test_a_fork_while_another_thread_is_recording(engine):
 
 
 FORKED_MEANWHILE = """if True:
-    import os, signal, time
+    import os, signal
     from micrograd import Value
     from micrograd.recording import record
 
@@ -297,9 +297,8 @@ FORKED_MEANWHILE = """if True:
     expected = f.sum(rows).data
     signal.signal(signal.SIGALRM, fork)
     signal.setitimer(signal.ITIMER_REAL, 0.1)
-    start = time.monotonic()
     total = f.sum(rows)
-    assert child is not None and time.monotonic() - start > 0.15, "it was over before"
+    assert child is not None, "it was over before"
     assert total.data == expected
     total.backward()
     if child == 0:
