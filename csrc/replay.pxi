@@ -397,7 +397,7 @@ cdef class _Run:
         new_replay(self, -1, self.given, values, &total if self.factor else self.job.results)
         return values
 
-(<PyTypeObject*>_Run).tp_new = NULL         # only forward makes one
+(<PyTypeObject*>_Run).tp_new = (<PyTypeObject*>_Run).tp_vectorcall = NULL     # only forward makes one
 del _Run.__new__
 PyType_Modified(<PyTypeObject*>_Run)
 
