@@ -25,6 +25,9 @@ cdef inline bint shipped() noexcept:
 cdef inline bint operators_as_shipped() noexcept:
     return (value_is_as_seen() or look_at_classes()) and operators_shipped
 
+cdef inline bint access_as_shipped() noexcept:
+    return (value_is_as_seen() or look_at_classes()) and access_shipped
+
 cdef inline bint all_as_shipped() noexcept:
     """Whether Value, and the classes of nn once it is imported, are as they were shipped."""
     return (shipped() and operators_as_shipped() and (classes_are_as_seen() or look_at_classes())
@@ -85,7 +88,7 @@ cdef Subclass[SUBCLASSES] subclasses
 cdef inline bint accesses(object value) except -1:
     """Whether the class of this Value overrides the access to the engine's attributes."""
     if Py_TYPE(<PyObject*>value) == value_type:
-        return (value_is_as_seen() or look_at_classes()) and not access_shipped
+        return not access_as_shipped()
     return subclass_accesses(Py_TYPE(<PyObject*>value))
 
 cdef bint subclass_accesses(PyTypeObject* cls) except -1:

@@ -27,7 +27,7 @@ def _begin_recording(refusing):
         raise TypeError(f"what refuses must be a function, not {type(refusing).__name__}")
     if made_flag:
         return False
-    if not (shipped() and access_shipped):
+    if not (shipped() and access_as_shipped()):
         refusing("override")
     refuse, recording_thread, made_flag = refusing, PyThread_get_thread_ident(), MADE
     return True
@@ -66,17 +66,14 @@ cdef int end_recording() except -1:
                 c.cells[i].body.node.flags &= ~MADE
         c = NULL if c.next == head else c.next
 
-cdef int forbid(str what, PyObject* value) except -1:
-    """Raise RecordingError. Other threads, and reading a constant of the function, are exempt."""
+cdef inline int forbid(str what, PyObject* value) except -1:
+    """Raise RecordingError, if this thread records and value is no constant of the function."""
+    return forbid_in_recording(what, value) if made_flag else 0
+
+cdef int forbid_in_recording(str what, PyObject* value) except -1:
     if is_recording() and (value == NULL or not is_constant(node_of(value))):
         refused(what)
     return 0
-
-cdef inline int forbid_writing() except -1:
-    return forbid("writing", NULL) if made_flag else 0
-
-cdef inline int forbid_copy() except -1:
-    return forbid("copy", NULL) if made_flag else 0
 
 cdef inline bint is_constant(Node* n) noexcept:
     return (n.flags & MADE and not n.flags & (CALLBACK | OWN_PREV)

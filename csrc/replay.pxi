@@ -233,7 +233,7 @@ cdef class _Run:
         if to == NULL:
             raise MemoryError
         cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>self.program.parameters)
-        if not ((value_is_as_seen() or look_at_classes()) and access_shipped):
+        if not access_as_shipped():
             self.program.refuse("override")
         if not self.program.is_packed():
             for i in range(c.parameters):

@@ -99,7 +99,7 @@ cdef bint replay_is_current(Call* call) noexcept:
     for _, operand in given_to(call):
         if takes_python(<PyObject*>operand):
             return False
-    return (value_is_as_seen() or look_at_classes()) and access_shipped
+    return access_as_shipped()
 
 cdef inline bint takes_python(PyObject* operand) noexcept:
     return node_of(operand).grad_kind == OBJECT or (

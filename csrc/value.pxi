@@ -128,9 +128,9 @@ cdef inline bint goes_by_attributes(object value) except -1:
 
 cdef object compare(object a, object b, int than):
     """By data; other classes may have comparisons of their own."""
-    if made_flag:
-        forbid("comparison", <PyObject*>a)
-        forbid("comparison", <PyObject*>b if is_value(b) else <PyObject*>a)
+    forbid("comparison", <PyObject*>a)
+    if is_value(b):
+        forbid("comparison", <PyObject*>b)
     from numbers import Number as AnyNumber
     if not is_value(b) and not isinstance(b, AnyNumber):
         return NotImplemented
@@ -298,7 +298,7 @@ cdef class Value:
             init_by_attributes(self, data, children, op)
         else:
             if made_flag and not n.flags & MADE and (n.data_kind != OBJECT or n.data.object != NULL):
-                forbid_writing()
+                forbid("writing", NULL)
             n.flags = flag_of_new(self)
             unpack(n)
             replace_operands(n, LEAF, NULL, NULL)
@@ -317,35 +317,33 @@ cdef class Value:
 
     @property
     def data(self):
-        if made_flag:
-            forbid("data", <PyObject*>self)
+        forbid("data", <PyObject*>self)
         return own_data(self)
 
     @data.setter
     def data(self, new):
-        forbid_writing()
+        forbid("writing", NULL)
         put_data(&self.node, new)
 
     @data.deleter
     def data(self):
-        forbid_writing()
+        forbid("writing", NULL)
         unpack(&self.node)
         clear_slot(&self.node.data, &self.node.data_kind)
 
     @property
     def grad(self):
-        if made_flag:
-            forbid("grad", <PyObject*>self)
+        forbid("grad", <PyObject*>self)
         return own_grad(self)
 
     @grad.setter
     def grad(self, new):
-        forbid_writing()
+        forbid("writing", NULL)
         put_grad(&self.node, new)
 
     @grad.deleter
     def grad(self):
-        forbid_writing()
+        forbid("writing", NULL)
         unpack(&self.node)
         clear_slot(&self.node.grad, &self.node.grad_kind)
 
@@ -355,12 +353,12 @@ cdef class Value:
 
     @_prev.setter
     def _prev(self, children):
-        forbid_writing()
+        forbid("writing", NULL)
         set_attribute(self, "_prev", children, OWN_PREV)
 
     @_prev.deleter
     def _prev(self):
-        forbid_writing()
+        forbid("writing", NULL)
         set_attribute(self, "_prev", deleted, OWN_PREV)
 
     @property
@@ -369,7 +367,7 @@ cdef class Value:
 
     @_op.setter
     def _op(self, name):
-        forbid_writing()
+        forbid("writing", NULL)
         if self.node.op > CUSTOM or find_attribute(self, "_op") != NULL:
             attrs_of(self)["_op"] = name
         elif self.node.op == CUSTOM or type(name) is not str or name != "":
@@ -377,7 +375,7 @@ cdef class Value:
 
     @_op.deleter
     def _op(self):
-        forbid_writing()
+        forbid("writing", NULL)
         attrs_of(self)["_op"] = deleted
 
     @property
@@ -386,13 +384,12 @@ cdef class Value:
 
     @_backward.setter
     def _backward(self, function):
-        if made_flag:
-            forbid("operation", NULL)
+        forbid("operation", NULL)
         set_backward(self, function)
 
     @_backward.deleter
     def _backward(self):
-        forbid_writing()
+        forbid("writing", NULL)
         set_backward(self, deleted)
 
     @property
@@ -512,13 +509,11 @@ cdef class Value:
         return object_hash(<PyObject*>self)
 
     def __format__(self, spec):         # f"{self:.3f}"
-        if made_flag:
-            forbid("text", <PyObject*>self)
+        forbid("text", <PyObject*>self)
         return call_with_data(format, self, spec) if spec else str(self)
 
     def __round__(self, digits=None):   # round(self), a number
-        if made_flag:
-            forbid("rounding", <PyObject*>self)
+        forbid("rounding", <PyObject*>self)
         return call_with_data(round, self, digits)
 
     def __abs__(self):                  # abs(self)
@@ -536,30 +531,28 @@ cdef class Value:
 
     def backward(self):
         """ set the gradients of all nodes under this one: the chain rule, results before operands """
-        if made_flag:
-            forbid("backward", NULL)
+        forbid("backward", NULL)
         if accesses(self) or not run_backward(&self.node):
             backward_by_attributes(self)
 
     def __copy__(self):
-        forbid_copy()
+        forbid("copy", NULL)
         return copy_value(self)
 
     def __deepcopy__(self, memo):
-        forbid_copy()
+        forbid("copy", NULL)
         return deep_copy(self, memo)
 
     def __reduce__(self):
-        forbid_copy()
+        forbid("copy", NULL)
         return reduce_value(self)
 
     def __setstate__(self, state):
-        forbid_writing()
+        forbid("writing", NULL)
         restore_value(self, state)
 
     def __repr__(self):
-        if made_flag:
-            forbid("text", <PyObject*>self)
+        forbid("text", <PyObject*>self)
         return f"Value(data={self.data}, grad={self.grad})"
 
 
