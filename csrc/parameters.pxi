@@ -4,8 +4,6 @@
 # call keeps the Version of the numbers that it was computed with, for its plain nodes; the first change of a
 # number after the call makes a new Version.
 
-from libc.string cimport memchr
-
 cdef double MODEST = 2.0 ** 40  # up to this, an int gradient is exact also after many additions of ints
 
 cdef struct Version:            # the numbers of the parameters, as they are or were
@@ -123,9 +121,12 @@ cdef void unpack_layer_of(Node* n) noexcept:
 cdef inline Matrix* matrix_of(Node* n) noexcept:
     return &(<Parameters>n.data.object).m
 
+cdef inline Py_ssize_t matrix_size(Matrix* m) noexcept:
+    return <Py_ssize_t>(m.nin + 1) * m.width
+
 cdef int renew(Matrix* m) except -1:
     """Give the Matrix a new Version, with the numbers of the former one, if there is one."""
-    cdef Py_ssize_t size = <Py_ssize_t>(m.nin + 1) * m.width
+    cdef Py_ssize_t size = matrix_size(m)
     cdef Version* v = <Version*>PyMem_Calloc(1, sizeof(Version) + size * (sizeof(double) + 1))
     if v == NULL:
         raise MemoryError
@@ -167,7 +168,7 @@ cdef inline void set_packed_grad(Matrix* m, Py_ssize_t place, Number new) noexce
     m.grad[place], m.grad_kind[place] = new.x, new.kind
 
 cdef void know_kinds(Matrix* m) noexcept:
-    cdef Py_ssize_t size = <Py_ssize_t>(m.nin + 1) * m.width, i, j
+    cdef Py_ssize_t size = matrix_size(m), i, j
     memset(m.sum_kind, INTEGER, m.width)
     for i in range(m.nin + 1):
         for j in range(m.nout):
@@ -184,6 +185,29 @@ cdef inline void set_grad_kinds(Matrix* m, Kind weights, Kind biases) noexcept:
     m.all_grad_kind = weights if weights == biases else OBJECT
 
 cdef void zero_grads(Matrix* m) noexcept:
-    memset(m.grad, 0, <Py_ssize_t>(m.nin + 1) * m.width * sizeof(double))
+    memset(m.grad, 0, matrix_size(m) * sizeof(double))
     set_grad_kinds(m, INTEGER, INTEGER)
     m.kinds_known = m.kinds_known and not m.rounds
+
+cdef bint holds_floats(Matrix* m) noexcept:
+    if not m.unpacked and not m.kinds_known:
+        know_kinds(m)
+    return not m.unpacked and not m.rounds
+
+cdef inline void add_to_place(Matrix* m, Py_ssize_t place, double more) noexcept:
+    """Add a float to the gradient of one parameter."""
+    m.grad[place] += more
+    if m.grad_kind[place] & REAL != m.grad_kind[place]:
+        m.grad_kind[place] &= REAL
+        m.all_grad_kind = OBJECT
+
+cdef void add_to_matrix(Matrix* m, const double* more) noexcept:
+    """Add floats to the gradients of all parameters."""
+    cdef Py_ssize_t i
+    for i in range(matrix_size(m)):
+        m.grad[i] += more[i]
+    if m.all_grad_kind == OBJECT:
+        for i in range(matrix_size(m)):
+            m.grad_kind[i] &= REAL
+    else:
+        set_grad_kinds(m, m.all_grad_kind & REAL, m.all_grad_kind & REAL)

@@ -111,7 +111,7 @@ cdef bint is_in_single_precision(tuple layers) noexcept:
     cdef Py_ssize_t i
     for layer in layers:
         m = &(<Parameters>layer).m
-        for i in range(<Py_ssize_t>(m.nin + 1) * m.width):
+        for i in range(matrix_size(m)):
             if m.data_kind[i] == NUMPY:
                 return False
         if not (m.all_relu or m.all_linear):

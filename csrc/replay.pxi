@@ -401,11 +401,6 @@ cdef class _Run:
 del _Run.__new__
 PyType_Modified(<PyTypeObject*>_Run)
 
-cdef bint holds_floats(Matrix* m) noexcept:
-    if not m.unpacked and not m.kinds_known:
-        know_kinds(m)
-    return not m.unpacked and not m.rounds
-
 cdef inline Matrix* held_by(_Program program, Py_ssize_t i) noexcept:
     return &(<Parameters>PySequence_Fast_ITEMS(<PyObject*>program.packs)[program.holder.items[i]]).m
 

@@ -32,7 +32,6 @@ cdef int new_replay(_Run run, Py_ssize_t row, list given, list values, const dou
     cdef char* memory = <char*>PyMem_Malloc(sizeof(GCHead) + sizeof(ReplayCall) + count * (
         sizeof(void*) + sizeof(double) + sizeof(Kind)))
     cdef ReplayCall* c = <ReplayCall*>(memory + sizeof(GCHead))
-    cdef Number y
     if memory == NULL:
         raise MemoryError
     c.row, c.run, c.given = row, <PyObject*>run, <PyObject*>given
@@ -46,8 +45,7 @@ cdef int new_replay(_Run run, Py_ssize_t row, list given, list values, const dou
     begin_call(&c.call, &replay_kind)
     try:
         for j in range(count):
-            y.x, y.kind = numbers[j], REAL
-            values[j] = new_output(&c.call, j, y)
+            values[j] = new_output(&c.call, j, Number(numbers[j], REAL))
     finally:
         Py_DECREF(&c.call.body.head)
     return 0
@@ -183,43 +181,18 @@ cdef void unpack_grads(Code* c, double* grads, const double* packed_grads) noexc
         if c.packed_from[i] >= 0:
             grads[c.packed_from[i]] += packed_grads[i]
 
-cdef inline void add_to_place(Matrix* m, Py_ssize_t place, double more) noexcept:
-    """Add a float to the gradient of one parameter."""
-    m.grad[place] += more
-    if m.grad_kind[place] & REAL != m.grad_kind[place]:
-        m.grad_kind[place] &= REAL
-        m.all_grad_kind = OBJECT
-
-cdef void add_to_matrix(Matrix* m, const double* more) noexcept:
-    """Add floats to the gradients of all parameters."""
-    cdef Py_ssize_t i
-    for i in range(matrix_size(m)):
-        m.grad[i] += more[i]
-    if m.all_grad_kind == OBJECT:
-        for i in range(matrix_size(m)):
-            m.grad_kind[i] &= REAL
-    else:
-        set_grad_kinds(m, m.all_grad_kind & REAL, m.all_grad_kind & REAL)
-
-cdef inline Py_ssize_t matrix_size(Matrix* m) noexcept:
-    return <Py_ssize_t>(m.nin + 1) * m.width
-
 cdef inline void add_float(Node* to, double more) noexcept:
-    cdef Number g
-    g.x, g.kind = more, REAL
-    set_grad_of_node(to, plus(grad_of_node(to), g))
+    set_grad_of_node(to, plus(grad_of_node(to), Number(more, REAL)))
 
 cdef bint sweep_rows(_Run run, const double* seeds, const Kind* kinds, Swept* found) noexcept:
     """Sweep at once the rows whose outputs all have a gradient, and one by one those with some. A row with
     none is not swept: 0 times an infinite derivative would be nan."""
-    cdef int count = run.program.code.outputs, seeded, k
+    cdef int count = run.program.code.outputs, seeded
     cdef Py_ssize_t whole = 0, row
     cdef Swept of_row = found[0]
     for row in range(run.rows):
-        seeded = 0
-        for k in range(count if kinds != NULL else 0):
-            seeded += kinds[row * count + k] != NO_GRADIENT
-        whole += kinds == NULL or seeded == count
+        seeded = count if kinds == NULL else gradients_in(kinds + row * count, count)
+        whole += seeded == count
         if 0 < seeded < count:
             of_row.inputs = NULL if found.inputs == NULL else found.inputs + row * run.program.code.inputs
             if not sweep_row(run, row, seeds + row * count, kinds + row * count, &of_row):
@@ -301,7 +274,7 @@ cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_
     cdef bint fine = inputs != NULL
     part.inputs = own_seeds + whole * c.outputs
     for row in range(run.rows if fine else 0):
-        if all_seeded(kinds + row * c.outputs, c.outputs):
+        if gradients_in(kinds + row * c.outputs, c.outputs) == c.outputs:
             memcpy(inputs + i * c.inputs, run.job.inputs + row * c.inputs, c.inputs * sizeof(double))
             memcpy(own_seeds + i * c.outputs, seeds + row * c.outputs, c.outputs * sizeof(double))
             i += 1
@@ -312,18 +285,18 @@ cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_
         found.raises = part.raises
     i = 0
     for row in range(run.rows if fine and found.inputs != NULL else 0):
-        if all_seeded(kinds + row * c.outputs, c.outputs):
+        if gradients_in(kinds + row * c.outputs, c.outputs) == c.outputs:
             memcpy(found.inputs + row * c.inputs, part.inputs + i * c.inputs, c.inputs * sizeof(double))
             i += 1
     PyMem_Free(inputs)
     return fine
 
-cdef inline bint all_seeded(const Kind* kinds, int count) noexcept:
-    cdef int k
+cdef inline int gradients_in(const Kind* kinds, int count) noexcept:
+    """How many of so many outputs have a gradient."""
+    cdef int k, seeded = 0
     for k in range(count):
-        if kinds[k] == NO_GRADIENT:
-            return False
-    return True
+        seeded += kinds[k] != NO_GRADIENT
+    return seeded
 
 
 # When the graph is copied, or Python code runs during a sweep, each output becomes the result of an operation
