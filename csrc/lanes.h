@@ -1,9 +1,36 @@
-/* The passes through the steps of a recording, for ROWS rows at a time: replay.h includes this file for each
-   kind of vector, for one row and for eight, with
-       ROWS, LANES, TARGET     the last two as in kernels.h,
-       NAME(f)                 the name of f for these,
-       KERNEL(f)               the name of the f of kernels.h.
+/* The passes through the steps of a recording, for ROWS rows at a time. replay.h includes this file for each
+   kind of vector, with
+       KERNEL(f)               the name of f for it, as in kernels.h,
+       TARGET                  as in kernels.h,
+       WIDEST                  how many doubles such a vector has;
+   and it includes itself, for one row and for eight, with
+       ROWS, LANES             the doubles of a slot, and of the vectors that are used,
+       NAME(f)                 the name of f for these.
    A slot is ROWS numbers, one of each row. Each row is computed as it would be alone. */
+
+#if !defined(ROWS)
+
+#define ROWS 1
+#define LANES 1
+#define NAME(f) KERNEL(f##_row)
+#include "lanes.h"
+#undef ROWS
+#undef LANES
+#undef NAME
+
+#define ROWS 8
+#define LANES WIDEST
+#define NAME(f) KERNEL(f##_rows)
+#include "lanes.h"
+#undef ROWS
+#undef LANES
+#undef NAME
+
+#undef KERNEL
+#undef TARGET
+#undef WIDEST
+
+#else
 
 #define PARTS (ROWS < LANES ? 1 : ROWS / LANES)     /* vectors in a slot */
 #if ROWS > 1 && LANES > 1
@@ -273,3 +300,5 @@ TARGET static void NAME(directions)(const Code *c, const double *packed, const d
 #undef PART
 #undef EACH_ROW
 #undef EACH_PART
+
+#endif

@@ -44,68 +44,25 @@ typedef struct {
     int *output;                    /* the slot of each output */
 } Code;
 
-#define ROWS 1
 #define KERNEL(f) f##_baseline
-#define NAME(f) f##_baseline_row
 #define TARGET
-#define LANES 1
-#include "lanes.h"
-#undef ROWS
-#undef NAME
-#undef LANES
-
-#define ROWS 8
-#define NAME(f) f##_baseline_rows
 #if defined(__GNUC__)
-#define LANES 2
+#define WIDEST 2
 #else
-#define LANES 1
+#define WIDEST 1
 #endif
 #include "lanes.h"
-#undef ROWS
-#undef KERNEL
-#undef NAME
-#undef TARGET
-#undef LANES
 
 #if defined(WIDER_VECTORS)
 #define KERNEL(f) f##_avx2
 #define TARGET __attribute__((target("avx2")))
-#define ROWS 1
-#define NAME(f) f##_avx2_row
-#define LANES 1
+#define WIDEST 4
 #include "lanes.h"
-#undef ROWS
-#undef NAME
-#undef LANES
-#define ROWS 8
-#define NAME(f) f##_avx2_rows
-#define LANES 4
-#include "lanes.h"
-#undef ROWS
-#undef KERNEL
-#undef NAME
-#undef TARGET
-#undef LANES
 
 #define KERNEL(f) f##_avx512f
 #define TARGET __attribute__((target("avx512f")))
-#define ROWS 1
-#define NAME(f) f##_avx512f_row
-#define LANES 1
+#define WIDEST 8
 #include "lanes.h"
-#undef ROWS
-#undef NAME
-#undef LANES
-#define ROWS 8
-#define NAME(f) f##_avx512f_rows
-#define LANES 8
-#include "lanes.h"
-#undef ROWS
-#undef KERNEL
-#undef NAME
-#undef TARGET
-#undef LANES
 #endif
 
 /* The passes through the steps, for one row and for eight. */
@@ -117,8 +74,8 @@ typedef struct {
                        const double *);
 } Replay;
 
-#define ROW(name) {{forward_##name##_row, backward_##name##_row, NULL}, \
-                   {forward_##name##_rows, backward_##name##_rows, directions_##name##_rows}}
+#define ROW(name) {{forward_row_##name, backward_row_##name, NULL}, \
+                   {forward_rows_##name, backward_rows_##name, directions_rows_##name}}
 static const Replay replays[][2] = {
     ROW(baseline),
 #if defined(WIDER_VECTORS)
