@@ -6,49 +6,51 @@ cdef enum:
 def _fill(tuple columns, tuple structures):
     """The numbers of all rows, side by side; None unless the columns have these structures and one length,
     and each is a list of floats or ints, a list of lists or tuples of these, or an array of numbers."""
-    cdef Py_ssize_t at = 0, width = 0, rows
+    cdef Py_ssize_t at = 0, width = 0, rows, w
     cdef bytearray filled
     if len(columns) != len(structures) or not columns or not hasattr(columns[0], "__len__") or (
             getattr(columns[0], "shape", None) == ()):
         return None
     rows = len(columns[0])
     for structure in structures:
-        width += width_of(structure)
-        if width_of(structure) < 0:
+        w = width_of(structure)
+        if w < 0:
             return None
+        width += w
     if rows < 1 or <double>rows * width > 1e11:
         return None
     filled = PyByteArray_FromStringAndSize(NULL, rows * width * sizeof(double))
     for column, structure in zip(columns, structures):
-        if not fill_column(column, structure, rows, <double*>PyByteArray_AS_STRING(filled) + at, width):
+        w = width_of(structure)
+        if not fill_column(column, structure, rows, w, <double*>PyByteArray_AS_STRING(filled) + at, width):
             return None
-        at += width_of(structure)
+        at += w
     return filled
 
-cdef Py_ssize_t width_of(structure) except? -1:
-    """How many numbers a row of a column has. For a deeper structure so far below 0 that no sum of widths is
-    positive."""
+cdef Py_ssize_t width_of(structure) except -2:
+    """How many numbers a row of a column has; -1 for a deeper structure."""
     cdef Py_ssize_t width = 1
     if structure is Value:
         return 1
     if type(structure) is not tuple or not structure:
-        return -(1 << 40)
+        return -1
     if is_shaped(structure):
         for n in structure[1]:
             width = min(width * max(<Py_ssize_t>0, min(<Py_ssize_t>n, TOO_WIDE)), TOO_WIDE)
         return width
     if structure[0] in (list, tuple) and all([part is Value for part in structure[1:]]):
         return len(structure) - 1
-    return -(1 << 40)
+    return -1
 
 cdef bint is_shaped(structure) except -1:
     """Whether it is that of an array: its class and its shape."""
     return len(structure) == 2 and type(structure[1]) is tuple and all([type(n) is int for n in structure[1]])
 
-cdef bint fill_column(column, structure, Py_ssize_t rows, double* to, Py_ssize_t stride) except -1:
+cdef bint fill_column(column, structure, Py_ssize_t rows, Py_ssize_t width, double* to,
+                      Py_ssize_t stride) except -1:
     cdef PyObject** items
     cdef PyObject* row
-    cdef Py_ssize_t i, width = width_of(structure)
+    cdef Py_ssize_t i
     if type(column) is not list and type(column) is not tuple:
         return fill_array(column, structure, rows, width, to, stride)
     items = PySequence_Fast_ITEMS(<PyObject*>column)
