@@ -45,7 +45,8 @@ cdef list operands_of(Node* n):
 
 cdef list marked_nodes_under(object root):
     """The nodes under root that are no leaves, operands before results, marked as being pickled."""
-    cdef list nodes = nodes_under([root], False)[:-1]
+    cdef list nodes = nodes_under([root], False)
+    nodes.pop()                         # root itself
     for value in nodes:
         node_of(<PyObject*>value).flags |= PICKLING
     nodes.append(_EndOfNodes(nodes[:]))
