@@ -48,8 +48,11 @@ def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
     it is.
     """
     leaves = inputs(xs)
-    if isinstance(f, Recording) and not uses_ungiven(f, leaves):
-        return recorded_jacobian(f, leaves)
+    if isinstance(f, Recording):
+        run, kept = f._run_of([leaves])
+        if not uses_ungiven(run, leaves):
+            found = run.jacobian(f._threads)
+            return found[0] if isinstance(kept.results, type) else found        # type: ignore[no-any-return]
     y = f(leaves)
     if isinstance(y, Value):
         return rows(leaves, [y])[0]
@@ -63,8 +66,9 @@ def hessian(f: Callable[[list[Value]], Value], xs: Iterable[Any]) -> list[list[A
     over the graph of the gradient.
     """
     leaves = inputs(xs)
-    if isinstance(f, Recording) and not uses_ungiven(f, leaves):
-        return recorded_jacobian(gradient_of(f), leaves)
+    if isinstance(f, Recording) and not uses_ungiven(f._run_of([leaves])[0], leaves):
+        run, _ = gradient_of(f)._run_of([leaves])
+        return list(run.jacobian(f._threads))
     return rows(leaves, grad(checked_result(f, leaves), leaves))
 
 
@@ -77,24 +81,18 @@ def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) 
     leaves, v = inputs(xs), list(v)
     if len(v) != len(leaves):
         raise ValueError(f"v must have one number for each x, not {len(v)} for {len(leaves)}")
-    if isinstance(f, Recording) and not uses_ungiven(f, leaves):
-        return list(gradient_of(f)._run_of([leaves]).gradients([float(x) for x in v]))
+    if isinstance(f, Recording) and not uses_ungiven(f._run_of([leaves])[0], leaves):
+        run, _ = gradient_of(f)._run_of([leaves])
+        return list(run.gradients([float(x) for x in v]))
     slopes = grad(checked_result(f, leaves), leaves)
     tape = Tape(leaves, slopes)
     return tape.sweep(tape.numbers(), zip(slopes, v))
 
 
-def uses_ungiven(f: Recording, leaves: list[Value]) -> bool:
+def uses_ungiven(run: Any, leaves: list[Value]) -> bool:
     """Whether a recording uses an x without being given it, as a loss its model's parameters."""
-    parameters = f._run_of([leaves]).program.parameters
-    used = {id(node) for p in parameters for node in nodes_under(p)}
+    used = {id(node) for p in run.program.parameters for node in nodes_under(p)}
     return any(id(leaf) in used for leaf in leaves)
-
-
-def recorded_jacobian(f: Recording, leaves: list[Value]) -> list[Any]:
-    """The jacobian of a recording, a row of it in each lane."""
-    found: list[Any] = f._run_of([leaves]).jacobian(f._threads)
-    return found if f._gives_several([leaves]) else found[0]
 
 
 def gradient_of(f: Recording) -> Recording:
@@ -184,10 +182,7 @@ class Tape:
     def append_locals(self, y: Value, operands: tuple[Value, ...], gradients: tuple[Any, ...]) -> None:
         """A step for each operand of an operation with local gradients."""
         for operand, gradient in zip(operands, gradients):
-            place = self.places.get(id(operand))
-            if place is not None:
-                at_y = self.places.setdefault(id(y), len(self.places))
-                self.steps.append((y, operand, gradient, at_y, place, None, times_local, None))
+            self.append_step(y, operand, gradient, times_local)
 
     def append_recorded(self, y: Value, run: Any, k: int) -> None:
         """What a recording gives, by the operations that it consists of."""
@@ -199,23 +194,20 @@ class Tape:
         for row in rows:
             operations, result = unrolled(run, row, steps, outputs[k])
             self.append(operations)
-            self.append_term(y, result, weight)
+            self.append_step(y, result, weight, lambda a, b, y, g: b * g)
 
     def append_pick(self, y: Value, values: tuple[Value, ...], i: Value) -> None:
         """A pick that is being recorded: the gradient goes to the value whose place i is."""
         n = len(values)
         for k, value in enumerate(values):
-            place = self.places.get(id(value))
-            if place is not None:
-                at_y = self.places.setdefault(id(y), len(self.places))
-                self.steps.append((y, value, k, at_y, place, None,
-                                   lambda a, k, y, g: (is_zero(i - k) + is_zero(i + (n - k))) * g, None))
+            self.append_step(y, value, k, lambda a, k, y, g: (is_zero(i - k) + is_zero(i + (n - k))) * g)
 
-    def append_term(self, y: Value, term: Value, weight: float) -> None:
-        place = self.places.get(id(term))
+    def append_step(self, y: Value, a: Value, b: Any, da: Callable[..., Any]) -> None:
+        """The step from an operand that is on the tape to a result; b is what da knows beside a."""
+        place = self.places.get(id(a))
         if place is not None:
             at_y = self.places.setdefault(id(y), len(self.places))
-            self.steps.append((y, term, weight, at_y, place, None, lambda a, b, y, g: b * g, None))
+            self.steps.append((y, a, b, at_y, place, None, da, None))
 
     def append_nothing(self, y: Value, a: Any, b: Any) -> None:
         """An operation that passes no gradient on."""

@@ -140,23 +140,23 @@ class Recording:
         kept = None if __core__._is_recording() else self._recorded(structure, leaves)
         if kept is None:                        # within another recording, or beside one
             return self._as_written(structure, leaves)
-        run = kept.program.forward(leaves, 1, 1)
-        self._verify(kept, structure, run, 1)
+        run = self._forward(kept, structure, leaves, 1, 1)
         return rebuilt(kept.results, iter(run.results("map")))
 
     def _run_of(self, arguments: list[Any]) -> Any:
-        """The run for one row, for micrograd.gradients."""
+        """The run for one row, and what is kept of it, for micrograd.gradients."""
         leaves: list[Any] = []
         structure = self._structure(arguments, {}, leaves)
         kept = self._recorded(structure, leaves)
         if kept is None:
             raise RecordingError(f"{self._name} cannot be recorded while another thread is recording")
-        run = kept.program.forward(leaves, 1, 1)
-        self._verify(kept, structure, run, 1)
-        return run
+        return self._forward(kept, structure, leaves, 1, 1), kept
 
-    def _gives_several(self, arguments: list[Any]) -> bool:
-        return not isinstance(self._kept[self._structure(arguments, {}, [])].results, type)
+    def _forward(self, kept: Kept, structure: Any, leaves: Any, rows: int, threads: int) -> Any:
+        """The verified run for so many rows."""
+        run = kept.program.forward(leaves, rows, threads)
+        self._verify(kept, structure, run, rows)
+        return run
 
     def _run(self, rows: Rows) -> Any:
         """All rows at once, and what is kept of them; None where they are to be run one by one."""
@@ -164,9 +164,7 @@ class Recording:
             self._kept.get(rows.structure) or self._recorded(rows.structure, rows.first()))
         if kept is None:
             return None, None
-        run = kept.program.forward(rows.leaves, rows.count, self._threads)
-        self._verify(kept, rows.structure, run, rows.count)
-        return run, kept
+        return self._forward(kept, rows.structure, rows.leaves, rows.count, self._threads), kept
 
     def _bound(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, Any]:
         """The arguments in the order of the function's signature."""
