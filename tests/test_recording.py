@@ -19,6 +19,7 @@ import pytest
 
 from graphs import nodes_under
 from micrograd import draw, engine
+from together import swept
 
 np = pytest.importorskip("numpy")
 Point = namedtuple("Point", "x y")
@@ -33,14 +34,6 @@ def counted(f):
 
     count.runs = 0
     return count
-
-
-def swept(total, *values):
-    """The data of total, and the gradients of the values."""
-    for value in values:
-        value.grad = 0
-    total.backward()
-    return total.data, *[value.grad for value in values]
 
 
 # Arguments.

@@ -10,14 +10,9 @@ from fractions import Fraction
 
 import pytest
 
+from together import swept
+
 np = pytest.importorskip("numpy")
-
-
-def swept(total, *values):
-    for value in values:
-        value.grad = 0
-    total.backward()
-    return total.data, *[value.grad for value in values]
 
 
 # While recording.

@@ -1,49 +1,19 @@
 """Recordings that threads share, that call each other, that are interrupted, and that become garbage."""
 import gc
 import sys
-import threading
 import weakref
 
 import pytest
 
 from conftest import TWINS
 from processes import python
+from together import in_threads, often_switched, swept
 
 
-@pytest.fixture
-def often_switched():
-    """Threads take turns in the middle of anything."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
-
-
-def in_threads(functions):
-    """Run all at once; their results."""
-    results = [None] * len(functions)
-    start = threading.Barrier(len(functions))
-
-    def run(i):
-        start.wait()
-        try:
-            results[i] = functions[i]()
-        except BaseException as error:
-            results[i] = error
-
-    threads = [threading.Thread(target=run, args=[i]) for i in range(len(functions))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
-def swept(total, *values):
-    for value in values:
-        value.grad = 0
-    total.backward()
-    return total.data, *[value.grad for value in values]
+@pytest.fixture(name="often_switched")
+def switched():
+    with often_switched():
+        yield
 
 
 # Threads.

@@ -1,12 +1,12 @@
 """Threads under the GIL, callbacks that start some, and signals in the middle of long sweeps."""
 import random
 import sys
-import threading
 
 import pytest
 
 from conftest import ENGINES
 from processes import python
+from together import in_threads, often_switched
 
 if "c" not in ENGINES:
     pytest.skip("about the compiled engine", allow_module_level=True)
@@ -18,29 +18,9 @@ EIGHT = range(8)
 
 
 @pytest.fixture(autouse=True)
-def often_switched():
-    """Threads take turns in the middle of anything."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
-
-
-def in_threads(functions):
-    """Run all at once; their results."""
-    results = [None] * len(functions)
-    start = threading.Barrier(len(functions))
-
-    def run(i):
-        start.wait()
-        results[i] = functions[i]()
-
-    threads = [threading.Thread(target=run, args=[i]) for i in range(len(functions))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+def switched():
+    with often_switched():
+        yield
 
 
 def made(seed):
