@@ -117,7 +117,8 @@ cdef extern from "ops.h" nogil:
     enum: ADD, MUL, POW, RELU
     enum: EXP, LOG, LOG1P, TAN, ERF, GELU, TANH, SIGMOID, SIN, COS, SQRT, ABS, SOFTPLUS
     enum: LEAKY_RELU, MAXIMUM, MINIMUM, POWER
-    enum: LEAF, CUSTOM, LOCAL, OUTPUT, CALL, OPERATION_END
+    enum: LEAF, CUSTOM, CUSTOM_PREV, LOCAL, OUTPUT, CALL, OPERATION_END
+    bint is_custom(int op)
     bint is_operation(int op)
     double SLOPE
     const char* const* names
