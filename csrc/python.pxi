@@ -77,6 +77,7 @@ cdef extern from "Python.h":
     void PyErr_Clear() noexcept
     bint PyType_IsSubtype(PyTypeObject*, PyTypeObject*) noexcept
     PyObject* PyDict_GetItemWithError(PyObject*, PyObject*) except? NULL
+    Py_ssize_t PyDict_Size(PyObject*) noexcept
     bint PyDict_Next(PyObject*, Py_ssize_t*, PyObject**, PyObject**) noexcept
     bint PyUnicode_CheckExact(PyObject*) noexcept
     object PyObject_RichCompare(object, object, int)

@@ -247,6 +247,14 @@ cdef dict attrs_of(object value):
         Py_INCREF(body.attrs)
     return <dict>body.attrs
 
+cdef inline void drop_unused_dict(object value) noexcept:
+    """Before Python 3.13, a new instance of a subclass has a dict already, which the collector counts."""
+    cdef Body* body = <Body*>value
+    cdef PyObject* attrs = body.attrs
+    if attrs != NULL and Py_REFCNT(attrs) == 1 and PyDict_Size(attrs) == 0:
+        body.attrs = NULL
+        Py_DECREF(attrs)
+
 cdef PyObject* find_attribute(object value, str name) noexcept:
     """What the program set as the attribute, or NULL. Runs no Python code, as a lookup could: a key of the
     dict may be of any class."""
@@ -300,7 +308,8 @@ cdef class Value:
             if made_flag and not n.flags & MADE and (n.data_kind != OBJECT or n.data.object != NULL):
                 forbid("writing", NULL)
             n.flags = flag_of_new(self)
-                unpack(n)
+            drop_unused_dict(self)
+            unpack(n)
             replace_operands(n, LEAF, NULL, NULL)
             forget_attributes(<Body*>self)
             if type(self) is not Value:
@@ -323,6 +332,7 @@ cdef class Value:
     @data.setter
     def data(self, new):
         forbid("writing", NULL)
+        drop_unused_dict(self)
         put_data(&self.node, new)
 
     @data.deleter
