@@ -240,8 +240,8 @@ cdef int look_in_sweep() noexcept:
     return interrupt_raises()
 
 cdef bint sweep_row(_Run run, Py_ssize_t row, const double* seeds, const Kind* kinds, Swept* found) noexcept:
-    """Sweep one row from some of its outputs only, along the steps that lead to them; it finds the gradients of
-    its own inputs."""
+    """Sweep one row from some of its outputs only, along the steps that lead to them; it finds the gradients
+    of its own inputs."""
     cdef Code* c = &run.program.code
     cdef unsigned char* live = <unsigned char*>PyMem_Calloc(c.slots, 1)
     cdef Job job = run.job
@@ -331,7 +331,8 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     cdef Py_ssize_t row = 0 if run.factor else j // c.outputs, rows = run.rows if run.factor else 1, i
     cdef Swept found
     cdef bytearray live = bytearray(c.slots)
-    cdef bytearray seeds = bytearray(rows * c.outputs * sizeof(double)), kinds = bytearray(b"\xff") * c.outputs
+    cdef bytearray seeds = bytearray(rows * c.outputs * sizeof(double))
+    cdef bytearray kinds = bytearray(b"\xff") * c.outputs
     cdef bytearray by_parameter = bytearray((c.parameters + c.packed) * sizeof(double))
     cdef bytearray by_input = bytearray(rows * c.inputs * sizeof(double))
     cdef double* g = <double*>PyByteArray_AS_STRING(by_parameter)

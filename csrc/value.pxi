@@ -96,7 +96,8 @@ cdef object compute_with_objects(int op, Node* a, Node* b):
     children = (first,) if gradients[op] == 1 else (first, second)
     result = Value(y, children, operation_name(op, b))
     if is_value(result):
-        become_result(result, op, node_of(<PyObject*>first), NULL if b == NULL else node_of(<PyObject*>second))
+        become_result(result, op, node_of(<PyObject*>first),
+                      NULL if b == NULL else node_of(<PyObject*>second))
     return result
 
 cdef int become_result(object value, int op, Node* a, Node* b) except -1:
