@@ -217,6 +217,14 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     take_workers(&job)
     fine = job.grads != NULL and job.odd != NULL and do_job(&job)
     give_workers(&job)
+    if fine and job.rows % job.wide and any_nan(job.grads, job.tiles * (c.packed + c.apart)):
+        # In the last block, 0 is the gradient of a row too many: its product with an infinite slope is nan.
+        give_memory(job.grads)
+        PyMem_Free(job.odd)
+        job = given[0]
+        divide(&job, job.rows, 1)
+        job.values = NULL
+        return sweep_job(run, &job, seeds, live, found)
     if fine:
         for t in range(job.tiles):
             add_numbers_to(found.parameters + c.parameters, job.grads + t * (c.packed + c.apart), c.packed)
@@ -231,6 +239,13 @@ cdef inline void add_numbers_to(double* to, const double* more, Py_ssize_t count
     cdef Py_ssize_t i
     for i in range(count):
         to[i] += more[i]
+
+cdef bint any_nan(const double* numbers, Py_ssize_t count) noexcept:
+    cdef Py_ssize_t i
+    for i in range(count):
+        if numbers[i] != numbers[i]:
+            return True
+    return False
 
 cdef int look_in_sweep() noexcept:
     """Whether Ctrl-C was pressed and will raise KeyboardInterrupt, which look_for_interrupt then does."""
@@ -258,7 +273,7 @@ cdef bint sweep_row(_Run run, Py_ssize_t row, const double* seeds, const Kind* k
 
 cdef void alone(_Run run, Job* job, Py_ssize_t row) noexcept:
     """Reduce a job to one row."""
-    divide(job, 1)
+    divide(job, 1, 1)
     job.inputs += row * run.program.code.inputs
     job.values = NULL
 
@@ -279,7 +294,7 @@ cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_
             memcpy(own_seeds + i * c.outputs, seeds + row * c.outputs, c.outputs * sizeof(double))
             i += 1
     if fine:
-        divide(&job, whole)
+        divide(&job, whole, 8)
         job.inputs, job.values = inputs, NULL
         fine = sweep_job(run, &job, own_seeds, NULL, &part)
         found.raises = part.raises
