@@ -279,19 +279,27 @@ class _Run:
         self.weight = None      # the factor of each row in the one result of all; None if each has results
         from micrograd.recording import number_in
         self.parameters = [number_in(p.data) for p in program.parameters]
+        self.errors = {}        # of each row in which a step raises one
         self.values = [self.row(row) for row in range(rows)]
 
     def odd(self):
-        """The rows in which the function may raise an error: none, for Python has raised it by now."""
-        return []
+        """The rows in which the function, run as it is written, may raise an error."""
+        return list(self.errors)
 
     def leaves(self, row):
         return self.all_leaves[row * self.program.count:(row + 1) * self.program.count]
 
     def row(self, row):
-        """The numbers of all steps."""
+        """The numbers of all steps, up to one that raises an error."""
+        numbers = []
+        try:
+            self.compute(self.leaves(row), numbers)
+        except (ArithmeticError, ValueError, IndexError) as error:
+            self.errors[row] = error
+        return numbers
+
+    def compute(self, leaves, numbers):
         from micrograd.recording import number_given
-        numbers, leaves = [], self.leaves(row)
         for symbol, *operands in self.program.steps:
             if symbol == "input":
                 leaf = leaves[operands[0]]
@@ -309,14 +317,19 @@ class _Run:
                 a, b = numbers[operands[0]], numbers[operands[-1]] if len(operands) == 2 else None
                 y = value_of(symbol, a, b, self.program.refuse)
             numbers.append(y)
-        return numbers
 
     def numbers(self, row):
         """The numbers of the results for a row."""
+        self.raise_error()
         return [self.values[row][place] for place in self.program.outputs]
+
+    def raise_error(self):
+        for error in self.errors.values():
+            raise error
 
     def results(self, how):
         """The results for all rows as Values; or their sum or mean as one."""
+        self.raise_error()
         if how == "map":
             return [self.result(self.values[row][place], [(row, place, 1)])
                     for row in range(self.rows) for place in self.program.outputs]
