@@ -202,10 +202,12 @@ class _Program:
         return _Run(self, leaves, rows)
 
     def under(self, place):
-        """The places of the steps that lead to this one, itself among them."""
+        """The places of the steps that this one has gradients for, itself among them."""
         under, stack = {place}, [place]
         while stack:
             symbol, *operands = self.steps[stack.pop()]
+            if symbol == "pick":
+                operands.pop()          # the index
             for x in operands if symbol not in LEAVES else ():
                 if x not in under:
                     under.add(x)
@@ -387,11 +389,12 @@ def result_of_run(run, seeds, out):
 def backward_of_run(run, seeds, out):
     for row, place, factor in seeds:
         gradients = run.sweep(row, place, factor * out.grad)
-        for (symbol, *operands), g in zip(run.program.steps, gradients):
+        for i in sorted(run.program.under(place)):
+            symbol, *operands = run.program.steps[i]
             if symbol == "parameter":
-                run.program.parameters[operands[0]].grad += g
+                run.program.parameters[operands[0]].grad += gradients[i]
             elif symbol == "input" and isinstance(run.leaves(row)[operands[0]], Value):
-                run.leaves(row)[operands[0]].grad += g
+                run.leaves(row)[operands[0]].grad += gradients[i]
 
 
 backward_of_run.operation = result_of_run
