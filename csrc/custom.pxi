@@ -27,6 +27,7 @@ cdef int set_op(object value, object name) except -1:
 
 cdef inline void become_custom(Node* n) noexcept:
     """Make a leaf a node of the program's own, which the sort visits."""
+    unpack(n)                   # the index of a packed parameter is its place
     if n.op == LEAF:
         n.op, n.index = CUSTOM, 0
 
@@ -96,7 +97,6 @@ cdef int set_prev(object value, object prev) except -1:
     """Replace `_prev` by any object; by `deleted`, if there shall be none. A CUSTOM node keeps it in place of
     its operands. Any other node still needs these, and keeps it as an attribute."""
     cdef Node* n = node_of(<PyObject*>value)
-    unpack(n)
     make_plain(n)
     become_custom(n)
     track(<PyObject*>value)
@@ -116,7 +116,6 @@ cdef int set_backward(object value, object function) except -1:
     """Replace the operation's derivative by the function; by `deleted`, if there shall be none."""
     cdef Body* body = <Body*>value
     cdef PyObject* old
-    unpack(&body.node)
     make_plain(&body.node)
     become_custom(&body.node)
     body.node.flags |= CALLBACK

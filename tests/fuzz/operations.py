@@ -1227,3 +1227,7 @@ def crafted_program(m):
      lambda: core._fill((m.numbers(), [m.numbers()]), (structures[m.byte() % 5], structures[m.byte() % 5])),
      lambda: core._Program.__new__(core._Program).forward(m.values(), m.byte(), 1)][m.byte() % 6]()
     m.undo.append(core._end_recording)
+
+
+@operation
+def rename(m): (m.weight() if m.byte() % 2 else m.value())._op = f"name {m.byte()}"

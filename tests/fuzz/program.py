@@ -170,8 +170,8 @@ class Machine:
         grad = value.grad
         if isinstance(grad, complex):   # its sum with numpy's numbers has the type of the first
             grad = complex(grad)
-        if self.recordings and isinstance(grad, Real):  # compiled, these add floats
-            grad = float(grad)
+        if self.recordings and isinstance(grad, Real):  # compiled, these add floats, 0.0 where there is none
+            grad = float(grad) + 0.0
         self.note(what, described(value.data))
         self.note(what + " gradient", described(grad), self.scale)
 

@@ -114,3 +114,15 @@ one, private = OneSlot(1), Private(1)
 one.abc = 5
 private.x(6)
 print(copy.copy(one).abc, copy.copy(private).x())
+
+
+# Weights that get names, as for a drawing
+
+named = nn.MLP(2, [3, 2])
+named([1.0, -2.0])
+before = [p.data for p in named.parameters()]
+for i, p in enumerate(named.parameters()):
+    p._op = f"w{i}"
+print([p.data for p in named.parameters()] == before, [p._op for p in named.parameters()])
+sum(named([1.0, -2.0])).backward()
+print([p.data for p in named.parameters()] == before, [p.grad for p in named.parameters()])
