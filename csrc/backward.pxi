@@ -135,10 +135,11 @@ cdef int visit(Sweep* s, Node* n) except -1:
         call_of(n).kind.visit(call_of(n), s)
         return 0
     s.foreign = s.foreign or (not s.plain and accesses(<object>value_of(n)))
+    if n.op == CUSTOM_PREV or (n.flags & OWN_PREV and not s.plain):
+        return 0
     if n.op == LOCAL:
-        if s.plain or not n.flags & OWN_PREV:
-            visit_all(s, locals_of(n).operands)
-    elif s.plain or not n.flags & OWN_PREV:
+        visit_all(s, locals_of(n).operands)
+    else:
         reserve(&s.stack, 2)
         if n.b != NULL:
             visit_later(s, n.b)
@@ -171,7 +172,7 @@ cdef int undisturbed(int (*work)(Sweep*) except -1, Sweep* s) except -1:
             PyGC_Enable()
 
 cdef int visit_own_prev(Sweep* s, Node* n) except -1:
-    cdef PyObject* prev = find_attribute(<object>value_of(n), "_prev")      # NULL if deleted through vars()
+    cdef PyObject* prev = own_prev(<object>value_of(n))     # NULL if deleted through vars()
     if prev != NULL and type(<object>prev) in (set, frozenset, list, tuple):
         visit_all(s, <object>prev)
     else:

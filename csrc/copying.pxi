@@ -8,14 +8,17 @@ cdef object copy_value(object value):
     twin = cls.__new__(cls)
     check_child(twin)
     if n.op != LEAF or (<Body*>value).attrs != NULL:
-        attrs_of(value).update(_prev=value._prev, _op=value._op)
-        if (<Body*>value).backward == NULL:     # the next one that asks gets the same
+        attrs_of(value)["_op"] = value._op
+        if n.op != CUSTOM_PREV:                 # the next one that asks gets the same
+            attrs_of(value)["_prev"] = value._prev
+        if (<Body*>value).backward == NULL:
             function = backward_of(value)
             Py_INCREF(<PyObject*>function)
             (<Body*>value).backward = <PyObject*>function
             track(<PyObject*>value)
         attrs_of(twin).update(attrs_of(value))
-        set_attribute(twin, "_prev", value._prev, OWN_PREV)
+        attrs_of(twin).pop("_prev", None)
+        set_prev(twin, value._prev)
         set_backward(twin, backward_of(value))
     if has_data(n):
         put_data(node_of(<PyObject*>twin), own_data(value))
@@ -75,8 +78,10 @@ cdef object deep_copy_node(object value, dict memo):
                    copying.deepcopy(pair.gradients, memo))
     else:
         operands = [deep_copy_node(operand, memo) for operand in operands_of(n)]
-        set_result(twin, op, operands)
-        t.index = index if op == CUSTOM else 0
+        set_result(twin, CUSTOM if op == CUSTOM_PREV else op, operands)
+        t.index = index if is_custom(op) else 0
+    if n.op == CUSTOM_PREV:
+        set_prev(twin, copying.deepcopy(<object>own_prev(value), memo))
     if (<Body*>value).attrs != NULL:
         attrs_of(twin).update(copying.deepcopy(attrs_of(value), memo))
         t.flags |= n.flags & OWN_PREV

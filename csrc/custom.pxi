@@ -18,16 +18,28 @@ cdef int set_op(object value, object name) except -1:
             op_places[name] = len(op_names)
             op_names.append(name)
             place = PyDict_GetItemWithError(<PyObject*>op_places, <PyObject*>name)
-    if place == NULL or n.op > CUSTOM:
+    if place == NULL or n.op > CUSTOM_PREV:
         attrs_of(value)["_op"] = name
     else:
-        n.op, n.index = CUSTOM, <object>place
+        become_custom(n)
+        n.index = <object>place
     return 0
+
+cdef inline void become_custom(Node* n) noexcept:
+    """Make a leaf a node of the program's own, which the sort visits."""
+    if n.op == LEAF:
+        n.op, n.index = CUSTOM, 0
 
 cdef class _Deleted:
     """Stands for an attribute that the program has deleted."""
 
+    def __reduce__(self):
+        return _deleted, ()
+
 cdef object deleted = _Deleted()
+
+def _deleted():
+    return deleted
 
 cdef object op_of(object value):
     cdef Node* n = node_of(<PyObject*>value)
@@ -36,7 +48,7 @@ cdef object op_of(object value):
         return attribute_object(NULL, "_op")
     if name != NULL:
         return <object>name
-    if n.op == CUSTOM:
+    if is_custom(n.op):
         return op_names[n.index]
     if n.op == OUTPUT and call_of(n).kind.name != NULL:
         return call_of(n).kind.name(call_of(n))
@@ -64,7 +76,7 @@ cdef inline bint is_told_by_address(PyObject* child) noexcept:
             and (cls == value_type or PyType_IsSubtype(cls, value_type)))
 
 cdef inline void replace_with_custom(Node* n, PyObject* a, PyObject* b) noexcept:
-    n.index = n.index if n.op == CUSTOM else 0
+    become_custom(n)
     replace_operands(n, CUSTOM, node_of(a), NULL if b == NULL else node_of(b))
 
 cdef int set_any_children(object value, object children) except -1:
@@ -73,12 +85,32 @@ cdef int set_any_children(object value, object children) except -1:
     cdef dict places = {id(child): child for child in unique}
     cdef list pair = [child for child in given if places.pop(id(child), None) is not None]
     if len(unique) > 2 or not all([is_value(child) for child in unique]):
-        return set_attribute(value, "_prev", unique, OWN_PREV)
+        return set_prev(value, unique)
     if pair:
         track(<PyObject*>value)
         replace_with_custom(node_of(<PyObject*>value), <PyObject*>pair[0],
                             <PyObject*>pair[1] if len(pair) == 2 else NULL)
     return 0
+
+cdef int set_prev(object value, object prev) except -1:
+    """Replace `_prev` by any object; by `deleted`, if there shall be none. A CUSTOM node keeps it in place of
+    its operands. Any other node still needs these, and keeps it as an attribute."""
+    cdef Node* n = node_of(<PyObject*>value)
+    unpack(n)
+    make_plain(n)
+    become_custom(n)
+    track(<PyObject*>value)
+    n.flags |= OWN_PREV
+    if is_custom(n.op):
+        replace_operands(n, CUSTOM_PREV, node_of(<PyObject*>prev), NULL)
+    else:
+        attrs_of(value)["_prev"] = prev
+    return 0
+
+cdef inline PyObject* own_prev(object value) noexcept:
+    """What the program has set as `_prev`, or NULL."""
+    cdef Node* n = node_of(<PyObject*>value)
+    return value_of(n.a) if n.op == CUSTOM_PREV else find_attribute(value, "_prev")
 
 cdef int set_backward(object value, object function) except -1:
     """Replace the operation's derivative by the function; by `deleted`, if there shall be none."""
@@ -86,8 +118,7 @@ cdef int set_backward(object value, object function) except -1:
     cdef PyObject* old
     unpack(&body.node)
     make_plain(&body.node)
-    if body.node.op == LEAF:
-        body.node.op, body.node.index = CUSTOM, 0
+    become_custom(&body.node)
     body.node.flags |= CALLBACK
     old, body.backward = body.backward, <PyObject*>function
     Py_INCREF(body.backward)
@@ -101,7 +132,7 @@ cdef object backward_of(object value):
         return attribute_object(NULL, "_backward")
     if body.backward != NULL:
         return <object>body.backward
-    return make_nothing() if body.node.op in (LEAF, CUSTOM) else make_backward(_run, value)
+    return make_nothing() if body.node.op <= CUSTOM_PREV else make_backward(_run, value)
 
 def _run(Value value not None):
     """The operation's own backward, for one node; what `_backward` calls."""

@@ -80,7 +80,7 @@ TARGET static void NAME(dot_backward)(const int *terms, int count, const double 
 static void NAME(dense)(const Dense *l, const int *xs, const double *w, const double *v, double *y,
                         double *x) {
     for (int i = 0; i < l->nin; i++) x[i] = v[xs[i]];
-    KERNEL(sums)(1, l->nin, l->width, w, x, y);
+    KERNEL(sums)(1, l->nin, l->width, w, x, 0, y);
 }
 
 static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w, const double *v, double *d,

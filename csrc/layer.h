@@ -8,6 +8,11 @@
 #include "ops.h"
 
 typedef unsigned char Kind;
+typedef struct {
+    int nin, nout, width, relu;
+    const void *w;              /* its matrix, of doubles or of floats */
+    const Kind *op;             /* the activation of each neuron; NULL if all have the ReLU, or none has any */
+} Layer;
 enum { NO_GRADIENT = 0xFF };    /* the kind of an output's gradient until a sweep delivers it */
 
 #if defined(_MSC_VER)
@@ -71,19 +76,17 @@ static Kind common_kind(int rows, int nout, int width, const Kind *kinds) {
 /* The kernels for one kind of vector. The widest that the processor has is chosen at import. */
 typedef struct {
     const char *name;
-    void (*sums)(int, int, int, const double *, const double *, double *);
-    void (*sums_of_floats)(int, int, int, const float *, const float *, float *);
+    void (*sums)(int, int, int, const double *, const double *, long, double *);
     Kind (*outputs)(int, int, const Kind *, Kind, const double *, double *, Kind *);
-    int (*activations)(int, int, const double *, double *);
-    int (*activations_of_floats)(int, int, const float *, float *);
     Kind (*outputs_backward)(int, int, const double *, const Kind *, const double *, const Kind *,
                              double *, Kind *);
     void (*sums_backward)(int, int, const double *, const double *, const double *, double *, double *);
+    int (*predict)(const Layer *, int, int, const double *, double *, long, double *, unsigned char *);
+    int (*predict_floats)(const Layer *, int, int, const float *, float *, long, double *, unsigned char *);
 } Arithmetic;
 
-#define ROW(name) {#name, sums_##name, sums_##name##_floats, outputs_##name, activations_##name, \
-                   activations_##name##_floats, \
-                   outputs_backward_##name, sums_backward_##name}
+#define ROW(name) {#name, sums_##name, outputs_##name, outputs_backward_##name, sums_backward_##name, \
+                   predict_##name, predict_##name##_floats}
 #if defined(WIDER_VECTORS)
 static const Arithmetic arithmetics[] = {ROW(baseline), ROW(avx2), ROW(avx512f)};
 static int arithmetic_count(void) {

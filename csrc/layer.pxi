@@ -222,7 +222,7 @@ cdef bint forward(LayersCall* c) noexcept:
 cdef bint forward_stage(Stage* s, Stage* before) noexcept:
     cdef Matrix* m = matrix(s)
     cdef int j
-    arithmetic.sums(1, m.nin, m.width, m.data, row(before, OUT), row(s, SUM))
+    arithmetic.sums(1, m.nin, m.width, m.data, row(before, OUT), 0, row(s, SUM))
     if m.all_relu or m.all_linear:
         s.common = arithmetic.outputs(m.nout, m.all_relu, m.sum_kind, before.common, row(s, SUM),
                                       row(s, OUT), kinds_of_row(s, OUT))

@@ -30,7 +30,7 @@ cdef union Slot:
 cdef struct Node:
     Slot data                   # what it holds depends on its kind
     Slot grad
-    Node* a                     # the operands; each is an owned reference (of a LOCAL node, its Locals)
+    Node* a                     # the operands; each is an owned reference (see operands_of)
     Node* b                     # NULL for a unary operation
     unsigned char op
     unsigned char data_kind     # OBJECT, or a kind of number (see ops.h)
@@ -42,7 +42,7 @@ cdef struct Node:
 cdef enum:
     VISITED = 1                 # the sort has seen it
     CALLBACK = 2                # `backward` replaces the operation's derivative
-    OWN_PREV = 4                # attrs["_prev"] replaces a and b where the graph is walked
+    OWN_PREV = 4                # own_prev replaces a and b where the graph is walked
     PICKLING = 8                # see pickling.pxi
     MADE = 16                   # made by a function that is being recorded; see recording.pxi
 

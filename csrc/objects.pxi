@@ -69,29 +69,12 @@ cdef inline object number_object(double x, int kind):
         return <long long>x
     return numpy_object(x) if kind == NUMPY else (<object><PyObject*>numpy_float32)(x)
 
-# numpy.float64s that the program was given. One that only this array still refers to is used again, with
-# another number in it, as zip uses its tuples again: making and freeing one takes as long as multiplying two.
-cdef enum:
-    GIVEN = 8                   # a power of two; more than an expression has at a time
-cdef PyObject* given[GIVEN]
-cdef unsigned int last_given = 0
-
 cdef object numpy_object(double x):
-    global last_given
-    cdef PyObject* o
-    cdef PyObject* old
-    last_given = (last_given + 1) % GIVEN
-    old = given[last_given]
-    if old != NULL and Py_REFCNT(old) == 1:
-        set_float(old, x)
-        return <object>old
-    o = numpy_float64.tp_alloc(numpy_float64, 0)
+    cdef PyObject* o = numpy_float64.tp_alloc(numpy_float64, 0)
     if o == NULL:
         raise MemoryError
     set_float(o, x)
-    given[last_given] = o
-    Py_XDECREF(old)
-    return <object>o
+    return steal(o)
 
 cdef object attribute_object(PyObject* o, str name):
     if o == NULL:

@@ -100,11 +100,13 @@ static inline double slope_of_gelu(double a) {
 }
 
 /* What a node can be: a leaf, which is 0, so that zeroed memory is a leaf; a result for which the program
-   supplies the derivative (CUSTOM), or the local gradients (LOCAL); an output of a call (OUTPUT) and that
+   supplies the derivative (CUSTOM; with a `_prev` of its own CUSTOM_PREV), or the local gradients (LOCAL); an
+   output of a call (OUTPUT) and that
    call (CALL), see call.pxi; the result of an operation. */
 enum {
     LEAF,
     CUSTOM,
+    CUSTOM_PREV,
     LOCAL,
     OUTPUT,
     CALL,
@@ -113,31 +115,32 @@ enum {
 #undef NAME
     OPERATION_END
 };
+#define is_custom(op) ((op) == CUSTOM || (op) == CUSTOM_PREV)
 #define is_operation(op) ((op) > CALL)
 
 static const char *const names[] = {
-    "LEAF", "CUSTOM", "LOCAL", "OUTPUT", "CALL",
+    "LEAF", "CUSTOM", "CUSTOM_PREV", "LOCAL", "OUTPUT", "CALL",
 #define NAME(name, ...) #name,
     OPERATIONS(NAME)
 #undef NAME
 };
 
 static const char *const symbols[] = {
-    "", "", "", "", "",
+    "", "", "", "", "", "",
 #define SYMBOL(name, symbol, ...) symbol,
     OPERATIONS(SYMBOL)
 #undef SYMBOL
 };
 
 static const char operand_counts[] = {
-    0, 2, 1, 0, 0,
+    0, 2, 0, 1, 0, 0,
 #define OPERANDS(name, symbol, args, ...) args,
     OPERATIONS(OPERANDS)
 #undef OPERANDS
 };
 
 static const char gradients[] = {
-    0, 2, 0, 0, 0,
+    0, 2, 0, 0, 0, 0,
 #define GRADIENTS(name, symbol, args, grads, ...) grads,
     OPERATIONS(GRADIENTS)
 #undef GRADIENTS

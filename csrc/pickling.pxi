@@ -23,12 +23,14 @@ cdef object reduce_value(object value):
         state["grad"] = own_grad(value)
     if n.flags & CALLBACK:
         state["_backward"] = backward_of(value)
-    if n.op == CUSTOM and n.index:
+    if n.op == CUSTOM_PREV:
+        state["_prev"] = <object>own_prev(value)
+    if is_custom(n.op) and n.index:
         state.setdefault("_op", op_of(value))
     if n.op == LOCAL:
         state["_graph"] = before, "LOCAL", [locals_of(n)]
     elif n.op != LEAF:
-        state["_graph"] = before, names[n.op].decode(), operands_of(n)
+        state["_graph"] = before, names[CUSTOM if is_custom(n.op) else n.op].decode(), operands_of(n)
     from copyreg import __newobj__
     return __newobj__, (type(value),), state
 
@@ -37,7 +39,7 @@ cdef list operands_of(Node* n):
     operands = []
     if n.op == LOCAL:
         return list(locals_of(n).operands)
-    if n.a != NULL:
+    if n.a != NULL and n.op != CUSTOM_PREV:
         operands.append(<object>value_of(n.a))
     if n.b != NULL:
         operands.append(<object>value_of(n.b))
@@ -81,9 +83,10 @@ cdef int restore_value(object value, dict state) except -1:
         put_grad(n, attributes.pop("grad"))
     if "_backward" in attributes:
         set_backward(value, attributes.pop("_backward"))
+    if "_prev" in attributes:
+        set_prev(value, attributes.pop("_prev"))
     if attributes:
         attrs_of(value).update(attributes)
-        n.flags |= OWN_PREV if "_prev" in attributes else 0
         track(<PyObject*>value)
     return 0
 

@@ -7,11 +7,6 @@
 cdef enum:
     BLOCK = 32                  # rows
 
-cdef struct Rows:               # numbers of a block, before and after a layer
-    double* before
-    double* after
-    double* sums
-
 def _predict(layers, X, int nin):
     """The outputs of the layers, one after the other, for rows of nin doubles, or of nin floats, which are
     taken for numpy.float32. X is a buffer of rows; the result is a bytearray of doubles. None where the
@@ -34,72 +29,53 @@ def _predict(layers, X, int nin):
         if first_width(parameters, nin) != nin:     # after this, no Python code can run
             return None
         if has_format(&view, c'd'):
-            return predict_rows(parameters, <double*>view.buf, view.len // size)
+            return predict_rows(parameters, None, view.buf, view.len // size)
         if is_in_single_precision(parameters):
-            return predict_floats(parameters, floats, <float*>view.buf, view.len // size)
+            return predict_rows(parameters, floats, view.buf, view.len // size)
         if (<Parameters>parameters[0]).m.weight_kind == NUMPY:      # and so is every product
             X = doubles(<float*>view.buf, view.len // sizeof(float))
-            return predict_rows(parameters, <double*>PyByteArray_AS_STRING(X), view.len // size)
+            return predict_rows(parameters, None, PyByteArray_AS_STRING(X), view.len // size)
         return None
     finally:
         PyBuffer_Release(&view)
 
-cdef bytearray predict_rows(tuple layers, const double* x, Py_ssize_t count):
-    cdef int widest = 1, nin = (<Parameters>layers[0]).m.nin, nout = 0
-    cdef Py_ssize_t i, size
-    cdef Rows rows
-    for layer in layers:
-        nout = (<Parameters>layer).m.nout
-        widest = max(widest, (<Parameters>layer).m.width, (<Parameters>layer).m.nin)
-        if (<Parameters>layer).m.rounds:
+cdef bytearray predict_rows(tuple layers, list floats, const void* x, Py_ssize_t count):
+    """The outputs for rows of doubles; or of floats, with the layers' matrices in single precision. None where
+    a number is infinite or nan, or needs Python."""
+    cdef int depth = len(layers), nin = (<Parameters>layers[0]).m.nin, nout, k, rows
+    cdef bytearray network = bytearray(depth * sizeof(Layer))
+    cdef Layer* l = <Layer*>PyByteArray_AS_STRING(network)
+    cdef Py_ssize_t room = 1, i
+    cdef unsigned char odd[BLOCK]
+    cdef bint fine
+    for k in range(depth):
+        if floats is None and (<Parameters>layers[k]).m.rounds:
             return None
-    size = BLOCK * widest
+        describe_layer(&l[k], &(<Parameters>layers[k]).m, None if floats is None else floats[k])
+        room = max(room, BLOCK * l[k].width)
+    nout = l[depth - 1].nout
     cdef bytearray outputs = PyByteArray_FromStringAndSize(NULL, count * nout * sizeof(double))
+    cdef bytearray numbers = PyByteArray_FromStringAndSize(NULL, 2 * room * sizeof(double))
     cdef double* y = <double*>PyByteArray_AS_STRING(outputs)
-    rows.before = <double*>PyMem_Malloc(3 * size * sizeof(double))
-    if rows.before == NULL:
-        raise MemoryError
-    rows.after, rows.sums = rows.before + size, rows.before + 2 * size
-    try:
-        for i in range(0, count, BLOCK):
-            if not predict_block(layers, &rows, x + i * nin, min(<Py_ssize_t>BLOCK, count - i), y + i * nout):
-                return None
-    finally:
-        PyMem_Free(min(rows.before, rows.after))
+    cdef void* v = PyByteArray_AS_STRING(numbers)
+    for i in range(0, count, BLOCK):
+        rows = min(<Py_ssize_t>BLOCK, count - i)
+        memset(odd, 0, BLOCK)
+        if floats is None:
+            fine = arithmetic.predict(l, depth, rows, <double*>x + i * nin, <double*>v, room, y, odd)
+        else:
+            fine = (arithmetic.predict_floats(l, depth, rows, <float*>x + i * nin, <float*>v, room, y, odd)
+                    and predict_odd_rows(layers, rows, <float*>x + i * nin, y, odd))
+        if not fine:
+            return None
+        y += rows * nout
     return outputs
 
-cdef bint predict_block(tuple layers, Rows* rows, const double* x, int count, double* y) noexcept:
-    """The outputs of some rows; False where one is infinite or nan, or needs Python."""
-    cdef Matrix* m = NULL
-    for layer in layers:
-        m = &(<Parameters>layer).m
-        arithmetic.sums(count, m.nin, m.width, m.data, x, rows.sums)
-        if not activate_rows(m, rows, count):
-            return False
-        x = rows.after
-        rows.before, rows.after = rows.after, rows.before
-    memcpy(y, x, count * m.nout * sizeof(double))
-    return True
-
-cdef bint activate_rows(Matrix* m, Rows* rows, int count) noexcept:
-    cdef Number y
-    cdef int i, j
-    for i in range(count):
-        if m.all_relu or m.all_linear:
-            if not arithmetic.activations(m.nout, m.all_relu, rows.sums + i * m.width,
-                                          rows.after + i * m.nout):
-                return False
-            continue
-        for j in range(m.nout):
-            y.x, y.kind = rows.sums[i * m.width + j], REAL
-            if not isfinite(y.x):
-                return False
-            if m.op[j] != ADD:
-                y = apply(m.op[j], y.x, REAL, SLOPE, REAL)
-            if not is_plain(y):
-                return False
-            rows.after[i * m.nout + j] = y.x
-    return True
+cdef void describe_layer(Layer* l, Matrix* m, bytearray floats) noexcept:
+    l.nin, l.nout, l.relu = m.nin, m.nout, m.all_relu
+    l.op = NULL if m.all_relu or m.all_linear else m.op
+    l.w = m.data if floats is None else <const void*>PyByteArray_AS_STRING(floats)
+    l.width = m.width if floats is None else width_of_floats(m)
 
 
 # Rows of numpy.float32, with weights that are floats or numpy.float32.
@@ -126,27 +102,12 @@ cdef bytearray doubles(const float* x, Py_ssize_t count):
         to[i] = x[i]
     return result
 
-cdef bytearray predict_floats(tuple layers, list matrices, const float* x, Py_ssize_t count):
-    cdef int widest = 1, nin = (<Parameters>layers[0]).m.nin, nout = 0
-    for layer in layers:
-        nout = (<Parameters>layer).m.nout
-        widest = max(widest, (<Parameters>layer).m.width + 15, (<Parameters>layer).m.nin)
-    cdef bytearray outputs = PyByteArray_FromStringAndSize(NULL, count * nout * sizeof(double))
-    cdef bytearray scratch = PyByteArray_FromStringAndSize(NULL, 2 * BLOCK * widest * sizeof(float))
-    cdef double* y = <double*>PyByteArray_AS_STRING(outputs)
-    cdef float* after = <float*>PyByteArray_AS_STRING(scratch)
-    cdef Py_ssize_t i
-    cdef int rows
-    for i in range(0, count, BLOCK):
-        rows = min(<Py_ssize_t>BLOCK, count - i)
-        if not predict_block_of_floats(layers, matrices, x + i * nin, rows, after, after + BLOCK * widest,
-                                       y + i * nout):
-            return None
-    return outputs
+cdef inline int width_of_floats(Matrix* m) noexcept:
+    return 1 if m.width == 1 else (m.nout + 15) & ~15
 
 cdef bytearray matrix_of_floats(Matrix* m):
     """The parameters in single precision, in rows filled up to sixteens."""
-    cdef int width = 1 if m.width == 1 else (m.nout + 15) & ~15, i, j
+    cdef int width = width_of_floats(m), i, j
     cdef bytearray floats = bytearray((m.nin + 1) * width * sizeof(float))
     cdef float* to = <float*>PyByteArray_AS_STRING(floats)
     for i in range(m.nin + 1):
@@ -154,28 +115,13 @@ cdef bytearray matrix_of_floats(Matrix* m):
             to[i * width + j] = <float>m.data[i * m.width + j]
     return floats
 
-cdef bint predict_block_of_floats(tuple layers, list matrices, const float* x, int count, float* after,
-                                  float* sums, double* y) except -1:
-    cdef const float* first = x
-    cdef bint odd[BLOCK]
-    cdef Matrix* m = NULL
-    cdef int i, j, k, width, found
-    memset(odd, 0, sizeof(odd))
-    for k in range(len(layers)):
-        m = &(<Parameters>layers[k]).m
-        width = 1 if m.width == 1 else (m.nout + 15) & ~15
-        arithmetic.sums_of_floats(count, m.nin, width, <float*>PyByteArray_AS_STRING(matrices[k]), x, sums)
-        for i in range(count):
-            found = arithmetic.activations_of_floats(m.nout, m.all_relu, sums + i * width, after + i * m.nout)
-            if found == 0:
-                return False
-            odd[i] |= found == 1
-        x = after
-    for i in range(count):
-        for j in range(m.nout):
-            y[i * m.nout + j] = after[i * m.nout + j]
-        if odd[i] and not predict_row(layers, first + i * (<Parameters>layers[0]).m.nin, y + i * m.nout):
+cdef bint predict_odd_rows(tuple layers, int rows, const float* x, double* y, unsigned char* odd) except -1:
+    cdef int i
+    for i in range(rows):
+        if odd[i] and not predict_row(layers, x, y):
             return False
+        x += (<Parameters>layers[0]).m.nin
+        y += (<Parameters>layers[len(layers) - 1]).m.nout
     return True
 
 cdef bint predict_row(tuple layers, const float* x, double* y) except -1:

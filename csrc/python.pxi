@@ -77,6 +77,7 @@ cdef extern from "Python.h":
     void PyErr_Clear() noexcept
     bint PyType_IsSubtype(PyTypeObject*, PyTypeObject*) noexcept
     PyObject* PyDict_GetItemWithError(PyObject*, PyObject*) except? NULL
+    Py_ssize_t PyDict_Size(PyObject*) noexcept
     bint PyDict_Next(PyObject*, Py_ssize_t*, PyObject**, PyObject**) noexcept
     bint PyUnicode_CheckExact(PyObject*) noexcept
     object PyObject_RichCompare(object, object, int)
@@ -117,7 +118,8 @@ cdef extern from "ops.h" nogil:
     enum: ADD, MUL, POW, RELU
     enum: EXP, LOG, LOG1P, TAN, ERF, GELU, TANH, SIGMOID, SIN, COS, SQRT, ABS, SOFTPLUS
     enum: LEAKY_RELU, MAXIMUM, MINIMUM, POWER
-    enum: LEAF, CUSTOM, LOCAL, OUTPUT, CALL, OPERATION_END
+    enum: LEAF, CUSTOM, CUSTOM_PREV, LOCAL, OUTPUT, CALL, OPERATION_END
+    bint is_custom(int op)
     bint is_operation(int op)
     double SLOPE
     const char* const* names
@@ -139,20 +141,25 @@ cdef extern from "ops.h" nogil:
 
 cdef extern from "layer.h" nogil:
     ctypedef unsigned char Kind
+    ctypedef struct Layer:
+        int nin, nout, width, relu
+        const void* w
+        const Kind* op
     ctypedef struct Arithmetic:
         const char* name
-        void (*sums)(int rows, int nin, int width, const double* w, const double* x, double* y) noexcept
-        void (*sums_of_floats)(int rows, int nin, int width, const float* w, const float* x,
-                               float* y) noexcept
+        void (*sums)(int rows, int nin, int width, const double* w, const double* x, long stride,
+                     double* y) noexcept
         Kind (*outputs)(int nout, bint relu, const Kind* w_kind, Kind x_kinds, const double* sum,
                         double* y, Kind* y_kind) noexcept
-        int (*activations)(int nout, bint relu, const double* sum, double* y) noexcept
-        int (*activations_of_floats)(int nout, bint relu, const float* sum, float* y) noexcept
         Kind (*outputs_backward)(int nout, bint relu, const double* y, const Kind* y_kind,
                                  const double* g, const Kind* g_kind,
                                  double* sum_grad, Kind* sum_grad_kind) noexcept
         void (*sums_backward)(int nin, int width, const double* w, const double* x, const double* g,
                               double* dw, double* dx) noexcept
+        int (*predict)(const Layer* layers, int depth, int rows, const double* x, double* numbers, long room,
+                       double* y, unsigned char* odd) noexcept
+        int (*predict_floats)(const Layer* layers, int depth, int rows, const float* x, float* numbers,
+                              long room, double* y, unsigned char* odd) noexcept
     const Arithmetic* arithmetics   # each one for wider vectors than the one before
     enum: NO_GRADIENT
     void kinds_backward(int nin, int nout, int width, const Kind* w, const Kind* x, const Kind* g,

@@ -261,7 +261,7 @@ cdef class _Run:
         cdef bint done
         cdef Py_ssize_t rows = self.rows
         job.code, job.threads = c, self.threads
-        divide(job, rows)
+        divide(job, rows, 1 if rows == 1 else 8)
         job.inputs = <double*>PyByteArray_AS_STRING(self.given_numbers)
         job.parameters = self.gathered
         job.packed = job.parameters + c.parameters
@@ -420,10 +420,10 @@ cdef inline double number_of_parameter(_Program program, PyObject* value) except
         program.refuse("override")
     return float_of(<object>value)
 
-cdef void divide(Job* job, Py_ssize_t rows) noexcept:
-    """Divide the rows into blocks and tiles."""
-    job.rows, job.wide = rows, 1 if rows == 1 else 8
-    job.replay = &replays[arithmetic - arithmetics][rows > 1]
+cdef void divide(Job* job, Py_ssize_t rows, int wide) noexcept:
+    """Divide the rows into blocks, of one or of eight rows, and these into tiles."""
+    job.rows, job.wide = rows, wide
+    job.replay = &replays[arithmetic - arithmetics][wide > 1]
     job.blocks = (rows + job.wide - 1) // job.wide
     job.tiles = max(<Py_ssize_t>1, min(<Py_ssize_t>TILES, job.blocks // 8))
 

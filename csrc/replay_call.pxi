@@ -217,6 +217,14 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     take_workers(&job)
     fine = job.grads != NULL and job.odd != NULL and do_job(&job)
     give_workers(&job)
+    if fine and job.rows % job.wide and any_nan(job.grads, job.tiles * (c.packed + c.apart)):
+        # In the last block, 0 is the gradient of a row too many: its product with an infinite slope is nan.
+        give_memory(job.grads)
+        PyMem_Free(job.odd)
+        job = given[0]
+        divide(&job, job.rows, 1)
+        job.values = NULL
+        return sweep_job(run, &job, seeds, live, found)
     if fine:
         for t in range(job.tiles):
             add_numbers_to(found.parameters + c.parameters, job.grads + t * (c.packed + c.apart), c.packed)
@@ -232,6 +240,13 @@ cdef inline void add_numbers_to(double* to, const double* more, Py_ssize_t count
     for i in range(count):
         to[i] += more[i]
 
+cdef bint any_nan(const double* numbers, Py_ssize_t count) noexcept:
+    cdef Py_ssize_t i
+    for i in range(count):
+        if numbers[i] != numbers[i]:
+            return True
+    return False
+
 cdef int look_in_sweep() noexcept:
     """Whether Ctrl-C was pressed and will raise KeyboardInterrupt, which look_for_interrupt then does."""
     if not PyOS_InterruptOccurred():
@@ -240,8 +255,8 @@ cdef int look_in_sweep() noexcept:
     return interrupt_raises()
 
 cdef bint sweep_row(_Run run, Py_ssize_t row, const double* seeds, const Kind* kinds, Swept* found) noexcept:
-    """Sweep one row from some of its outputs only, along the steps that lead to them; it finds the gradients of
-    its own inputs."""
+    """Sweep one row from some of its outputs only, along the steps that lead to them; it finds the gradients
+    of its own inputs."""
     cdef Code* c = &run.program.code
     cdef unsigned char* live = <unsigned char*>PyMem_Calloc(c.slots, 1)
     cdef Job job = run.job
@@ -258,7 +273,7 @@ cdef bint sweep_row(_Run run, Py_ssize_t row, const double* seeds, const Kind* k
 
 cdef void alone(_Run run, Job* job, Py_ssize_t row) noexcept:
     """Reduce a job to one row."""
-    divide(job, 1)
+    divide(job, 1, 1)
     job.inputs += row * run.program.code.inputs
     job.values = NULL
 
@@ -279,7 +294,7 @@ cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_
             memcpy(own_seeds + i * c.outputs, seeds + row * c.outputs, c.outputs * sizeof(double))
             i += 1
     if fine:
-        divide(&job, whole)
+        divide(&job, whole, 8)
         job.inputs, job.values = inputs, NULL
         fine = sweep_job(run, &job, own_seeds, NULL, &part)
         found.raises = part.raises
@@ -331,7 +346,8 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     cdef Py_ssize_t row = 0 if run.factor else j // c.outputs, rows = run.rows if run.factor else 1, i
     cdef Swept found
     cdef bytearray live = bytearray(c.slots)
-    cdef bytearray seeds = bytearray(rows * c.outputs * sizeof(double)), kinds = bytearray(b"\xff") * c.outputs
+    cdef bytearray seeds = bytearray(rows * c.outputs * sizeof(double))
+    cdef bytearray kinds = bytearray(b"\xff") * c.outputs
     cdef bytearray by_parameter = bytearray((c.parameters + c.packed) * sizeof(double))
     cdef bytearray by_input = bytearray(rows * c.inputs * sizeof(double))
     cdef double* g = <double*>PyByteArray_AS_STRING(by_parameter)

@@ -15,28 +15,30 @@ typedef SCALAR NAME(Vector);
 #endif
 #define VECTOR(p) (*(NAME(Vector) *)(p))
 
-#define SUMS(ROWS, COUNT)                                                                           \
-    for (; j + (COUNT) * WIDTH <= width; j += (COUNT) * WIDTH) {                                    \
-        NAME(Vector) sum[ROWS][COUNT];                                                              \
+#define SUMS(ROWS, COUNT)                                                                             \
+    for (; j + (COUNT) * WIDTH <= width; j += (COUNT) * WIDTH) {                                      \
+        NAME(Vector) sum[ROWS][COUNT];                                                                \
         for (int r = 0; r < (ROWS); r++)                                                              \
             for (int k = 0; k < (COUNT); k++)                                                         \
-                sum[r][k] = VECTOR(w + (long)nin * width + j + k * WIDTH);                          \
-        for (int i = 0; i < nin; i++)                                                               \
+                sum[r][k] = VECTOR(w + (long)nin * width + j + k * WIDTH);                            \
+        for (int i = 0; i < nin; i++)                                                                 \
             for (int r = 0; r < (ROWS); r++)                                                          \
                 for (int k = 0; k < (COUNT); k++)                                                     \
-                    sum[r][k] += VECTOR(w + (long)i * width + j + k * WIDTH) * x[r * (long)nin + i]; \
+                    sum[r][k] += VECTOR(w + (long)i * width + j + k * WIDTH) * x[r * stride + i];     \
         for (int r = 0; r < (ROWS); r++)                                                              \
             for (int k = 0; k < (COUNT); k++) VECTOR(y + r * (long)width + j + k * WIDTH) = sum[r][k]; \
     }
 
-TARGET static void NAME(sums)(int rows, int nin, int width, const SCALAR *w, const SCALAR *x, SCALAR *y) {
+/* The numbers of a row stand together; one row begins `stride` numbers after the one before. */
+TARGET static void NAME(sums)(int rows, int nin, int width, const SCALAR *w, const SCALAR *x, long stride,
+                              SCALAR *y) {
     int j;
-    for (; rows >= 4 && width > 1; rows -= 4, x += 4 * (long)nin, y += 4 * (long)width) {
+    for (; rows >= 4 && width > 1; rows -= 4, x += 4 * stride, y += 4 * (long)width) {
         j = 0;
         SUMS(4, WIDTH * sizeof(SCALAR) > 32 ? 4 : 2)
         SUMS(4, 1)
     }
-    for (; rows > 0; rows--, x += nin, y += width) {
+    for (; rows > 0; rows--, x += stride, y += width) {
         j = 0;
         SUMS(1, 32 / WIDTH)
         SUMS(1, (WIDTH < 8 ? 8 : WIDTH) / WIDTH)
@@ -48,16 +50,44 @@ TARGET static void NAME(sums)(int rows, int nin, int width, const SCALAR *w, con
     }
 }
 
-/* Apply the activation to each sum: none, or with `relu` the ReLU. Returns 0 where a sum is infinite or nan,
-   1 where all of them are negative and the ReLU gives 0 for each, else 2. */
-TARGET static int NAME(activations)(int nout, int relu, const SCALAR *sum, SCALAR *RESTRICT y) {
-    MASK wrong = 0, any = -!relu;
-    for (int j = 0; j < nout; j++) {
-        wrong |= -(MASK)!(sum[j] - sum[j] == 0);
-        any |= -(MASK)(sum[j] >= 0);
-        y[j] = relu && sum[j] < 0 ? 0 : sum[j];
+/* Apply the activations to the sums of a row. Returns 0 where a number is infinite or nan, 1 where the ReLU
+   gives 0 for each of them, else 2. */
+TARGET static int NAME(activate)(const Layer *l, SCALAR *y) {
+    MASK wrong = 0, any = -!l->relu;
+    for (int j = 0; j < l->nout; j++) {
+        wrong |= -(MASK)!(y[j] - y[j] == 0);
+        any |= -(MASK)(y[j] >= 0);
+        y[j] = l->relu && y[j] < 0 ? 0 : y[j];
     }
+    for (int j = 0; l->op && j < l->nout && !wrong; j++)
+        if (l->op[j] != ADD) {
+            Number n = apply(l->op[j], y[j], REAL, SLOPE, REAL);
+            wrong = -!is_plain(n);
+            y[j] = (SCALAR)n.x;
+        }
     return wrong ? 0 : 1 - (int)any;
+}
+
+/* The outputs y of a network for some rows; 0 where a number is infinite or nan. Where the ReLU gives 0 for
+   each neuron of a layer, `odd` is set for the row. `numbers` has room twice for the widest layer's sums. */
+TARGET static int NAME(predict)(const Layer *layers, int depth, int rows, const SCALAR *x, SCALAR *numbers,
+                                long room, double *y, unsigned char *odd) {
+    long stride = layers->nin;
+    for (int k = 0; k < depth; k++) {
+        const Layer *l = layers + k;
+        SCALAR *sums = numbers + k % 2 * room;
+        NAME(sums)(rows, l->nin, l->width, l->w, x, stride, sums);
+        for (int r = 0; r < rows; r++) {
+            int found = NAME(activate)(l, sums + r * (long)l->width);
+            if (!found) return 0;
+            odd[r] |= found == 1;
+        }
+        x = sums;
+        stride = l->width;
+    }
+    for (int r = 0, nout = layers[depth - 1].nout; r < rows; r++)
+        for (int j = 0; j < nout; j++) *y++ = x[r * stride + j];
+    return 1;
 }
 
 #undef SUMS

@@ -96,12 +96,24 @@ cdef object compute_with_objects(int op, Node* a, Node* b):
     children = (first,) if gradients[op] == 1 else (first, second)
     result = Value(y, children, operation_name(op, b))
     if is_value(result):
-        unpack(node_of(<PyObject*>result))
-        replace_operands(node_of(<PyObject*>result), op, node_of(<PyObject*>first),
-                         NULL if b == NULL else node_of(<PyObject*>second))
-        if accesses(result):
-            result._backward = make_backward(_run, result)
+        become_result(result, op, node_of(<PyObject*>first),
+                      NULL if b == NULL else node_of(<PyObject*>second))
     return result
+
+cdef int become_result(object value, int op, Node* a, Node* b) except -1:
+    """Make a Value, which the program's constructor has made, the result of an operation."""
+    cdef Body* body = <Body*>value
+    cdef PyObject* old = body.backward
+    unpack(&body.node)
+    body.node.flags &= ~CALLBACK
+    body.backward = NULL
+    Py_XDECREF(old)
+    if body.node.op == CUSTOM_PREV:
+        attrs_of(value)["_prev"] = <object>own_prev(value)
+    replace_operands(&body.node, op, a, b)
+    if accesses(value):
+        value._backward = make_backward(_run, value)
+    return 0
 
 cdef str operation_name(int op, Node* b):
     if op == POW:
@@ -211,7 +223,7 @@ cdef void forget_attributes(Body* body) noexcept:
 
 cdef object prev_of(object value):
     cdef Node* n = node_of(<PyObject*>value)
-    cdef PyObject* own = find_attribute(value, "_prev")
+    cdef PyObject* own = own_prev(value)
     if own == <PyObject*>deleted:
         return attribute_object(NULL, "_prev")
     if own != NULL:
@@ -236,6 +248,14 @@ cdef dict attrs_of(object value):
         Py_INCREF(body.attrs)
     return <dict>body.attrs
 
+cdef inline void drop_unused_dict(object value) noexcept:
+    """Before Python 3.13, a new instance of a subclass has a dict already, which the collector counts."""
+    cdef Body* body = <Body*>value
+    cdef PyObject* attrs = body.attrs
+    if attrs != NULL and Py_REFCNT(attrs) == 1 and PyDict_Size(attrs) == 0:
+        body.attrs = NULL
+        Py_DECREF(attrs)
+
 cdef PyObject* find_attribute(object value, str name) noexcept:
     """What the program set as the attribute, or NULL. Runs no Python code, as a lookup could: a key of the
     dict may be of any class."""
@@ -247,17 +267,6 @@ cdef PyObject* find_attribute(object value, str name) noexcept:
         if PyUnicode_CheckExact(key) and PyUnicode_Compare(key, <PyObject*>name) == 0:
             return found
     return NULL
-
-cdef int set_attribute(object value, str name, object new, int flag) except -1:
-    cdef Node* n = node_of(<PyObject*>value)
-    unpack(n)
-    make_plain(n)
-    n.flags |= flag
-    if n.op == LEAF:
-        n.op, n.index = CUSTOM, 0
-    track(<PyObject*>value)
-    attrs_of(value)[name] = new
-    return 0
 
 cdef int set_label(object value, object label) except -1:
     if not hasattr(Value, "label"):
@@ -300,11 +309,12 @@ cdef class Value:
             if made_flag and not n.flags & MADE and (n.data_kind != OBJECT or n.data.object != NULL):
                 forbid("writing", NULL)
             n.flags = flag_of_new(self)
+            drop_unused_dict(self)
             unpack(n)
             replace_operands(n, LEAF, NULL, NULL)
             forget_attributes(<Body*>self)
             if type(self) is not Value:
-                n.op, n.index = CUSTOM, 0       # so that the sort visits it, unlike a leaf
+                become_custom(n)                # so that the sort visits it
             put_data(n, data)
             put_grad(n, 0)
             give_operands(self, children, op)
@@ -323,6 +333,7 @@ cdef class Value:
     @data.setter
     def data(self, new):
         forbid("writing", NULL)
+        drop_unused_dict(self)
         put_data(&self.node, new)
 
     @data.deleter
@@ -354,12 +365,12 @@ cdef class Value:
     @_prev.setter
     def _prev(self, children):
         forbid("writing", NULL)
-        set_attribute(self, "_prev", children, OWN_PREV)
+        set_prev(self, children)
 
     @_prev.deleter
     def _prev(self):
         forbid("writing", NULL)
-        set_attribute(self, "_prev", deleted, OWN_PREV)
+        set_prev(self, deleted)
 
     @property
     def _op(self):
@@ -368,9 +379,9 @@ cdef class Value:
     @_op.setter
     def _op(self, name):
         forbid("writing", NULL)
-        if self.node.op > CUSTOM or find_attribute(self, "_op") != NULL:
+        if self.node.op > CUSTOM_PREV or find_attribute(self, "_op") != NULL:
             attrs_of(self)["_op"] = name
-        elif self.node.op == CUSTOM or type(name) is not str or name != "":
+        elif is_custom(self.node.op) or type(name) is not str or name != "":
             set_op(self, name)
 
     @_op.deleter

@@ -202,10 +202,12 @@ class _Program:
         return _Run(self, leaves, rows)
 
     def under(self, place):
-        """The places of the steps that lead to this one, itself among them."""
+        """The places of the steps that this one has gradients for, itself among them."""
         under, stack = {place}, [place]
         while stack:
             symbol, *operands = self.steps[stack.pop()]
+            if symbol == "pick":
+                operands.pop()          # the index
             for x in operands if symbol not in LEAVES else ():
                 if x not in under:
                     under.add(x)
@@ -279,19 +281,27 @@ class _Run:
         self.weight = None      # the factor of each row in the one result of all; None if each has results
         from micrograd.recording import number_in
         self.parameters = [number_in(p.data) for p in program.parameters]
+        self.errors = {}        # of each row in which a step raises one
         self.values = [self.row(row) for row in range(rows)]
 
     def odd(self):
-        """The rows in which the function may raise an error: none, for Python has raised it by now."""
-        return []
+        """The rows in which the function, run as it is written, may raise an error."""
+        return list(self.errors)
 
     def leaves(self, row):
         return self.all_leaves[row * self.program.count:(row + 1) * self.program.count]
 
     def row(self, row):
-        """The numbers of all steps."""
+        """The numbers of all steps, up to one that raises an error."""
+        numbers = []
+        try:
+            self.compute(self.leaves(row), numbers)
+        except (ArithmeticError, ValueError, IndexError) as error:
+            self.errors[row] = error
+        return numbers
+
+    def compute(self, leaves, numbers):
         from micrograd.recording import number_given
-        numbers, leaves = [], self.leaves(row)
         for symbol, *operands in self.program.steps:
             if symbol == "input":
                 leaf = leaves[operands[0]]
@@ -309,14 +319,19 @@ class _Run:
                 a, b = numbers[operands[0]], numbers[operands[-1]] if len(operands) == 2 else None
                 y = value_of(symbol, a, b, self.program.refuse)
             numbers.append(y)
-        return numbers
 
     def numbers(self, row):
         """The numbers of the results for a row."""
+        self.raise_error()
         return [self.values[row][place] for place in self.program.outputs]
+
+    def raise_error(self):
+        for error in self.errors.values():
+            raise error
 
     def results(self, how):
         """The results for all rows as Values; or their sum or mean as one."""
+        self.raise_error()
         if how == "map":
             return [self.result(self.values[row][place], [(row, place, 1)])
                     for row in range(self.rows) for place in self.program.outputs]
@@ -374,11 +389,12 @@ def result_of_run(run, seeds, out):
 def backward_of_run(run, seeds, out):
     for row, place, factor in seeds:
         gradients = run.sweep(row, place, factor * out.grad)
-        for (symbol, *operands), g in zip(run.program.steps, gradients):
+        for i in sorted(run.program.under(place)):
+            symbol, *operands = run.program.steps[i]
             if symbol == "parameter":
-                run.program.parameters[operands[0]].grad += g
+                run.program.parameters[operands[0]].grad += gradients[i]
             elif symbol == "input" and isinstance(run.leaves(row)[operands[0]], Value):
-                run.leaves(row)[operands[0]].grad += g
+                run.leaves(row)[operands[0]].grad += gradients[i]
 
 
 backward_of_run.operation = result_of_run

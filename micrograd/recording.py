@@ -499,13 +499,15 @@ def number_in(x: Any) -> float:
 
 def number_given(x: Any) -> float:
     """A number that is given to a recording; TypeError unless it is real."""
+    if type(x) is float:
+        return x
     return float(x) if isinstance(x, Real) else number_in(x)
 
 
 def stand_in(leaf: Any) -> Value:
     """The Value that the function is given for a number, or for another Value while it is recorded."""
     if not isinstance(leaf, Value):
-        return Value(leaf if type(leaf) is float else number_given(leaf))
+        return Value(number_given(leaf))
     if type(leaf) is Value:
         return Value(number_given(leaf.data))
     twin = type(leaf).__new__(type(leaf))

@@ -187,3 +187,16 @@ def test_a_deep_copy_of_a_deep_graph(Value):
     first2, x2 = copy.deepcopy([first, x])
     x2.backward()
     assert (x2.data, first2.grad, first.grad) == (20_001.0, 20_001, 0)
+
+
+def test_operands_that_the_program_sets_are_copied():
+    a = Value(2.0)
+    for v in (Value(1.0), Value(1.0, (a,), "own"), a * 3):
+        name, v._prev = v._op, [a]
+        for twin in (copy.copy(v), copy.deepcopy(v), again(v)):
+            assert [child.data for child in twin._prev] == [2.0]
+            assert twin._op == name
+        assert copy.copy(v)._prev is v._prev
+        root = copy.deepcopy(v)
+        root.backward()
+        assert root.grad == 1

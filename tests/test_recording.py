@@ -721,6 +721,14 @@ def test_a_parameter_that_is_an_argument_too(twin):
         assert swept(f(w), w) == (9, 6) and swept(f.sum([w, 1.0]), w) == (12, 7)
 
 
+def test_an_argument_without_a_gradient_is_left_alone(twin):
+    unused, index, x = twin.Value(1.0), twin.Value(0.0), twin.Value(2.0)
+    f = twin.record(lambda x, unused, i: twin.pick([x, x * 2], i) + unused.detach())
+    unused.grad = index.grad = "no number"
+    f(x, unused, index).backward()
+    assert (unused.grad, index.grad, x.grad) == ("no number", "no number", 1)
+
+
 def test_second_derivatives(twin):
     """Of what a recording gives, for one row and for all; the operations are those that were recorded."""
     grad = twin.over("gradients").grad

@@ -400,6 +400,18 @@ def test_a_parameter_that_becomes_a_constant_is_noticed(twin):
         f(1.0)
 
 
+def test_a_change_is_noticed_where_only_what_was_recorded_raises(twin):
+    weights = twin.values([-1.0])
+    f = twin.record(lambda x: (weights[0] * x).log())
+    assert f(-1.0).data == 0
+    weights[0] = twin.Value(2.0)
+    with pytest.raises(twin.RecordingError, match="other Values take part"):
+        f(1.0)
+    assert f(0.5).data == 0
+    with pytest.raises(ValueError, match="log of -2.0"):
+        f(-1.0)
+
+
 def test_every_structure_is_checked(twin):
     number = [1.0]
     f = twin.record(lambda v: sum(v) * number[0])

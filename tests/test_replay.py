@@ -227,6 +227,15 @@ def test_the_sum_is_in_the_order_of_rows(twin):
     assert f.sum(column).data == total and f.mean(column).data == total * (1.0 / 1000)
 
 
+@pytest.mark.parametrize("count", [2, 7, 8, 9, 17])
+def test_an_infinite_slope_in_the_last_row(twin, count):
+    """The lanes that are left over have a gradient of 0; times infinity, that would be nan."""
+    w = twin.Value(1.0)
+    root = twin.record(lambda x: (w + x).sqrt())
+    root.sum([0.0] * (count - 1) + [-1.0]).backward()
+    assert w.grad == math.inf
+
+
 @pytest.mark.parametrize("nonlin", [True, "tanh", "gelu", "sigmoid", "leaky_relu", False])
 def test_a_network(twin, nonlin):
     random.seed(4)
