@@ -48,6 +48,13 @@ def sanitize(session):
 
 
 @nox.session
+def cover(session):
+    """Say which lines of csrc/ the tests do not reach."""
+    prepare(session, "cover", build=False)      # it builds for itself
+    session.run("python", "tools/cover.py", *spread(session.posargs), *session.posargs, env=COMPILED)
+
+
+@nox.session
 def fuzz(session):
     """Run programs in bytes, made up by a fuzzer: run SECONDS, minimise, replay FILE."""
     prepare(session, "fuzz", build=False)       # it builds for itself

@@ -356,3 +356,32 @@ def test_what_numpy_asks_for_is_not_there(Value):
     value = Value(1)
     value.__array_ufunc__ = None
     assert value.__array_ufunc__ is None
+
+
+def test_what_other_types_are_asked_for(Value):
+    """An operator that a Value cannot do is left to the other operand."""
+    with pytest.raises(TypeError, match="'<' not supported between instances of 'Value' and 'str'"):
+        Value(1.0) < "a"
+    assert Value(1.0).__lt__("a") is NotImplemented
+    with pytest.raises(TypeError, match="unsupported operand"):
+        pow(2, Value(2.0), 3)
+
+
+def test_a_duration_of_numpy_on_the_left(Value):
+    np = pytest.importorskip("numpy")
+    assert str((np.timedelta64(3, "s") * Value(2)).data) == "0:00:06"
+
+
+def test_a_number_of_numpy_comes_first():
+    pytest.importorskip("numpy")
+    code = "import numpy; from micrograd.engine import Value; print((numpy.int64(3) * Value(2)).data)"
+    assert python("-c", code) == "6\n"
+
+
+def test_a_finalizer_that_keeps_the_value(Value, monkeypatch):
+    kept = []
+    monkeypatch.setattr(Value, "__del__", lambda self: kept or kept.append(self), raising=False)
+    Value(3.0)
+    y = kept[0] * 2
+    y.backward()
+    assert (y.data, kept[0].grad) == (6, 2)
