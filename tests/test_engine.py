@@ -360,8 +360,6 @@ def test_what_numpy_asks_for_is_not_there(Value):
 
 def test_what_other_types_are_asked_for(Value):
     """An operator that a Value cannot do is left to the other operand."""
-    with pytest.raises(TypeError, match="'<' not supported between instances of 'Value' and 'str'"):
-        Value(1.0) < "a"
     assert Value(1.0).__lt__("a") is NotImplemented
     with pytest.raises(TypeError, match="unsupported operand"):
         pow(2, Value(2.0), 3)
