@@ -84,7 +84,8 @@ def on_numbers(clock, X, y, scores, parameters, k):
     clock("update")
 
 
-def main():
+def measured():
+    """The microseconds of each statement, with a graph and on plain numbers."""
     X, y, model = moons.problem()
     graph, floor = Clock(), Clock()
     scores = [np.float64(s) for s in np.linspace(-1, 1, len(X))]
@@ -92,7 +93,11 @@ def main():
     for k in range(ROUNDS):
         with_graph(graph, X, y, model, k % 100)
         on_numbers(floor, X, y, scores, parameters, k % 100)
-    graph, floor = graph.medians(), floor.medians()
+    return graph.medians(), floor.medians()
+
+
+def main():
+    graph, floor = measured()
     print(f"{'µs a step':16}{'here':>8}{'floor':>8}")
     for part, microseconds in graph.items():
         print(f"{part:16}{microseconds:8.1f}{floor.get(part, 0):8.1f}")

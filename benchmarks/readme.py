@@ -12,6 +12,7 @@ import report
 ROOT = pathlib.Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 NUMBERS, RECORDINGS = RESULTS / "speed.json", RESULTS / "recordings.json"
+PYTHONS = RESULTS / "pythons.jsonl"
 README, SPEED = ROOT / "README.md", ROOT / "docs" / "speed.md"
 ROWS = ["readme", "moons", "mlp-64x2", "microgpt"]
 COLUMNS = ["compiled", "published", "torch-scalars", "torch-tensors"]
@@ -56,6 +57,9 @@ def parts():
         data = json.loads(RECORDINGS.read_text(encoding="utf-8"))
         found += [(README, "recordings", short_recordings(data)),
                   (SPEED, "recordings", report.recordings(data))]
+    if PYTHONS.exists():
+        data = [json.loads(line) for line in PYTHONS.read_text(encoding="utf-8").splitlines()]
+        found.append((SPEED, "pythons", report.pythons(data)))
     return found
 
 

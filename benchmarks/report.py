@@ -136,6 +136,14 @@ def recordings(data):
     return "\n".join([*parts, f"{conditions(data)}\n"])
 
 
+def pythons(lines):
+    """The table of the Pythons: from results/pythons.jsonl, a line each."""
+    rows = [[line["python"], *(duration(line[what]) for what in ("expression", "step", "floor")),
+             f"{line['step'] / line['floor']:.2f}x"] for line in lines]
+    head = ["CPython", "README expression", "two-moons step", "on plain numbers", "multiple"]
+    return f"{table(head, rows)}\n\n{lines[0]['processor']}.\n"
+
+
 def steps(results, engines):
     """Engine by engine: a step, the first result, and the lines that a person writes."""
     rows = [[engines[name], cell(result), *([duration(result["first"]), str(result["lines"])]

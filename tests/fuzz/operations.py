@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import weakref
+from numbers import Real
 
 from graphs import nodes_under
 from program import EXPECTED, Thrown, as_float, np
@@ -227,7 +228,7 @@ def called_back(m):
     m.callbacks = True
 
     def callback():
-        m.called.append(float(value.grad) if isinstance(value.grad, (int, float)) else 0.0)
+        m.called.append(float(value.grad) if isinstance(value.grad, Real) else 0.0)
         own()
 
     value._backward = callback
