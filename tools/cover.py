@@ -45,18 +45,15 @@ def counted():
 
 def report(path, counts):
     """How many of a file's lines ran, and those that did not."""
-    text = path.read_text().splitlines()
-    lines = [n for n in sorted(counts) if n <= len(text) and not NO_CODE.match(text[n - 1])]
-    missed = [n for n in lines if not counts[n]]
-    print(f"{path.name}: {len(lines) - len(missed)} of {len(lines)} lines")
-    for n in missed:
-        print(f"{n:8} {text[n - 1]}")
+    text = dict(enumerate(path.read_text().splitlines(), 1))
+    lines = [n for n in sorted(counts) if not NO_CODE.match(text.get(n, ""))]
+    missed = [f"{n:8} {text[n]}" for n in lines if not counts[n]]
+    print(f"{path.name}: {len(lines) - len(missed)} of {len(lines)} lines", *missed, sep="\n")
 
 
 if __name__ == "__main__":
     build()
-    environ = {**os.environ, "PYTHONPATH": str(HOME), "MICROGRAD_ENGINE": "c"}
-    subprocess.run(["pytest", *sys.argv[1:]], cwd=ROOT, env=environ)
+    subprocess.run(["pytest", *sys.argv[1:]], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(HOME)})
     for name, counts in sorted(counted().items()):
         if (ROOT / "csrc" / name).exists():
             report(ROOT / "csrc" / name, counts)
