@@ -30,7 +30,7 @@ def demo(session):
 def test(session):
     """Run the tests, or those of the files named."""
     prepare(session, "test")
-    session.run("pytest", *spread(session.posargs), *session.posargs, env=COMPILED)
+    session.run("pytest", *spread(session.posargs), *session.posargs, env=COMPILED, interrupt_timeout=None)
 
 
 @nox.session
@@ -51,7 +51,8 @@ def sanitize(session):
 def cover(session):
     """Say which lines of csrc/ the tests do not reach."""
     prepare(session, "cover", build=False)      # it builds for itself
-    session.run("python", "tools/cover.py", *spread(session.posargs), *session.posargs, env=COMPILED)
+    session.run("python", "tools/cover.py", *spread(session.posargs), *session.posargs, env=COMPILED,
+                interrupt_timeout=None)
 
 
 @nox.session
