@@ -16,6 +16,7 @@ nox.options.sessions = ["test", "lint", "docs"]
 
 ROOT = pathlib.Path(__file__).resolve().parent
 COMPILED = {"MICROGRAD_ENGINE": "c"}        # a missing compiled engine is an error
+EVERYWHERE = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
 
 
 @nox.session
@@ -29,7 +30,7 @@ def demo(session):
 def test(session):
     """Run the tests, or those of the files named."""
     prepare(session, "test")
-    session.run("pytest", *session.posargs, env=COMPILED)
+    session.run("pytest", *spread(session.posargs), *session.posargs, env=COMPILED, interrupt_timeout=None)
 
 
 @nox.session
@@ -44,6 +45,14 @@ def sanitize(session):
     """Run the tests under AddressSanitizer and a debug allocator (--quick: two minutes)."""
     prepare(session, "sanitize")
     session.run("python", "tools/sanitize.py", *session.posargs, env=COMPILED)
+
+
+@nox.session
+def cover(session):
+    """Say which lines of csrc/ the tests do not reach."""
+    prepare(session, "cover", build=False)      # it builds for itself
+    session.run("python", "tools/cover.py", *spread(session.posargs), *session.posargs, env=COMPILED,
+                interrupt_timeout=None)
 
 
 @nox.session
@@ -81,6 +90,12 @@ def docs(session):
     prepare(session, "docs", build=False)
     serve = "serve" in session.posargs
     session.run("mkdocs", *(["serve"] if serve else ["build", "--strict", "--quiet"]))
+
+
+def spread(words):
+    """Tests are spread over the processors, but for those that are named: they are few, and in one process
+    pytest can show what they print and stop in a debugger."""
+    return [] if any(word.startswith("tests") for word in words) else EVERYWHERE
 
 
 def prepare(session, group, build=True):

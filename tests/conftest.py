@@ -1,11 +1,13 @@
 """What the tests share: the engines under test, and the original as a judge."""
 import array
+import contextlib
 import gc
 import os
 import pathlib
 import random
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -56,12 +58,19 @@ def twin(request):
 def original():
     """The folder of micrograd 0.1.0 as published, installed outside the environment."""
     folder = pathlib.Path(sys.prefix) / "micrograd-as-published"
-    if not (folder / "micrograd").exists():
-        fetched = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
-                                  "--target", folder, "micrograd==0.1.0"])
-        if fetched.returncode != 0:
-            pytest.skip("pip cannot fetch micrograd 0.1.0")
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(dir=sys.prefix) as fetched:
+            fetch(pathlib.Path(fetched) / "micrograd")
+            with contextlib.suppress(OSError):      # another process of these tests was first
+                os.rename(pathlib.Path(fetched) / "micrograd", folder)
     return folder
+
+
+def fetch(folder):
+    fetched = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
+                              "--target", folder, "micrograd==0.1.0"])
+    if fetched.returncode != 0:
+        pytest.skip("pip cannot fetch micrograd 0.1.0")
 
 
 @pytest.fixture(autouse=True)

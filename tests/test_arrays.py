@@ -237,3 +237,19 @@ def test_a_nonlin_for_each_neuron():
     m.layers[0].neurons[1].nonlin = False
     X = np.array([[0.5, -1.5], [-2.0, 1.0]], "float32")
     assert m.predict(X).tolist() == by_hand(m, X)
+
+
+def test_layers_in_a_tuple():
+    m = model(2, 3, 1)
+    m.layers = tuple(m.layers)
+    assert m.predict([[1.0, 2.0]]) == by_hand(m, [[1.0, 2.0]])
+
+
+@pytest.mark.parametrize("weight", [1e39, 1e300, float("inf")])
+def test_rows_of_zeros_and_large_weights(weight):
+    """Beyond numpy.float32, which the products of zeros are not."""
+    m = model(2, 2, 1)
+    for p in m.parameters():
+        p.data = weight
+    X = np.zeros((3, 2), "float32")
+    assert repr(m.predict(X).tolist()) == repr(by_hand(m, X))

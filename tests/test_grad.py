@@ -4,6 +4,7 @@ import doctest
 import math
 import pathlib
 import pickle
+import random
 from fractions import Fraction
 from functools import partial
 
@@ -13,7 +14,10 @@ import children
 import micrograd
 from conftest import ENGINES
 from gradient_twins import GRADIENTS
+from micrograd import MLP, Value, grad, record
 from micrograd._functions import FUNCTIONS
+from micrograd.gradients import jacobian
+from micrograd.recording import pick
 
 METHODS = {"**": "__pow__"}
 
@@ -363,3 +367,30 @@ def test_local_gradients(G):
     cube = Value(x.data ** 3, (x,), (3 * x * x,))
     slope, = grad(cube, [x])
     assert (slope.data, grad(slope, [x])[0].data) == (0.75, 3.0)
+
+
+def test_jacobians_of_every_step():
+    """In forward mode: a layer, a choice, what has no gradient."""
+    random.seed(3)
+    model = MLP(2, [4, 4], nonlin="tanh")
+
+    def f(v):
+        x, i = v
+        return [*model([x, x * i]), pick([x * x, i, 2.0], i), x.detach() * x, abs(x).sin(), x.detach()]
+
+    for row in ([0.5, 0.0], [-2.0, 1.0], [3.0, 2.0]):
+        v = [Value(x) for x in row]
+        for found, y in zip(jacobian(record(f), row), f(v), strict=True):
+            assert found == pytest.approx(numbers(grad(y, v)), rel=1e-12)
+
+
+def test_gradients_taken_while_recording():
+    """Through what only recordings have nodes for: pick, detach, and the sign in the slope of abs."""
+    def f(x, i):
+        y = pick([x * x, x * 3, x], i) + abs(x) * x.detach() + x.detach() * x
+        slope, = grad(y, [x])
+        return [slope, *grad(slope * x, [x])]
+
+    recorded = record(f)
+    for x, i in ((-2.0, 0), (0.5, 1), (3.0, 2), (-1.5, 1)):
+        assert numbers(recorded(x, i)) == numbers(f(Value(x), Value(i)))

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from conftest import TWINS
 from micrograd import nn
 from micrograd.engine import Value
 
@@ -264,3 +265,67 @@ def test_an_activation_may_be_a_function():
 def test_widths_are_a_list():
     with pytest.raises(TypeError, match="nouts must be a list of the layers' widths, not int: 4"):
         nn.MLP(3, 4)
+
+
+def test_attributes_of_modules_are_those_of_plain_classes():
+    neuron = nn.Neuron(2)
+    with pytest.raises(TypeError, match="__dict__ must be set to a dictionary, not a 'int'"):
+        neuron.__dict__ = 3
+    del neuron.__dict__
+    assert vars(neuron) == {}
+    with pytest.raises(AttributeError, match="'Neuron' object has no attribute 'w'"):
+        neuron.w
+    with pytest.raises(AttributeError, match="type object 'Neuron' has no attribute 'w'"):
+        nn.Neuron.w
+
+
+def test_a_neuron_with_parameters_of_its_own():
+    model = nn.MLP(2, [2, 1])
+    neuron = model.layers[0].neurons[0]
+    for p in model.parameters():
+        p.grad = 1.0
+    neuron.parameters = lambda: neuron.w        # without its bias
+    model.zero_grad()
+    assert neuron.b.grad == 1 and all(p.grad == 0 for p in model.parameters())
+
+
+def test_a_lookup_set_on_the_class(monkeypatch):
+    model, names = nn.MLP(2, [2, 1]), []
+
+    def look_up(self, name):
+        names.append(name)
+        return object.__getattribute__(self, name)
+
+    monkeypatch.setattr(nn.Neuron, "__getattribute__", look_up)
+    model([1.0, 2.0])
+    assert names.count("w") == 3
+
+
+def outcome(twin, x, weight, nonlin, factor=1):
+    """Output and gradients of a network whose parameters are all alike, with their types; or its error."""
+    model = twin.nn.MLP(2, [2, 1], nonlin=nonlin)
+    for neuron in (neuron for layer in model.layers for neuron in layer.neurons):
+        neuron.nonlin = nonlin
+    for p in model.parameters():
+        p.data = weight
+    try:
+        y = model(x)
+        (y * factor).backward()
+    except Exception as error:
+        return type(error), str(error)
+    return repr(y.data), [repr(p.grad) for p in model.parameters()]
+
+
+@pytest.mark.skipif("c" not in TWINS, reason="compares the engines")
+@pytest.mark.parametrize("nonlin", [True, "tanh"])
+@pytest.mark.parametrize("weight", [4, 4.0, 1e300, 3e38])
+def test_numbers_that_a_layer_leaves_to_python(weight, nonlin):
+    """Too large for their type, or of a type that is no number; and a gradient of another type."""
+    np = pytest.importorskip("numpy")
+    one, large = np.float32(1), np.float32(3e38)
+    for x in ([np.timedelta64(3, "s"), 1.0], [one, 2.0**1000], [one, 2**52], [one, np.int64(2**52)],
+              [large, large], [0.5, -1.0]):
+        for w in (weight, np.float32(weight)):
+            for factor in (1, np.float32(3)):
+                c, python = (outcome(TWINS[name], x, w, nonlin, factor) for name in ("c", "python"))
+                assert c == python, (x, w, factor)

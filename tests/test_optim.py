@@ -324,3 +324,15 @@ def test_schedules():
 def test_schedules_of_no_steps():
     assert optim.linear(0, 0, 1.0, 0.1) == optim.cosine(0, 0, 1.0, 0.1) == 0.1
     assert optim.warmup(0, 0, 0.1) == 0.1
+
+
+def test_a_parameter_of_another_class():
+    class Weight(Value):
+        pass
+
+    for make in (optim.SGD, optim.Adam):
+        parameters = Weight(1.0), Value(1.0)
+        for p in parameters:
+            p.grad = 2.0
+            make([p], lr=0.1).step()
+        assert parameters[0].data == parameters[1].data != 1

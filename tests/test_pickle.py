@@ -200,3 +200,9 @@ def test_operands_that_the_program_sets_are_copied():
         root = copy.deepcopy(v)
         root.backward()
         assert root.grad == 1
+
+
+def test_a_function_with_a_name_is_kept():
+    for value in (Value(1.0), Value(1.0) * 2, Value(1.0, (Value(2.0),), "mine")):
+        value._backward = gc.collect
+        assert again(value)._backward is gc.collect

@@ -1,4 +1,5 @@
 """Whole programs, in processes of their own: the engines print what the original prints."""
+import functools
 import os
 import pathlib
 import subprocess
@@ -12,6 +13,7 @@ PROGRAMS = sorted(pathlib.Path(__file__).with_name("programs").rglob("*.py"))
 INSTALLED = pathlib.Path(conftest.engine.__file__).parent.parent
 
 
+@functools.cache
 def printed(program, path, engine=""):
     environ = {**os.environ, "PYTHONPATH": str(path), "MICROGRAD_ENGINE": engine}
     ran = subprocess.run([sys.executable, str(program)], env=environ, text=True, capture_output=True)

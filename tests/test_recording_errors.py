@@ -512,3 +512,29 @@ def test_infinite_slopes_are_no_errors(twin):
     for f in (lambda x: x.sqrt(), lambda x: x ** twin.Value(0.5)):
         a = twin.Value(0.0)
         assert swept(twin.record(f)(a), a) == (0.0, float("inf"))
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_class_that_overrides_after_it_was_recorded(twin, given):
+    class Weight(twin.Value):
+        pass
+
+    w = Weight(2.0)
+    f = twin.record((lambda x, y: x * y) if given else (lambda x, y: x * w))
+    arguments = 3.0, w if given else 1.0
+    assert f(*arguments).data == 6
+    Weight.data = property(lambda self: 5.0)
+    with pytest.raises(twin.RecordingError, match="overrides how data"):
+        f(*arguments)
+
+
+def test_a_patched_class_is_refused(twin, monkeypatch):
+    if twin.name != "c":
+        pytest.skip("the reference's data is a plain attribute")
+    f = twin.record(lambda x: x * 2)
+    f(1.0)
+    data = vars(twin.Value)["data"]
+    monkeypatch.setattr(twin.Value, "data", property(data.__get__, data.__set__))
+    for g in (f, twin.record(lambda x: x * 3)):
+        with pytest.raises(twin.RecordingError, match="overrides how data"):
+            g(1.0)

@@ -6,6 +6,7 @@ import gc
 import math
 import os
 import pickle
+import random
 import threading
 import typing
 from decimal import Decimal
@@ -13,6 +14,7 @@ from decimal import Decimal
 import pytest
 
 from conftest import TWINS
+from micrograd import Value, grad, nn, record
 from processes import python
 
 compiled = pytest.mark.skipif("c" not in TWINS, reason="about the compiled engine")
@@ -479,3 +481,54 @@ def test_an_infinite_input_leaves_nothing_in_a_layer(twin, eager):
             p.grad = 0.0
     optimizer.step()
     assert all(map(math.isfinite, swept(f(x := twin.values([1, 2])), *x)))
+
+
+def test_rows_with_and_without_a_gradient(twin):
+    """Where the rows are Values, and so have gradients too."""
+    w = twin.Value(0.5)
+    f = lambda x: (w * x[0] * x[1]).tanh()
+    gradients = []
+    for g in (lambda rows: [f(x) for x in rows], twin.record(f).map):
+        rows = [twin.values([i / 7, i / 5]) for i in range(20)]
+        total = sum((i + 1) * y for i, y in enumerate(g(rows)) if i % 3)
+        gradients.append(swept(total, w, *sum(rows, [])))
+    assert gradients[1] == pytest.approx(gradients[0], rel=1e-12)
+
+
+def test_a_network_taken_apart_before_the_sweep(twin):
+    gradients = []
+    for recorded in (False, True):
+        random.seed(2)
+        model = twin.nn.MLP(3, [4, 4, 1], nonlin="tanh")
+        y = (twin.record(lambda x: model(x)) if recorded else model)([1.0, 2.0, 3.0])
+        w = model.layers[1].neurons[2].w[1]
+        w.__init__(w.data)                      # from now on a Value like any other
+        gradients.append(swept(y, *model.parameters()))
+    assert gradients[1] == pytest.approx(gradients[0], rel=1e-12)
+
+
+LIKE_LAYERS = {
+    "the first neurons of a layer": lambda layer, x: [n(x) for n in layer.neurons[:5]],
+    "a constant weight": lambda layer, x: [n.b + n.w[0] * x[0] + 0.5 * x[1] for n in layer.neurons],
+    "no bias": lambda layer, x: [n.w[0] * x[0] + n.w[1] * x[1] for n in layer.neurons],
+    "constants only": lambda layer, x: [k * x[0] + 0.5 * x[1] for k in range(5)],
+}
+
+
+@pytest.mark.parametrize("sums", LIKE_LAYERS.values(), ids=LIKE_LAYERS)
+def test_sums_that_are_nearly_a_layer(twin, sums):
+    random.seed(2)
+    layer = twin.nn.Layer(2, 6)
+    f = lambda x: sums(layer, x)
+    found = [swept(sum(y ** 2 for y in g(twin.values([1.0, 2.0]))), *layer.parameters())
+             for g in (f, twin.record(f))]
+    assert found[1] == pytest.approx(found[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("sums", LIKE_LAYERS.values(), ids=LIKE_LAYERS)
+def test_gradients_through_sums_that_are_nearly_a_layer(sums):
+    random.seed(2)
+    layer, f = nn.Layer(2, 6), lambda x: sums(layer, x)
+    found = [[g.data for g in grad(sum(y ** 2 for y in h([Value(1.0), Value(2.0)])), layer.parameters())]
+             for h in (f, record(f))]
+    assert found[1] == pytest.approx(found[0], rel=1e-12)

@@ -239,6 +239,18 @@ SIGNALLED = """if True:
             time.sleep(1)
         assert len(calls) == 1 and len(reader.recv(100)) == 1
 
+    def a_handler_that_lets_the_sweep_go_on():
+        seen = []
+        signal.signal(signal.SIGINT, lambda *_: seen.append(root.grad))
+        for delay in (0.01, 0.03, 0.06):
+            root = graph()
+            leaf = next(v for v in root._prev if not v._prev)
+            with press(["INT"], delay):
+                root.backward()
+                time.sleep(0.2)
+            assert leaf.grad == root.data
+        assert len(seen) == 3, seen
+
     {name}()
     x = Value(3.0)
     (x * x + 1).backward()
@@ -247,6 +259,6 @@ SIGNALLED = """if True:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-@pytest.mark.parametrize("name", ["together_with_another", "once"])
+@pytest.mark.parametrize("name", ["together_with_another", "once", "a_handler_that_lets_the_sweep_go_on"])
 def test_signals_during_the_engine_s_work(name):
     python("-c", SIGNALLED.replace("{name}", name))

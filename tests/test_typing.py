@@ -60,43 +60,46 @@ micrograd.Valeu
 """
 
 
-def mypy(*arguments, folder):
-    return children.run("-m", "mypy", "--cache-dir", folder, "--strict", *arguments)
+@pytest.fixture(scope="module")
+def mypy(tmp_path_factory):
+    """Runs mypy; what it learns of the standard library and of numpy serves all these tests."""
+    cache = tmp_path_factory.mktemp("mypy")
+    return lambda *arguments: children.run("-m", "mypy", "--cache-dir", cache, *arguments)
 
 
-def is_typed(modules, folder):
-    run = mypy(*[word for name in modules for word in ("-m", f"micrograd.{name}")], folder=folder)
+def is_typed(modules, mypy):
+    run = mypy("--strict", *[word for name in modules for word in ("-m", f"micrograd.{name}")])
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_the_modules_are_typed(tmp_path):
-    is_typed(MODULES, tmp_path)
+def test_the_modules_are_typed(mypy):
+    is_typed(MODULES, mypy)
 
 
-def test_the_modules_for_torch_are_typed(tmp_path):
+def test_the_modules_for_torch_are_typed(mypy):
     pytest.importorskip("torch")        # whose types they need
-    is_typed(["pytorch", "_recorded_torch"], tmp_path)
+    is_typed(["pytorch", "_recorded_torch"], mypy)
 
 
-def test_a_program(tmp_path):
+def test_a_program(mypy, tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
-    run = mypy(tmp_path / "program.py", folder=tmp_path)
+    run = mypy("--strict", tmp_path / "program.py")
     assert 'Revealed type is "micrograd.engine.Value"' in run.stdout, run.stdout
     assert run.returncode == 0, run.stdout
 
 
-def test_the_examples_of_the_pages(tmp_path):
+def test_the_examples_of_the_pages(mypy, tmp_path):
     for page in test_readme.PAGES:
         examples = doctest.DocTestParser().get_examples(page.read_text(encoding="utf-8"))
         (tmp_path / f"{page.stem.replace('-', '_')}.py").write_text("".join(e.source for e in examples))
-    run = children.run("-m", "mypy", "--cache-dir", tmp_path, *sorted(tmp_path.glob("*.py")))
+    run = mypy(*sorted(tmp_path.glob("*.py")))
     assert run.returncode == 0, run.stdout
 
 
-def test_mistakes_are_found(tmp_path):
-    (tmp_path / "program.py").write_text(MISTAKES)
-    run = mypy(tmp_path / "program.py", folder=tmp_path)
-    lines = [int(n) for n in re.findall(r"program.py:(\d+): error", run.stdout)]
+def test_mistakes_are_found(mypy, tmp_path):
+    (tmp_path / "mistakes.py").write_text(MISTAKES)
+    run = mypy("--strict", tmp_path / "mistakes.py")
+    lines = [int(n) for n in re.findall(r"mistakes.py:(\d+): error", run.stdout)]
     assert lines == [n for n, line in enumerate(MISTAKES.splitlines(), 1) if n > 5], run.stdout
 
 

@@ -19,6 +19,7 @@ FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
 # Those that look at how much memory or time the process takes, which a sanitizer changes.
 NOT_HERE = ("not five_million and not does_not_grow and not by_python_itself and not interrupt "
             "and not test_a_limit and not long_chain")
+EVERYWHERE = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]       # on all processors
 QUICK = ["test_attacks.py", "test_memory.py", "test_engine.py", "test_failures.py", "test_fuzz.py",
          "test_machine.py", "test_properties.py", "test_threads.py"]
 
@@ -44,8 +45,8 @@ def sanitized(target=TARGET):
 
 
 def tests(files, environ):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", NOT_HERE, *files]
-    return subprocess.run(command, env=environ, cwd=TARGET.parent).returncode
+    command = [sys.executable, "-m", "pytest", "-q", *EVERYWHERE, "-p", "no:cacheprovider", "-k", NOT_HERE]
+    return subprocess.run([*command, *files], env=environ, cwd=TARGET.parent).returncode
 
 
 def address(files):
