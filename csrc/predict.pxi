@@ -40,8 +40,8 @@ def _predict(layers, X, int nin):
         PyBuffer_Release(&view)
 
 cdef bytearray predict_rows(tuple layers, list floats, const void* x, Py_ssize_t count):
-    """The outputs for rows of doubles; or of floats, with the layers' matrices in single precision. None where
-    a number is infinite or nan, or needs Python."""
+    """The outputs for rows of doubles; or of floats, with the layers' matrices in single precision. None
+    where a number is infinite or nan, or needs Python."""
     cdef int depth = len(layers), nin = (<Parameters>layers[0]).m.nin, nout, k, rows
     cdef bytearray network = bytearray(depth * sizeof(Layer))
     cdef Layer* l = <Layer*>PyByteArray_AS_STRING(network)

@@ -16,7 +16,7 @@ import pickle
 import sys
 import weakref
 from fractions import Fraction
-from numbers import Real
+from numbers import Complex
 
 import twins
 from allocations import IDLE, living_allocations
@@ -170,8 +170,8 @@ class Machine:
         grad = value.grad
         if isinstance(grad, complex):   # its sum with numpy's numbers has the type of the first
             grad = complex(grad)
-        if self.recordings and isinstance(grad, Real):  # compiled, these add floats, 0.0 where there is none
-            grad = float(grad) + 0.0
+        if self.recordings and isinstance(grad, Complex) and not grad.imag:
+            grad = float(grad.real) + 0.0   # compiled, these add floats, 0.0 or 0j where there is none
         self.note(what, described(value.data))
         self.note(what + " gradient", described(grad), self.scale)
 
