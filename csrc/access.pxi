@@ -37,6 +37,7 @@ cdef inline bint all_as_shipped() noexcept:
 cdef dict shipped_attributes = {}
 cdef tuple ACCESS = ("data", "grad", "_prev", "_op", "_backward")
 cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
+cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 
 cdef bint look_at_classes() noexcept:
     """Record what the classes override now. Always true: it stands in `is_as_seen() or look_at_classes()`."""
@@ -75,7 +76,7 @@ cdef bint overrides_access(PyTypeObject* cls) except -1:
             return True
     return False
 
-cdef dict value_attributes = {}         # those of ACCESS and OPERATORS, as shipped
+cdef dict value_attributes = {}         # those of the three tuples, as shipped
 
 cdef enum:
     SUBCLASSES = 32

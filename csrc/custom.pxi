@@ -46,7 +46,7 @@ cdef object op_of(object value):
     cdef Node* n = node_of(<PyObject*>value)
     cdef PyObject* name = find_attribute(value, "_op")
     if name == <PyObject*>deleted:
-        return attribute_object(NULL, "_op")
+        return attribute_object(value, NULL, "_op")
     if name != NULL:
         return <object>name
     if is_custom(n.op):
@@ -128,7 +128,7 @@ cdef int set_backward(object value, object function) except -1:
 cdef object backward_of(object value):
     cdef Body* body = <Body*>value
     if body.backward == <PyObject*>deleted:
-        return attribute_object(NULL, "_backward")
+        return attribute_object(value, NULL, "_backward")
     if body.backward != NULL:
         return <object>body.backward
     return make_nothing() if body.node.op <= CUSTOM_PREV else make_backward(_run, value)

@@ -76,9 +76,9 @@ cdef object numpy_object(double x):
     set_float(o, x)
     return steal(o)
 
-cdef object attribute_object(PyObject* o, str name):
+cdef object attribute_object(object value, PyObject* o, str name):
     if o == NULL:
-        raise AttributeError(f"'Value' object has no attribute '{name}'")
+        raise AttributeError(f"'{type(value).__name__}' object has no attribute '{name}'")
     return <object>o
 
 cdef object data_of(object value):
@@ -92,14 +92,14 @@ cdef inline object own_data(object value):
     cdef Node* n = node_of(<PyObject*>value)
     cdef Number data = data_of_node(n)
     if data.kind == OBJECT:
-        return attribute_object(n.data.object, "data")
+        return attribute_object(value, n.data.object, "data")
     return number_object(data.x, data.kind)
 
 cdef inline object own_grad(object value):
     cdef Node* n = node_of(<PyObject*>value)
     cdef Number grad = grad_of_node(n)
     if grad.kind == OBJECT:
-        return attribute_object(n.grad.object, "grad")
+        return attribute_object(value, n.grad.object, "grad")
     return number_object(grad.x, grad.kind)
 
 cdef inline int put_data(Node* n, object o) except -1:

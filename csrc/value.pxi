@@ -139,10 +139,12 @@ cdef inline bint goes_by_attributes(object value) except -1:
     return Py_TYPE(<PyObject*>value) != value_type and accesses(value)
 
 cdef object compare(object a, object b, int than):
-    """By data; other classes may have comparisons of their own."""
+    """By data, unless the program has an order of its own; other classes may have comparisons too."""
     forbid("comparison", <PyObject*>a)
     if is_value(b):
         forbid("comparison", <PyObject*>b)
+    if has_own_order(a) or (is_value(b) and has_own_order(b)):
+        return compare_by_own_order(a, b, than)
     from numbers import Number as AnyNumber
     if not is_value(b) and not isinstance(b, AnyNumber):
         return NotImplemented
@@ -151,6 +153,30 @@ cdef object compare(object a, object b, int than):
         return PyObject_RichCompare(data_of(a), data_of(b) if is_value(b) else b, than)
     finally:
         Py_LeaveRecursiveCall()
+
+cdef bint has_own_order(object value) except -1:
+    cdef PyTypeObject* cls = Py_TYPE(<PyObject*>value)
+    if cls.tp_richcompare == value_compare:
+        return False
+    return any([find_in_class(cls, name) is not value_attributes[name] for name in ORDER])
+
+cdef object compare_by_own_order(object a, object b, int than):
+    """With a `<` of its own, <= and >= follow as by functools.total_ordering; Python itself tries b < a for
+    a > b."""
+    own_less = find_in_class(Py_TYPE(<PyObject*>a), "__lt__") is not value_attributes["__lt__"]
+    if than not in (Py_LE, Py_GE) or not own_less:
+        return NotImplemented
+    less = type(a).__lt__(a, b)
+    if less is NotImplemented:
+        return less
+    return not less if than == Py_GE else less or a == b
+
+cdef object differs(object a, object b):
+    """a != b, by the `==` of the program's own, if it has one; else by identity."""
+    if Py_TYPE(<PyObject*>a).tp_richcompare == value_compare:
+        return NotImplemented
+    equal = type(a).__eq__(a, b)
+    return equal if equal is NotImplemented else not equal
 
 cdef object call_with_data(object function, object value, object argument):
     Py_EnterRecursiveCall(" with the data of a Value")
@@ -225,7 +251,7 @@ cdef object prev_of(object value):
     cdef Node* n = node_of(<PyObject*>value)
     cdef PyObject* own = own_prev(value)
     if own == <PyObject*>deleted:
-        return attribute_object(NULL, "_prev")
+        return attribute_object(value, NULL, "_prev")
     if own != NULL:
         return <object>own
     if n.op == OUTPUT and call_of(n).kind.operands != NULL:
@@ -504,6 +530,9 @@ cdef class Value:
         """ self between low and high; a half of the gradient where it is one of them """
         return self.maximum(low).minimum(high)
 
+    def __ne__(self, other):
+        return differs(self, other)
+
     def __lt__(self, other):            # by data; == is identity
         return compare(self, other, Py_LT)
 
@@ -647,7 +676,7 @@ set_dict_offset(<PyTypeObject*>_Parts, <Py_ssize_t>&(<PartsBody*>NULL).attrs)
 for part in ("w", "b", "nonlin", "neurons"):
     setattr(_Parts, part, _Part(part))
 gc.callbacks.append(_before_collection)
-value_attributes.update({name: find_in_class(value_type, name) for name in ACCESS + OPERATORS})
+value_attributes.update({name: find_in_class(value_type, name) for name in ACCESS + OPERATORS + ORDER})
 activation_functions.update({getattr(Value, name): op for name, op in activations.items()})
 shipped_attributes[Value] = {name: find_in_class(value_type, name) for name in activations}
 cdef Value first = Value(0)

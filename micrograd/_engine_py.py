@@ -95,12 +95,30 @@ def apply(name, a, b=None):
 
 
 def compare(a, b, than):
-    """By data; other classes may have comparisons of their own."""
+    """By data, unless the program has an order of its own; other classes may have comparisons too."""
     forbid("comparison", a)
     if isinstance(b, Value):
         forbid("comparison", b)
+    if has_own_order(type(a)) or has_own_order(type(b)):
+        return compare_by_own_order(a, b, than)
+    if isinstance(b, Value):
         return than(a.data, b.data)
     return than(a.data, b) if isinstance(b, Number) else NotImplemented
+
+
+def has_own_order(cls):
+    return issubclass(cls, Value) and any(getattr(cls, name) is not own for name, own in ORDER.items())
+
+
+def compare_by_own_order(a, b, than):
+    """With a `<` of its own, <= and >= follow as by functools.total_ordering; Python itself tries b < a for
+    a > b."""
+    if than not in (operator.le, operator.ge) or type(a).__lt__ is ORDER["__lt__"]:
+        return NotImplemented
+    less = type(a).__lt__(a, b)
+    if less is NotImplemented:
+        return less
+    return not less if than is operator.ge else less or a == b
 
 
 class NodesUnder:
@@ -337,6 +355,7 @@ class Value:
 
 
 Value.__module__ = "micrograd.engine"
+ORDER = {name: getattr(Value, name) for name in ("__lt__", "__le__", "__gt__", "__ge__")}     # as shipped
 
 
 # For micrograd.gradients.

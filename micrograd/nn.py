@@ -42,8 +42,8 @@ class Neuron(Module):
 
     @staticmethod
     def _check_activation(nonlin):
-        """ValueError unless nonlin is a truth value, or a function of one Value, or the name of one."""
-        if nonlin is None or nonlin in (0, 1) and isinstance(nonlin, (bool, int)):
+        """ValueError unless nonlin is false, or a number, or a function of one Value, or the name of one."""
+        if not nonlin or hasattr(nonlin, "__bool__") and not callable(nonlin):
             return
         x = y = Value(0.5)
         try:
@@ -62,19 +62,20 @@ class Neuron(Module):
 
     def __call__(self, x):
         act = sum((wi * xi for wi, xi in zip(self.w, x)), self.b)
-        if isinstance(self.nonlin, str):
-            return getattr(act, self.nonlin)()
-        if callable(self.nonlin):
-            return self.nonlin(act)
-        return act.relu() if self.nonlin else act
+        nonlin = self.nonlin
+        if not nonlin:
+            return act
+        if isinstance(nonlin, str):
+            return getattr(act, nonlin)()
+        return nonlin(act) if callable(nonlin) else act.relu()
 
     def parameters(self):
         return self.w + [self.b]
 
     def __repr__(self):
-        kind = "ReLU" if self.nonlin else "Linear"
-        if isinstance(self.nonlin, str) or callable(self.nonlin):
-            kind = getattr(self.nonlin, "__name__", self.nonlin)
+        kind = self.nonlin or "Linear"
+        if not isinstance(kind, str):
+            kind = getattr(kind, "__name__", kind) if callable(kind) else "ReLU"
         return f"{kind}Neuron({len(self.w)})"
 
 

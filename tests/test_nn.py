@@ -239,7 +239,7 @@ def test_a_debugger_sees_the_call():
     assert "MLP.__call__" in seen
 
 
-@pytest.mark.parametrize("bad", [math.tanh, ["relu", "tanh"], "maximum", "backward", "data", 2, 1.5,
+@pytest.mark.parametrize("bad", [math.tanh, ["relu", "tanh"], "maximum", "backward", "data", [0],
                                  lambda v: 1, "detach", Value, lambda v: Value(v.data)])
 def test_what_is_no_activation(bad):
     with pytest.raises(ValueError, match="nonlin must be True .* or the name of a function of Value, not "):
@@ -258,8 +258,20 @@ def test_an_activation_may_be_a_function():
         outputs.append([out.data] + [p.grad for p in model.parameters()])
     assert outputs[1] == outputs[0] and outputs[2] == pytest.approx(outputs[0], rel=1e-13)
     assert repr(nn.Neuron(2, nonlin=Value.tanh)) == "tanhNeuron(2)"
-    kinds = [repr(nn.Neuron(1, nonlin=nonlin)) for nonlin in (None, 0, 1)]
-    assert kinds == ["LinearNeuron(1)", "LinearNeuron(1)", "ReLUNeuron(1)"]
+
+
+def test_an_activation_may_be_a_number():
+    for nonlin in (None, False, 0, 0.0, "", [], (), True, 1, 2, -1.5):
+        neuron = nn.Neuron(1, nonlin=nonlin)
+        neuron.w[0].data = -1.0
+        assert repr(neuron) == ("ReLUNeuron(1)" if nonlin else "LinearNeuron(1)")
+        assert neuron([2.0]).data == layer_of(neuron)([2.0]).data == (0 if nonlin else -2.0)
+
+
+def layer_of(*neurons):
+    layer = nn.Layer(1, 0)
+    layer.neurons = list(neurons)
+    return layer
 
 
 def test_widths_are_a_list():

@@ -1,0 +1,52 @@
+"""Comparisons of a subclass's or a program's own, and activations that are any truth value."""
+import functools
+
+import numpy as np
+from micrograd import nn
+from micrograd.engine import Value
+
+
+def show(a, b):
+    print(a == b, a != b, b != a, a < b, a > b, b > a, max(a, b).data, min(a, b).data,
+          [v.data for v in sorted([a, b])], a in [b])
+
+
+class Equal(Value):
+    def __eq__(self, other): return isinstance(other, Value) and self.data == other.data
+
+    def __hash__(self): return hash(self.data)
+
+
+class Less(Value):
+    def __lt__(self, other): return self.grad < other.grad
+
+
+@functools.total_ordering
+class Ordered(Value):
+    def __lt__(self, other): return self.grad < other.grad
+
+    def __eq__(self, other): return self.grad == other.grad
+
+    __hash__ = Value.__hash__
+
+
+print(Equal(1.0) == Equal(1.0), Equal(1.0) != Equal(1.0), Equal(1.0) != Equal(2.0),
+      Value(1.0) == Equal(1.0), Value(1.0) != Equal(1.0), Equal(1.0) in [Value(1.0)], len({Equal(1.0), Equal(1.0)}))
+for cls in (Less, Ordered):
+    for grads in ((5, 3), (3, 5), (4, 4)):
+        a, b = cls(1.0), cls(2.0)
+        a.grad, b.grad = grads
+        show(a, b)
+a, b = Ordered(1.0), Ordered(2.0)
+a.grad = 1
+print(a <= b, a >= b, b <= a, a <= a, a >= a)
+Value.__eq__ = lambda self, other: self.data == other.data
+print(Value(1) == Value(1), Value(1) != Value(1), Value(1) != Value(2))
+Value.__lt__ = lambda self, other: self.grad < other.grad
+a, b = Value(1.0), Value(2.0)
+a.grad, b.grad = 5, 3
+show(a, b)
+for nonlin in (1, 0, 2.5, None, "", [], np.True_, np.False_, np.int64(1)):
+    neuron = nn.Neuron(1, nonlin=nonlin)
+    neuron.w[0].data = -1.0
+    print(neuron, neuron([2.0]))
