@@ -334,7 +334,8 @@ cdef int make_replay_plain(Call* call) except -1:
     return 0
 
 cdef int make_local(Node* out, _Locals pair, str name) except -1:
-    attrs_of(<object>value_of(out))["_op"] = name
+    if find_attribute(<object>value_of(out), "_op") == NULL:
+        attrs_of(<object>value_of(out))["_op"] = name
     track(value_of(out))
     replace_operands(out, LOCAL, node_of(<PyObject*>pair), NULL)
     return 0

@@ -641,6 +641,16 @@ def test_sweeps_read_the_numbers_of_the_call(twin):
         assert swept(y, w, a) == (6, 3, 2)
 
 
+def test_a_result_keeps_its_own_name(twin):
+    """Also when it is made the result of local gradients."""
+    y = twin.record(lambda x: x * 2)(twin.Value(1.0))
+    assert y._op == "<lambda>"
+    y._op, z = "own", y * 3
+    y._backward = y._backward
+    z.backward()
+    assert y._op == "own"
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda y: pickle.loads(pickle.dumps(y))],
                          ids=["deepcopy", "pickle"])
 def test_copies_of_a_graph(twin, copied):
