@@ -26,12 +26,14 @@ cdef struct CallKind:
     bint (*is_current)(Call*) noexcept
     int (*make_plain)(Call*) except -1
     bint (*accepts)(Call*, int, Number) noexcept
-    int (*operation)(Call*, int) noexcept       # whose result an output is, once it is plain
     Py_ssize_t (*work)(Call*) noexcept          # multiply-adds of a sweep
     int (*traverse)(Call*, visitproc, void*) noexcept
     void (*release)(Call*) noexcept             # its references, and its memory
-    object (*name)(Call*)                       # where its outputs are shown as the results of one operation:
-    object (*operands)(Call*, int)              # its name, and a set of an output's operands; else NULL
+    # Whose result an output is, once it is plain. Or, where outputs are shown as the results of one operation,
+    # its name, and a set of an output's operands. The other is NULL.
+    int (*operation)(Call*, int) noexcept
+    object (*name)(Call*)
+    object (*operands)(Call*, int)
 
 cdef struct Call:
     Body body                   # op is CALL; a and b are not used

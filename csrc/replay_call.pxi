@@ -107,9 +107,6 @@ cdef bint replay_accepts(Call* call, int j, Number g) noexcept:
     """Also infinity and nan: as a local gradient, 0 times these would be nan."""
     return g.kind != OBJECT and g.kind != FLOAT32
 
-cdef int no_operation(Call* call, int j) noexcept:
-    return LEAF
-
 cdef Py_ssize_t work_of_replay(Call* call) noexcept:
     cdef _Run run = run_of(call)
     cdef Code* c = &run.program.code
@@ -411,6 +408,6 @@ cdef int raise_error_of_sweep(_Run run, rows, bytearray live) except -1:
 cdef CallKind replay_kind
 replay_kind.visit, replay_kind.sweep = visit_replay, sweep_replay
 replay_kind.is_current, replay_kind.accepts = replay_is_current, replay_accepts
-replay_kind.make_plain, replay_kind.operation = make_replay_plain, no_operation
+replay_kind.make_plain = make_replay_plain
 replay_kind.work, replay_kind.traverse, replay_kind.release = work_of_replay, traverse_replay, release_replay
 replay_kind.name, replay_kind.operands = name_of_replay, operands_of_replay
