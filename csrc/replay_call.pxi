@@ -368,10 +368,32 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     if found.raises:
         raise_error_of_sweep(run, range(row, row + rows), live)
     unpack_grads(c, g, g + c.parameters)
-    gradients = [g[i] for i in range(c.parameters)]
+    reached = parameters_reached(c, live)
+    gradients = [g[i] if reached[i] else NoGradient() for i in range(c.parameters)]
     gradients += [found.inputs[<Py_ssize_t>place - row * c.inputs] if live[place % c.inputs] else NoGradient()
                   for place, _ in given]
     return _Locals([*run.program.parameters, *[leaf for _, leaf in given]], gradients)
+
+cdef bytearray parameters_reached(Code* c, bytearray live):
+    """Of each parameter, whether a slot that `live` marks was computed from it."""
+    cdef bytearray reached = bytearray(c.parameters)
+    cdef Dense* l
+    cdef int* places
+    cdef int i, k
+    for k in range(c.singles):
+        reached[c.single[k]] |= live[c.inputs + c.constants + k]
+    for k in range(c.step_count):
+        if live[c.steps[k].y] and c.steps[k].op == DENSE:
+            l = &c.layers[c.steps[k].a]
+            for i in range(l.weights, l.weights + (l.nin + 1) * l.width):
+                if c.packed_from[i] >= 0:
+                    reached[c.packed_from[i]] = 1
+        elif live[c.steps[k].y] and c.steps[k].op == PICK:
+            places = c.places + c.steps[k].b
+            for i in range(1, places[0] + 1):
+                if places[i] < 0:
+                    reached[-1 - places[i]] = 1
+    return reached
 
 cdef int raise_if_stopped(_Run run) except -1:
     """Raise KeyboardInterrupt if Ctrl-C has stopped a sweep."""

@@ -641,6 +641,22 @@ def test_sweeps_read_the_numbers_of_the_call(twin):
         assert swept(y, w, a) == (6, 3, 2)
 
 
+def test_a_parameter_of_another_result_is_left_alone(twin):
+    """Where its gradient is no number; to one that is, 0.0 is added."""
+    w, other, chosen, x = twin.values([2.0, 3.0, 4.0, 5.0])
+    layer = twin.nn.Layer(2, 2, nonlin=False)
+    f = twin.record(lambda x: [x * w, x * other, twin.pick([chosen, x], twin.Value(0.0)), *layer([x, x])])
+    for p in (other, chosen, *layer.parameters()):
+        p.grad = "no number"
+    f(x)[0].backward()
+    assert {p.grad for p in (other, chosen, *layer.parameters())} == {"no number"}
+    assert (w.grad, x.grad) == (5, 2)
+    for p in layer.parameters():
+        p.grad = 0
+    f(x)[3].backward()
+    assert (other.grad, layer.neurons[0].b.grad, layer.neurons[1].b.grad) == ("no number", 1, 0)
+
+
 def test_a_result_keeps_its_own_name(twin):
     """Also when it is made the result of local gradients."""
     y = twin.record(lambda x: x * 2)(twin.Value(1.0))

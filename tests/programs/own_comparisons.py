@@ -2,6 +2,7 @@
 import functools
 
 import numpy as np
+
 from micrograd import nn
 from micrograd.engine import Value
 

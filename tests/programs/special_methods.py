@@ -1,6 +1,4 @@
 """Each special method, on a subclass and patched onto the class, under every kind of expression."""
-import copy
-import math
 
 from micrograd import nn
 from micrograd.engine import Value
