@@ -48,10 +48,11 @@ class Recorded:
 
     def microgpt(self, numbers, text):
         model = RecordableGPT(map(Value, numbers))
+        optimizer = SGD(model.parameters())
         loss = self.record(model.loss)
 
         def step(k):
-            model.zero_grad()
+            optimizer.zero_grad()
             total = loss(text)
             total.backward()
             return total.data, model

@@ -112,7 +112,7 @@ class Worker:
         how, loss = arrays.KINDS[workload]
         return [getattr(self.engine, how), loss]
 
-    def round(self, workload, seconds=0.01):
+    def round(self, workload, seconds=0.1):
         """The time of a step, over at least so many seconds."""
         start, step = time.perf_counter(), self.steps[workload]
         for k in itertools.count(1):
@@ -208,7 +208,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--engine", action="append", choices=ENGINES, help="only this engine")
     parser.add_argument("--workload", action="append", choices=WORKLOADS, help="only this workload")
-    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--write", action="store_true", help=f"write the numbers to {RESULTS.name}")
     options = parser.parse_args()
     workloads = options.workload or list(WORKLOADS)
