@@ -84,8 +84,9 @@ static void NAME(dense)(const Dense *l, const int *xs, const double *w, const do
 }
 
 static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w, const double *v, double *d,
-                                 const double *g, double *dw, double *x) {
+                                 const double *g, double *dw, double *x, int first) {
     double *dx = x + l->nin;
+    (void)first;
     for (int i = 0; i < l->nin; i++) x[i] = v[xs[i]];
     KERNEL(sums_backward)(l->nin, l->width, w, x, g, dw, dx);
     for (int i = 0; i < l->nin; i++) d[xs[i]] += dx[i];
@@ -158,9 +159,10 @@ TARGET static void NAME(weights_backward)(const Dense *l, const int *xs, const d
 }
 
 TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w, const double *v,
-                                        double *d, const double *g, double *dw, double *gt) {
+                                        double *d, const double *g, double *dw, double *gt, int first) {
     const int width = l->width, nin = l->nin, nout = l->nout;
     int i = 0;
+    while (i < nin && xs[i] < first) i++;
     for (; i + SIDE <= nin; i += SIDE)
         SUMS(SIDE, 0, nout, SLOT(g, t), w[(size_t)(i + s) * width + t],
              PART(SLOT(d, xs[i + s]), k) += sum[s][k])
@@ -217,10 +219,11 @@ TARGET static void NAME(forward)(const Code *c, const double *parameters, const 
     }
 }
 
-/* Only steps marked in `live` are swept: they lead to an output that has a gradient. */
+/* Only steps marked in `live` are swept: they lead to an output that has a gradient. Nobody asks for the
+   gradients of slots before the `first`. */
 TARGET static void NAME(backward)(const Code *c, const double *packed, const double *v, double *d,
                                   double *parameter_grads, double *packed_grads, double *scratch,
-                                  const unsigned char *live, unsigned char *odd) {
+                                  const unsigned char *live, int first, unsigned char *odd) {
     for (const Step *s = c->steps + c->step_count - 1; s >= c->steps; s--) {
         const double *a = SLOT(v, s->a), *b = SLOT(v, s->b), *y = SLOT(v, s->y), *g = SLOT(d, s->y);
         double *da = SLOT(d, s->a), *db = SLOT(d, s->b);
@@ -240,7 +243,7 @@ TARGET static void NAME(backward)(const Code *c, const double *packed, const dou
         case DENSE: {
             const Dense *l = c->layers + s->a;
             NAME(dense_backward)(l, c->places + l->xs, packed + l->weights, v, d, g,
-                                 packed_grads + l->weights, scratch);
+                                 packed_grads + l->weights, scratch, first);
             break;
         }
         case PICK:

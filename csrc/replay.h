@@ -69,7 +69,7 @@ typedef struct {
 typedef struct {
     void (*forward)(const Code *, const double *, const double *, double *, double *, unsigned char *);
     void (*backward)(const Code *, const double *, const double *, double *, double *, double *, double *,
-                     const unsigned char *, unsigned char *);
+                     const unsigned char *, int, unsigned char *);
     void (*directions)(const Code *, const double *, const double *, const Slopes *, double *,
                        const double *);
 } Replay;
@@ -254,7 +254,8 @@ static void backward_block(Job *job, long block, const double *v, double *d, dou
     for (int r = 0; r < job->wide && block * job->wide + r < job->rows; r++)
         for (int k = 0; k < c->outputs; k++)
             d[(size_t)c->output[k] * w + r] += job->seeds[(block * job->wide + r) * c->outputs + k];
-    job->replay->backward(c, job->packed, v, d, grads, packed_grads, scratch, job->live, odd);
+    job->replay->backward(c, job->packed, v, d, grads, packed_grads, scratch, job->live,
+                          job->input_grads ? 0 : (int)fixed, odd);
     for (int r = 0; r < job->wide && block * job->wide + r < job->rows; r++) {
         long row = block * job->wide + r;
         job->odd[row] |= odd[r];
@@ -275,7 +276,7 @@ static void add_up(const Job *job, double *grads, const double *d) {
 static void do_part(Job *job, int thread) {
     const Code *c = job->code;
     size_t slots = (size_t)c->slots * job->wide, work = 0;
-    double *memory = PyMem_RawCalloc(2 * slots + c->scratch, sizeof(double));
+    double *memory = PyMem_RawMalloc((2 * slots + c->scratch) * sizeof(double));
     if (!memory) {
         job->failed = 1;
         return;
@@ -284,7 +285,8 @@ static void do_part(Job *job, int thread) {
     for (long t = thread; t < job->tiles; t += job->threads) {
         double *grads = job->seeds ? job->grads + t * ((size_t)c->packed + c->apart) : NULL;
         if (job->seeds) {
-            memset(d, 0, slots * sizeof(double));
+            memset(d + (size_t)(c->inputs + c->constants) * job->wide, 0,
+                   (size_t)c->singles * job->wide * sizeof(double));
             memset(grads, 0, ((size_t)c->packed + c->apart) * sizeof(double));
         }
         long end = job->blocks * (t + 1) / job->tiles;

@@ -244,8 +244,9 @@ cdef class _Run:
         for i in range(self.program.loose.count):
             place = self.program.loose.items[i]
             to[place] = number_of_parameter(self.program, values[place])
+        cdef PyObject** packs = PySequence_Fast_ITEMS(<PyObject*>self.program.packs)
         for i in range(self.program.held.count):
-            to[self.program.held.items[i]] = held_by(self.program, i).data[self.program.place.items[i]]
+            to[self.program.held.items[i]] = held_by(self.program, packs, i).data[self.program.place.items[i]]
         to += c.parameters
         if self.program.loose_places.count or not self.program.matrices:
             for i in range(c.packed):
@@ -401,8 +402,8 @@ cdef class _Run:
 del _Run.__new__
 PyType_Modified(<PyTypeObject*>_Run)
 
-cdef inline Matrix* held_by(_Program program, Py_ssize_t i) noexcept:
-    return &(<Parameters>PySequence_Fast_ITEMS(<PyObject*>program.packs)[program.holder.items[i]]).m
+cdef inline Matrix* held_by(_Program program, PyObject** packs, Py_ssize_t i) noexcept:
+    return &(<Parameters>packs[program.holder.items[i]]).m
 
 cdef double float_of(value) except? -1:
     """A Value's number as a float; TypeError if it is of another kind."""

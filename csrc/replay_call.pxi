@@ -156,6 +156,7 @@ cdef bint sweep_replay(Call* call) noexcept:
 cdef void add_to_parameters(_Program program, double* grads, const double* packed_grads) noexcept:
     cdef Code* c = &program.code
     cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>program.parameters)
+    cdef PyObject** packs = PySequence_Fast_ITEMS(<PyObject*>program.packs)
     cdef bint is_packed = program.is_packed()
     cdef Py_ssize_t i
     if not is_packed:
@@ -168,7 +169,7 @@ cdef void add_to_parameters(_Program program, double* grads, const double* packe
     for i in range(program.loose.count):
         add_float(node_of(values[program.loose.items[i]]), grads[program.loose.items[i]])
     for i in range(program.held.count):
-        add_to_place(held_by(program, i), program.place.items[i], grads[program.held.items[i]])
+        add_to_place(held_by(program, packs, i), program.place.items[i], grads[program.held.items[i]])
     for p, place in program.matrices:
         add_to_matrix(&(<Parameters>p).m, packed_grads + <Py_ssize_t>place)
 
@@ -239,10 +240,10 @@ cdef inline void add_numbers_to(double* to, const double* more, Py_ssize_t count
 
 cdef bint any_nan(const double* numbers, Py_ssize_t count) noexcept:
     cdef Py_ssize_t i
+    cdef bint found = False
     for i in range(count):
-        if numbers[i] != numbers[i]:
-            return True
-    return False
+        found |= numbers[i] != numbers[i]
+    return found
 
 cdef int look_in_sweep() noexcept:
     """Whether Ctrl-C was pressed and will raise KeyboardInterrupt, which look_for_interrupt then does."""

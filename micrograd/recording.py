@@ -95,8 +95,8 @@ class Recording:
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """What the function gives: a node whose operands are its parameters and the Values given."""
         leaves: list[Any] = []
-        structure = self._structure(*self._bound(arguments, keywords), leaves)
-        return self._call(structure, leaves)
+        arguments, keywords = self._bound(arguments, keywords) if keywords else (arguments, keywords)
+        return self._call(self._structure(arguments, keywords, leaves), leaves)
 
     def mean(self, *columns: Any, **keywords: Any) -> Value:
         """The mean of the results for all rows: sum * (1.0 / rows).
@@ -238,10 +238,11 @@ class Recording:
         there, and one row at calls 1, 2, 4, 8, ..."""
         for row in run.odd():
             self._compare(kept, structure, run, row)
-        kept.calls[0] += 1
-        if kept.calls[0] & (kept.calls[0] - 1) == 0 and kept.calls[0] > 1:      # the first has been compared
-            kept.calls[1] += 1
-            self._compare(kept, structure, run, kept.calls[1] % rows)
+        calls = kept.calls
+        calls[0] = count = calls[0] + 1
+        if count & (count - 1) == 0 and count > 1:      # the first has been compared
+            calls[1] += 1
+            self._compare(kept, structure, run, calls[1] % rows)
 
     def _compare(self, kept: Kept, structure: Any, run: Any, row: int) -> None:
         written = self._record(structure, run.leaves(row))
