@@ -11,7 +11,7 @@ typedef unsigned char Kind;
 typedef struct {
     int nin, nout, width, relu;
     const void *w;              /* its matrix, of doubles or of floats */
-    const Kind *op;             /* the activation of each neuron; NULL if all have the ReLU, or none has any */
+    const Kind *op;             /* the activation of each neuron; NULL if all have the ReLU, or none */
 } Layer;
 enum { NO_GRADIENT = 0xFF };    /* the kind of an output's gradient until a sweep delivers it */
 
