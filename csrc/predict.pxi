@@ -43,17 +43,17 @@ cdef bytearray predict_rows(tuple layers, list floats, const void* x, Py_ssize_t
     """The outputs for rows of doubles; or of floats, with the layers' matrices in single precision. None
     where a number is infinite or nan, or needs Python."""
     cdef int depth = len(layers), nin = (<Parameters>layers[0]).m.nin, nout, k, rows
-    cdef bytearray network = bytearray(depth * sizeof(Layer))
-    cdef Layer* l = <Layer*>PyByteArray_AS_STRING(network)
+    cdef bytearray described = bytearray(depth * sizeof(Layer))
+    cdef Layer* network = <Layer*>PyByteArray_AS_STRING(described)
     cdef Py_ssize_t room = 1, i
     cdef unsigned char odd[BLOCK]
     cdef bint fine
     for k in range(depth):
         if floats is None and (<Parameters>layers[k]).m.rounds:
             return None
-        describe_layer(&l[k], &(<Parameters>layers[k]).m, None if floats is None else floats[k])
-        room = max(room, BLOCK * l[k].width)
-    nout = l[depth - 1].nout
+        describe_layer(&network[k], &(<Parameters>layers[k]).m, None if floats is None else floats[k])
+        room = max(room, BLOCK * network[k].width)
+    nout = network[depth - 1].nout
     cdef bytearray outputs = PyByteArray_FromStringAndSize(NULL, count * nout * sizeof(double))
     cdef bytearray numbers = PyByteArray_FromStringAndSize(NULL, 2 * room * sizeof(double))
     cdef double* y = <double*>PyByteArray_AS_STRING(outputs)
@@ -62,20 +62,21 @@ cdef bytearray predict_rows(tuple layers, list floats, const void* x, Py_ssize_t
         rows = min(<Py_ssize_t>BLOCK, count - i)
         memset(odd, 0, BLOCK)
         if floats is None:
-            fine = arithmetic.predict(l, depth, rows, <double*>x + i * nin, <double*>v, room, y, odd)
+            fine = arithmetic.predict(network, depth, rows, <double*>x + i * nin, <double*>v, room, y, odd)
         else:
-            fine = (arithmetic.predict_floats(l, depth, rows, <float*>x + i * nin, <float*>v, room, y, odd)
+            fine = (arithmetic.predict_floats(network, depth, rows, <float*>x + i * nin, <float*>v, room, y,
+                                              odd)
                     and predict_odd_rows(layers, rows, <float*>x + i * nin, y, odd))
         if not fine:
             return None
         y += rows * nout
     return outputs
 
-cdef void describe_layer(Layer* l, Matrix* m, bytearray floats) noexcept:
-    l.nin, l.nout, l.relu = m.nin, m.nout, m.all_relu
-    l.op = NULL if m.all_relu or m.all_linear else m.op
-    l.w = m.data if floats is None else <const void*>PyByteArray_AS_STRING(floats)
-    l.width = m.width if floats is None else width_of_floats(m)
+cdef void describe_layer(Layer* layer, Matrix* m, bytearray floats) noexcept:
+    layer.nin, layer.nout, layer.relu = m.nin, m.nout, m.all_relu
+    layer.op = NULL if m.all_relu or m.all_linear else m.op
+    layer.w = m.data if floats is None else <const void*>PyByteArray_AS_STRING(floats)
+    layer.width = m.width if floats is None else width_of_floats(m)
 
 
 # Rows of numpy.float32, with weights that are floats or numpy.float32.

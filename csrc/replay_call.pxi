@@ -378,15 +378,15 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
 cdef bytearray parameters_reached(Code* c, bytearray live):
     """Of each parameter, whether a slot that `live` marks was computed from it."""
     cdef bytearray reached = bytearray(c.parameters)
-    cdef Dense* l
+    cdef Dense* layer
     cdef int* places
     cdef int i, k
     for k in range(c.singles):
         reached[c.single[k]] |= live[c.inputs + c.constants + k]
     for k in range(c.step_count):
         if live[c.steps[k].y] and c.steps[k].op == DENSE:
-            l = &c.layers[c.steps[k].a]
-            for i in range(l.weights, l.weights + (l.nin + 1) * l.width):
+            layer = &c.layers[c.steps[k].a]
+            for i in range(layer.weights, layer.weights + (layer.nin + 1) * layer.width):
                 if c.packed_from[i] >= 0:
                     reached[c.packed_from[i]] = 1
         elif live[c.steps[k].y] and c.steps[k].op == PICK:
