@@ -173,7 +173,7 @@ static void load_constants(const Job *job, double *v) {
         for (int r = 0; r < job->wide; r++) *v++ = job->parameters[c->single[k]];
 }
 
-/* Mark all slots that lead to a marked one. */
+/* Mark all slots that get a gradient from a marked one. */
 static void mark_live(const Code *c, unsigned char *live) {
     for (const Step *s = c->steps + c->step_count - 1; s >= c->steps; s--) {
         const Dense *l = s->op == DENSE ? c->layers + s->a : NULL;
@@ -183,7 +183,8 @@ static void mark_live(const Code *c, unsigned char *live) {
         int count = s->op == DOT ? 1 + 2 * s->b : s->op == PICK ? places[-1] : l ? l->nin : 0;
         for (int i = 0; i < count; i++)
             if (places[i] >= 0) live[places[i]] = 1;
-        if (s->op < DOT) live[s->a] = live[s->b] = 1;
+        if (s->op < DOT) live[s->a] = 1;
+        if (s->op < DOT && gradients[s->op] == 2) live[s->b] = 1;
     }
 }
 

@@ -641,6 +641,13 @@ def test_sweeps_read_the_numbers_of_the_call(twin):
         assert swept(y, w, a) == (6, 3, 2)
 
 
+def test_nan_reaches_only_what_a_result_is_computed_from(twin):
+    unused, x = twin.Value(-1.25), twin.Value(0.5)
+    ys = twin.record(lambda unused, x: [x, x.relu()])(unused, x)
+    (unused ** (ys[0] / ys[1])).backward()      # log(-1.25) is nan
+    assert unused.grad == 1 and math.isnan(x.grad)
+
+
 def test_a_parameter_of_another_result_is_left_alone(twin):
     """Where its gradient is no number; to one that is, 0.0 is added."""
     w, other, chosen, x = twin.values([2.0, 3.0, 4.0, 5.0])
