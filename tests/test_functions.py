@@ -285,7 +285,7 @@ def test_activations_on_both_engines(nonlin):
     assert texts[0][2:] == pytest.approx(texts[1][2:], rel=1e-13)
 
 
-@pytest.mark.parametrize("bad", ["silu", "data", "", "no such"])
+@pytest.mark.parametrize("bad", ["silu", "data", "no such"])
 def test_an_activation_that_there_is_not(bad):
     from micrograd.nn import MLP
     with pytest.raises(ValueError, match=f"name of a function of Value, not {bad!r}"):
