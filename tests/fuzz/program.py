@@ -223,7 +223,7 @@ class Machine:
 
     def release_replaced(self):
         """A fused layer holds the weights that were replaced until it is used again."""
-        for layer in [layer for model in self.models for layer in model.layers]:
+        for layer in [layer for model in self.models for layer in vars(model)["layers"]]:
             self.nn.__core__._fused([layer], [])
         gc.collect()
 
