@@ -50,7 +50,8 @@ class SideBySide(RuleBasedStateMachine):
 
         self.both(describe)
 
-    @precondition(lambda self: len(self.reference.references) > len(self.reference.v))
+    @precondition(lambda self: len(self.reference.references) > len(self.reference.v)
+                  and not self.reference.recordings)    # which keep the layers of their parameters
     @rule()
     def values_die_together(self):
         for machine in self.pair:

@@ -223,9 +223,12 @@ class Machine:
                 self.depth -= 1
 
     def release_replaced(self):
-        """A fused layer holds the weights that were replaced until it is used again."""
+        """A fused layer holds the weights that were replaced until it is used again, and its outputs do until
+        the graph is looked at."""
+        for value in self.v:
+            nodes_under(value)
         for layer in [layer for model in self.models for layer in vars(model)["layers"]]:
-            self.nn.__core__._predict([layer], array("d", [0]), 1)  # which looks at any layer, also while traced
+            self.nn.__core__._predict([layer], array("d", [0]), 1)      # looks at it, also while traced
         gc.collect()
 
     def describe_all(self):
