@@ -3,6 +3,7 @@ the last bit, the same gradients to rounding, the same graph.
 
 MICROGRAD_EXAMPLES sets how many programs are tried, 300 if unset.
 """
+import cmath
 import collections
 import gc
 import math
@@ -242,7 +243,7 @@ def close(a, b):
     if a == b:
         return True
     try:
-        return a[0] == b[0] and math.isclose(float(a[1]), float(b[1]), rel_tol=1e-6, abs_tol=1e-7)
+        return a[0] == b[0] and cmath.isclose(complex(a[1]), complex(b[1]), rel_tol=1e-6, abs_tol=1e-7)
     except (ValueError, TypeError, IndexError):
         return False
 
