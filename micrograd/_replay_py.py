@@ -345,12 +345,15 @@ class _Run:
         """The gradients of the inputs of one row, from those of its results."""
         total = [0.0] * self.program.count
         for place, g in zip(self.program.outputs, seeds):
-            total = [a + b for a, b in zip(total, self.sweep(0, place, g))]
+            total = [a + b for a, b in zip(total, self.of_inputs(self.sweep(0, place, g)))]
         return total
 
     def jacobian(self, threads):
         """The gradients of the inputs of one row, from each of its results in turn."""
-        return [self.sweep(0, place, 1.0)[:self.program.count] for place in self.program.outputs]
+        return [self.of_inputs(self.sweep(0, place, 1.0)) for place in self.program.outputs]
+
+    def of_inputs(self, gradients):
+        return [gradients.get(k, 0) for k in range(self.program.count)]
 
     def result(self, data, seeds):
         operands = {leaf for row, _, _ in seeds for leaf in self.leaves(row) if isinstance(leaf, Value)}
@@ -359,15 +362,14 @@ class _Run:
         return out
 
     def sweep(self, row, place, g):
-        """The gradients of all steps, from that of one."""
+        """{place: gradient} of the steps that one has gradients for, from its own; in order."""
         numbers = self.values[row]
-        under = self.program.under(place)
-        gradients = [0] * len(numbers)
+        gradients = dict.fromkeys(sorted(self.program.under(place)), 0)
         gradients[place] = g
-        for i in range(place, -1, -1):
+        for i in reversed(gradients):
             symbol, *operands = self.program.steps[i]
             g = gradients[i]
-            if symbol in LEAVES or i not in under:
+            if symbol in LEAVES:
                 continue
             if symbol == "pick":
                 *places, at = operands
@@ -388,13 +390,12 @@ def result_of_run(run, seeds, out):
 
 def backward_of_run(run, seeds, out):
     for row, place, factor in seeds:
-        gradients = run.sweep(row, place, factor * out.grad)
-        for i in sorted(run.program.under(place)):
+        for i, g in run.sweep(row, place, factor * out.grad).items():
             symbol, *operands = run.program.steps[i]
             if symbol == "parameter":
-                run.program.parameters[operands[0]].grad += gradients[i]
+                run.program.parameters[operands[0]].grad += g
             elif symbol == "input" and isinstance(run.leaves(row)[operands[0]], Value):
-                run.leaves(row)[operands[0]].grad += gradients[i]
+                run.leaves(row)[operands[0]].grad += g
 
 
 backward_of_run.operation = result_of_run

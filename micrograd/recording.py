@@ -95,8 +95,7 @@ class Recording:
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """What the function gives: a node whose operands are its parameters and the Values given."""
         leaves: list[Any] = []
-        arguments, keywords = self._bound(arguments, keywords) if keywords else (arguments, keywords)
-        return self._call(self._structure(arguments, keywords, leaves), leaves)
+        return self._call(self._structure(*self._bound(arguments, keywords), leaves), leaves)
 
     def mean(self, *columns: Any, **keywords: Any) -> Value:
         """The mean of the results for all rows: sum * (1.0 / rows).
