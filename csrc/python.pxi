@@ -212,5 +212,5 @@ cdef extern from "replay.h" nogil:
                       double* jacobian)
     double* take_memory(size_t doubles)
     void give_memory(double*)
-    void mark_live(const Code*, unsigned char* live)
+    void mark_live(const Code*, const double* values, unsigned char* live)
     void forward_block(Job*, long block, double* values, double* scratch)

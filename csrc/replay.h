@@ -173,14 +173,17 @@ static void load_constants(const Job *job, double *v) {
         for (int r = 0; r < job->wide; r++) *v++ = job->parameters[c->single[k]];
 }
 
-/* Mark all slots that get a gradient from a marked one. */
-static void mark_live(const Code *c, unsigned char *live) {
+/* Mark all slots that get a gradient from a marked one: in the row with the slots v, or in any row if that is
+   NULL. */
+static void mark_live(const Code *c, const double *v, unsigned char *live) {
     for (const Step *s = c->steps + c->step_count - 1; s >= c->steps; s--) {
         const Dense *l = s->op == DENSE ? c->layers + s->a : NULL;
         for (int j = 1; l && j < l->nout; j++) live[s->y] |= live[s->y + j];
         if (!live[s->y] || s->op >= DETACH) continue;
         const int *places = c->places + (s->op == DOT ? s->a : s->op == PICK ? s->b + 1 : l ? l->xs : 0);
         int count = s->op == DOT ? 1 + 2 * s->b : s->op == PICK ? places[-1] : l ? l->nin : 0;
+        int at = s->op == PICK && v ? chosen_row_baseline(places - 1, v[s->a]) : -1;
+        if (at > 0) places += at - 1, count = 1;
         for (int i = 0; i < count; i++)
             if (places[i] >= 0) live[places[i]] = 1;
         if (s->op < DOT) live[s->a] = 1;

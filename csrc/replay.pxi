@@ -14,6 +14,7 @@ cdef class _Program:
     cdef readonly tuple parameters      # the Values that the function uses and has not made
     cdef list memory                    # bytearrays: the arrays of the code
     cdef bytearray live                 # of each slot: whether an output's gradient reaches it
+    cdef bint picks                     # whether a step is a pick
     cdef list matrices                  # layers that nn has packed too: (Parameters, place among the packed)
     cdef Ints loose_places              # places of packed parameters that are in no such layer
     cdef list packs                     # the Parameters that hold a parameter which is taken alone
@@ -48,10 +49,9 @@ cdef class _Program:
             c.constant[i] = made.graph.numbers[made.constant.items[i]]
         for place, x in made.packed_numbers:
             c.packed_number[<int>place] = x
-        self.live = bytearray(c.slots)
-        for i in range(c.outputs):
-            self.live[c.output[i]] = 1
-        mark_live(c, <unsigned char*>PyByteArray_AS_STRING(self.live))
+        self.picks = made.graph.choices.count > 0
+        self.live = marked_outputs(c)
+        mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(self.live))
         return self.find_matrices()
 
     def __dealloc__(self):
@@ -170,6 +170,14 @@ cdef class _Program:
         run.take_parameters()
         run.go_forward()
         return run
+
+cdef bytearray marked_outputs(Code* c):
+    """A 1 for each slot of an output, a 0 for each other."""
+    cdef bytearray marks = bytearray(c.slots)
+    cdef int k
+    for k in range(c.outputs):
+        marks[c.output[k]] = 1
+    return marks
 
 cdef tuple doubles_that_differ(bytearray a, bytearray b):
     cdef double* x = <double*>PyByteArray_AS_STRING(a)
@@ -374,7 +382,7 @@ cdef class _Run:
             raise MemoryError
         raise_if_stopped(self)
         if found.raises:
-            raise_error_of_sweep(self, range(self.rows), self.program.live)
+            raise_error_of_sweep(self, range(self.rows), marked_outputs(c))
         return [[found.inputs[row * c.inputs + i] for i in range(c.inputs)] for row in range(self.rows)]
 
     def results(self, how):

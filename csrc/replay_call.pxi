@@ -139,7 +139,7 @@ cdef bint sweep_replay(Call* call) noexcept:
         for i in range(outputs):
             seeds[i] = call.grad[0] * run.factor if run.factor else call.grad[i]
         if row >= 0:
-            fine = sweep_row(run, row, seeds, call.grad_kind, &found)
+            fine = sweep_row(run, &run.job, row, seeds, call.grad_kind, &found)
         else:
             fine = sweep_rows(run, seeds, NULL if run.factor else call.grad_kind, &found)
         fine = fine and not found.raises
@@ -193,7 +193,7 @@ cdef bint sweep_rows(_Run run, const double* seeds, const Kind* kinds, Swept* fo
         whole += seeded == count
         if 0 < seeded < count:
             of_row.inputs = NULL if found.inputs == NULL else found.inputs + row * run.program.code.inputs
-            if not sweep_row(run, row, seeds + row * count, kinds + row * count, &of_row):
+            if not sweep_row(run, &run.job, row, seeds + row * count, kinds + row * count, &of_row):
                 return False
             found.raises |= of_row.raises
     if whole == run.rows:
@@ -215,6 +215,11 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     take_workers(&job)
     fine = job.grads != NULL and job.odd != NULL and do_job(&job)
     give_workers(&job)
+    if fine and live == NULL and run.program.picks and sweep_is_odd(&job):
+        # What a pick has not taken has a gradient of 0 here: its product with an infinite slope is nan.
+        give_memory(job.grads)
+        PyMem_Free(job.odd)
+        return sweep_each(run, given, seeds, found)
     if fine and job.rows % job.wide and any_nan(job.grads, job.tiles * (c.packed + c.apart)):
         # In the last block, 0 is the gradient of a row too many: its product with an infinite slope is nan.
         give_memory(job.grads)
@@ -232,6 +237,24 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     give_memory(job.grads)
     PyMem_Free(job.odd)
     return fine
+
+cdef bint sweep_is_odd(const Job* job) noexcept:
+    """Whether a gradient is nan, or Python may raise an error."""
+    return (memchr(job.odd, 1, job.rows) != NULL
+            or any_nan(job.grads, job.tiles * (job.code.packed + job.code.apart))
+            or (job.input_grads != NULL and any_nan(job.input_grads, job.rows * job.code.inputs)))
+
+cdef bint sweep_each(_Run run, const Job* job, const double* seeds, Swept* found) noexcept:
+    """Sweep the rows of a job one by one."""
+    cdef Code* c = &run.program.code
+    cdef Swept of_row = found[0]
+    cdef Py_ssize_t row
+    for row in range(job.rows):
+        of_row.inputs = NULL if found.inputs == NULL else found.inputs + row * c.inputs
+        if not sweep_row(run, job, row, seeds + row * c.outputs, NULL, &of_row):
+            return False
+    found.raises = of_row.raises
+    return True
 
 cdef inline void add_numbers_to(double* to, const double* more, Py_ssize_t count) noexcept:
     cdef Py_ssize_t i
@@ -252,22 +275,33 @@ cdef int look_in_sweep() noexcept:
     interrupt_again()
     return interrupt_raises()
 
-cdef bint sweep_row(_Run run, Py_ssize_t row, const double* seeds, const Kind* kinds, Swept* found) noexcept:
-    """Sweep one row from some of its outputs only, along the steps that lead to them; it finds the gradients
-    of its own inputs."""
+cdef bint sweep_row(_Run run, const Job* rows, Py_ssize_t row, const double* seeds, const Kind* kinds,
+                    Swept* found) noexcept:
+    """Sweep one row of a job from some of its outputs only (all, if kinds is NULL), along the steps that lead
+    to them in this row; it finds the gradients of its own inputs."""
     cdef Code* c = &run.program.code
     cdef unsigned char* live = <unsigned char*>PyMem_Calloc(c.slots, 1)
-    cdef Job job = run.job
+    cdef double* v = take_memory(c.slots + c.scratch)
+    cdef Job job = rows[0]
     cdef int k
-    cdef bint fine = live != NULL
+    cdef bint fine = live != NULL and v != NULL
     if fine:
         for k in range(c.outputs):
-            live[c.output[k]] |= kinds[k] != NO_GRADIENT
-        mark_live(c, live)
+            live[c.output[k]] |= kinds == NULL or kinds[k] != NO_GRADIENT
         alone(run, &job, row)
+        take_slots(&job, v)
+        mark_live(c, v, live)
+        job.values = v
         fine = sweep_job(run, &job, seeds, live, found)
     PyMem_Free(live)
+    give_memory(v)
     return fine
+
+cdef void take_slots(Job* job, double* v) noexcept:
+    """The slots of a job of one row, and after them scratch memory."""
+    cdef unsigned char odd[8]
+    job.odd = odd
+    forward_block(job, 0, v, v + job.code.slots)
 
 cdef void alone(_Run run, Job* job, Py_ssize_t row) noexcept:
     """Reduce a job to one row."""
@@ -360,14 +394,14 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
         fine = sweep_rows(run, seed, NULL, &found)
     else:
         seed[j % c.outputs], kinds[j % c.outputs] = 1, REAL
-        fine = sweep_row(run, row, seed, <Kind*>PyByteArray_AS_STRING(kinds), &found)
+        fine = sweep_row(run, &run.job, row, seed, <Kind*>PyByteArray_AS_STRING(kinds), &found)
     if not fine:
         raise MemoryError
     raise_if_stopped(run)
     live[c.output[j % c.outputs]] = 1
-    mark_live(c, <unsigned char*>PyByteArray_AS_STRING(live))
     if found.raises:
         raise_error_of_sweep(run, range(row, row + rows), live)
+    mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(live))
     unpack_grads(c, g, g + c.parameters)
     reached = parameters_reached(c, live)
     gradients = [g[i] if reached[i] else NoGradient() for i in range(c.parameters)]
@@ -403,22 +437,20 @@ cdef int raise_if_stopped(_Run run) except -1:
         raise_interrupt()
     return 0
 
-cdef int raise_error_of_sweep(_Run run, rows, bytearray live) except -1:
+cdef int raise_error_of_sweep(_Run run, rows, bytearray outputs) except -1:
     """Raise the error that Python raises in the derivative of a power, if there is one among the steps that
-    `live` marks."""
+    lead to the outputs that are marked."""
     from micrograd._functions import slope_of_power
     cdef Code* c = &run.program.code
-    cdef bytearray slots = bytearray(c.slots * sizeof(double))
-    cdef bytearray scratch = bytearray((c.scratch + 1) * sizeof(double))
+    cdef bytearray slots = bytearray((c.slots + c.scratch + 1) * sizeof(double)), live
     cdef double* v = <double*>PyByteArray_AS_STRING(slots)
     cdef Job job = run.job
-    cdef unsigned char odd[8]
     cdef int i
     for row in rows:
-        job = run.job
+        job, live = run.job, outputs[:]
         alone(run, &job, row)
-        job.odd = odd
-        forward_block(&job, 0, v, <double*>PyByteArray_AS_STRING(scratch))
+        take_slots(&job, v)
+        mark_live(c, v, <unsigned char*>PyByteArray_AS_STRING(live))
         for i in range(c.step_count - 1, -1, -1):
             if not live[c.steps[i].y]:
                 continue

@@ -201,13 +201,15 @@ class _Program:
     def forward(self, leaves, rows, threads):
         return _Run(self, leaves, rows)
 
-    def under(self, place):
-        """The places of the steps that this one has gradients for, itself among them."""
+    def under(self, place, numbers):
+        """The places of the steps that this one has gradients for in a row of these numbers, itself among
+        them."""
         under, stack = {place}, [place]
         while stack:
             symbol, *operands = self.steps[stack.pop()]
             if symbol == "pick":
-                operands.pop()          # the index
+                *places, at = operands
+                operands = [places[place_of(numbers[at], len(places))]]
             for x in operands if symbol not in LEAVES else ():
                 if x not in under:
                     under.add(x)
@@ -364,7 +366,7 @@ class _Run:
     def sweep(self, row, place, g):
         """{place: gradient} of the steps that one has gradients for, from its own; in order."""
         numbers = self.values[row]
-        gradients = dict.fromkeys(sorted(self.program.under(place)), 0)
+        gradients = dict.fromkeys(sorted(self.program.under(place, numbers)), 0)
         gradients[place] = g
         for i in reversed(gradients):
             symbol, *operands = self.program.steps[i]

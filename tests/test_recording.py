@@ -961,6 +961,21 @@ def test_pick_adds_up_gradients(twin):
     assert swept(f.sum([0, 1, 1, 0], [0, 0, 1, 1]), *a) == (25, 10, 10)
 
 
+@pytest.mark.parametrize("rows", [1, 3, 20])
+@pytest.mark.parametrize("steep", [lambda x: x.sqrt(), lambda x: x ** 0.5, lambda x: (x * x).sqrt()])
+def test_pick_gives_no_gradient_to_what_it_leaves(twin, steep, rows):
+    """0 times the infinite slope there would be nan, or an error."""
+    w, x, unpicked = twin.Value(2.0), twin.Value(0.0), twin.Value(0.0)
+    f = twin.record(lambda x, i: twin.pick([steep(x), w * x, unpicked.sqrt()], i) + w)
+    assert swept(f.sum([x] * rows, [1] * rows), x, w, unpicked) == (2 * rows, 2 * rows, rows, 0)
+    assert swept(sum(f.map([x] * rows, [1] * rows)), x, w, unpicked) == (2 * rows, 2 * rows, rows, 0)
+    assert swept(f(0.0, 1), w, unpicked) == (2, 1, 0)
+    several = twin.record(lambda x, i: [w * x, twin.pick([x * 3, steep(x)], i)])
+    assert swept(several(x, 0)[1], x) == (0, 3)
+    with pytest.raises(IndexError):
+        f(x, 3)
+
+
 def test_detach(twin):
     w, a = twin.values([2, 3])
     f = twin.record(lambda x: w.detach() * x + w * x.detach() + (w * x).detach())
