@@ -494,7 +494,8 @@ def test_numbers_that_are_not_finite_are_no_errors(twin, x):
 @pytest.mark.parametrize("f, x, error", [
     (lambda x: x ** 0.5, 0.0, ZeroDivisionError),
     (lambda x: (x * x) ** 0.5, 0.0, ZeroDivisionError),
-    (lambda x: x ** 0.75 * 2, 0.0, ZeroDivisionError)])
+    (lambda x: x ** 0.75 * 2, 0.0, ZeroDivisionError),
+    (lambda x: x ** -1 * float("inf"), 1e-300, OverflowError)])
 def test_an_error_in_the_sweep(twin, f, x, error):
     w, a = twin.Value(1.0), twin.Value(x)
     recorded = twin.record(lambda x: f(w * x))
