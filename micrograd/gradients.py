@@ -50,7 +50,7 @@ def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
     leaves = inputs(xs)
     if isinstance(f, Recording):
         run, kept = f._run_of([leaves])
-        if not uses_ungiven(run, leaves):
+        if not reached_otherwise(run, leaves):
             found = run.jacobian(f._threads)
             return found[0] if isinstance(kept.results, type) else found        # type: ignore[no-any-return]
     y = f(leaves)
@@ -66,7 +66,7 @@ def hessian(f: Callable[[list[Value]], Value], xs: Iterable[Any]) -> list[list[A
     over the graph of the gradient.
     """
     leaves = inputs(xs)
-    if isinstance(f, Recording) and not uses_ungiven(f._run_of([leaves])[0], leaves):
+    if isinstance(f, Recording) and not reached_otherwise(f._run_of([leaves])[0], leaves):
         run, _ = gradient_of(f)._run_of([leaves])
         return list(run.jacobian(f._threads))
     return rows(leaves, grad(checked_result(f, leaves), leaves))
@@ -81,7 +81,7 @@ def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) 
     leaves, v = inputs(xs), list(v)
     if len(v) != len(leaves):
         raise ValueError(f"v must have one number for each x, not {len(v)} for {len(leaves)}")
-    if isinstance(f, Recording) and not uses_ungiven(f._run_of([leaves])[0], leaves):
+    if isinstance(f, Recording) and not reached_otherwise(f._run_of([leaves])[0], leaves):
         run, _ = gradient_of(f)._run_of([leaves])
         return list(run.gradients([float(x) for x in v]))
     slopes = grad(checked_result(f, leaves), leaves)
@@ -89,10 +89,14 @@ def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) 
     return tape.sweep(tape.numbers(), zip(slopes, v))
 
 
-def uses_ungiven(run: Any, leaves: list[Value]) -> bool:
-    """Whether a recording uses an x without being given it, as a loss its model's parameters."""
-    used = {id(node) for p in run.program.parameters for node in nodes_under(p)}
-    return any(id(leaf) in used for leaf in leaves)
+def reached_otherwise(run: Any, leaves: list[Value]) -> bool:
+    """Whether y depends on an x by more than one place in xs: a recording uses it without being given it,
+    as a loss its model's parameters, or it is there twice, or another x was computed from it."""
+    xs = {id(leaf) for leaf in leaves}
+    used = [node for p in run.program.parameters for node in nodes_under(p)]
+    if __core__._operations(leaves):
+        used += [node for leaf in leaves for node in nodes_under(leaf)[1:]]
+    return len(xs) < len(leaves) or any(id(node) in xs for node in used)
 
 
 def gradient_of(f: Recording) -> Recording:

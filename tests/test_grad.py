@@ -17,7 +17,7 @@ from conftest import ENGINES
 from gradient_twins import GRADIENTS
 from micrograd import MLP, Value, grad, record
 from micrograd._functions import FUNCTIONS
-from micrograd.gradients import jacobian
+from micrograd.gradients import hessian, hvp, jacobian
 from micrograd.recording import pick
 
 METHODS = {"**": "__pow__"}
@@ -368,6 +368,20 @@ def test_local_gradients(G):
     cube = Value(x.data ** 3, (x,), (3 * x * x,))
     slope, = grad(cube, [x])
     assert (slope.data, grad(slope, [x])[0].data) == (0.75, 3.0)
+
+
+def test_recorded_where_xs_depend_on_each_other():
+    """An x that is there twice, or that another x was computed from: as without a recording."""
+    def f(x):
+        return x[0] ** 2 * x[1]
+
+    a, b = Value(2.0), Value(3.0)
+    for xs, first, second in (([a, a], [12, 12], [[12, 12], [12, 12]]), ([a, b], [12, 4], [[6, 4], [4, 0]]),
+                              ([b, b * 2], [54, 9], [[36, 6], [6, 0]])):
+        for g in (f, record(f)):
+            assert jacobian(g, xs) == first
+            assert hessian(g, xs) == second
+            assert hvp(g, xs, [1, 0]) == [row[0] for row in second]
 
 
 def test_jacobians_of_every_step():
