@@ -88,7 +88,7 @@ cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, doubl
     cdef bint fits
     if structure is not Value and not is_shaped(structure):
         return False
-    if not PyObject_CheckBuffer(column):
+    if not PyObject_CheckBuffer(column) or not gives_its_buffer(column):
         return False
     try:
         PyObject_GetBuffer(column, &view, PyBUF_FORMAT | PyBUF_ND)
@@ -97,6 +97,7 @@ cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, doubl
     shape = () if structure is Value else structure[1]
     fits = view.format != NULL and view.format[0] != 0 and view.format[1] == 0
     fits = fits and <size_t>view.buf % view.itemsize == 0
+    fits = fits and (view.format[0] != b"?" or type(column) is not memoryview)      # which gives bools
     fits = fits and view.ndim == 1 + len(shape) and view.shape[0] == rows
     for i in range(len(shape) if fits else 0):
         fits = fits and view.shape[i + 1] == shape[i]
@@ -104,3 +105,8 @@ cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, doubl
         fits = fits and fill_numbers(view.format[0], view.buf, i * width, width, to + i * stride)
     PyBuffer_Release(&view)
     return fits
+
+cdef bint gives_its_buffer(column) except -1:
+    """Whether the numbers of an array are those in its buffer. Not those of one with a mask, or of a class of
+    the program's own; and bytes are no column."""
+    return type(column).__module__ in ("numpy", "array", "builtins") and type(column) is not bytes

@@ -447,7 +447,9 @@ def test_columns_unlike_those_of_the_last_call(twin):
     (([1.0],), ValueError), (([1.0, 2.0], [1.0]), ValueError), (([], []), ValueError),
     (([1.0], [None]), TypeError),
     ((1.0, [1.0]), TypeError), (([1.0],) * 3, TypeError), ((np.ones(2), np.ones(3)), ValueError),
-    ((np.ones(()), np.ones(1)), TypeError), (([1.0], "text"), TypeError)])
+    ((np.ones(()), np.ones(1)), TypeError), (([1.0], "text"), TypeError),
+    ((b"ab", [1.0, 2.0]), TypeError), ((np.ma.array([1.0, 2], mask=[0, 1]), [1.0, 2.0]), TypeError),
+    ((memoryview(bytearray(2)).cast("?"), memoryview(bytearray(2)).cast("?")), TypeError)])
 def test_wrong_columns_after_right_ones(twin, columns, error):
     f = twin.record(lambda x, t: x * t)
     for right in (([1.0, 2.0], [3.0, 4.0]), (np.ones(2), np.ones(2)), ([1.0], [2.0])):
@@ -457,6 +459,17 @@ def test_wrong_columns_after_right_ones(twin, columns, error):
         with pytest.raises(error):
             f.sum(*columns)
         assert f.sum(*right).data == expected
+
+
+def test_an_array_of_a_class_of_the_programs_own(twin):
+    class Doubled(np.ndarray):
+        def tolist(self):
+            return (2 * self.view(np.ndarray)).tolist()
+
+    f = twin.record(lambda x: x * 1)
+    for _ in range(2):
+        assert f.sum(np.ones(3).view(Doubled)).data == 6
+        assert f.sum(np.ones(3)).data == f.sum([1, 1, 1]).data == 3
 
 
 def test_rows_of_different_structure(twin):
