@@ -38,6 +38,15 @@ def engine():
     return sys.modules["micrograd.engine"].__core__
 
 
+def described(x: object) -> str:
+    """The class and the text of what was given, for an error; while a function is recorded, a Value has no
+    text."""
+    try:
+        return f"{type(x).__name__}: {x!r:.60}"
+    except RuntimeError:                # RecordingError
+        return type(x).__name__
+
+
 def number(a):
     """What is compared: of a Value, and of a Value in a Value, the number in it. RecursionError if there
     is none: a Value may be its own data."""

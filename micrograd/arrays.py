@@ -14,6 +14,7 @@ from numbers import Number
 from typing import Any
 
 from micrograd import nn
+from micrograd._functions import described
 from micrograd.engine import Value, __core__
 
 # As shipped: a program may patch them.
@@ -177,7 +178,3 @@ def pack_rows(X: Sequence[Any], nin: int) -> array[float] | None:
 def at_once(layers: list[nn.Layer], X: Any, nin: int) -> bytearray | None:
     """All outputs from the engine, or None where it has no short cut; the reference has none."""
     return None if X is None or nin == 0 else __core__._predict(layers, X, nin)
-
-
-def described(x: object) -> str:
-    return f"{type(x).__name__}: {x!r:.60}"

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from numbers import Number
 from typing import Any
 
-from micrograd._functions import DERIVATIVES, FUNCTIONS, sign
+from micrograd._functions import DERIVATIVES, FUNCTIONS, described, sign
 from micrograd.engine import Value, __core__
 from micrograd.recording import Recording, pick
 
@@ -361,12 +361,12 @@ def inputs(xs: Iterable[Any]) -> list[Value]:
     """The numbers among xs made leaves."""
     if isinstance(xs, (Value, Number)) or not hasattr(xs, "__iter__"):
         raise TypeError("xs must be a list of numbers or Values, "
-                        f"not {type(xs).__name__}: {xs!r:.60}")
+                        f"not {described(xs)}")
     xs = list(xs)
     for i, x in enumerate(xs):
         if not isinstance(x, (Value, Number)):
             raise TypeError(f"input {i} must be a number or a Value, "
-                            f"not {type(x).__name__}: {x!r:.60}")
+                            f"not {described(x)}")
     return [x if isinstance(x, Value) else Value(x) for x in xs]
 
 
@@ -379,7 +379,7 @@ def checked_result(f: Callable[[list[Value]], Value], leaves: list[Value]) -> Va
 def listed_values(values: Any, name: str) -> list[Value]:
     if isinstance(values, Value) or not hasattr(values, "__iter__"):
         raise TypeError(f"{name} must be a list of Values, "
-                        f"not {type(values).__name__}: {values!r:.60}")
+                        f"not {described(values)}")
     listed = list(values)
     for i, value in enumerate(listed):
         check_value(value, f"item {i} of {name}")
@@ -388,4 +388,4 @@ def listed_values(values: Any, name: str) -> list[Value]:
 
 def check_value(value: object, name: str) -> None:
     if not isinstance(value, Value):
-        raise TypeError(f"{name} must be a Value, not {type(value).__name__}: {value!r:.60}")
+        raise TypeError(f"{name} must be a Value, not {described(value)}")

@@ -13,6 +13,7 @@ from functools import reduce
 from numbers import Real
 from typing import Any
 
+from micrograd._functions import described
 from micrograd.engine import Value, __core__
 from micrograd.recording import pick
 
@@ -136,7 +137,7 @@ def aligned(outputs: list[Any], targets: Iterable[Any]) -> list[tuple[Any, Any]]
 
 def listed(items: Any, kind: str, of: str = "of Values") -> list[Any]:
     if not hasattr(items, "__iter__"):
-        raise TypeError(f"{kind} must be a list {of}, not {type(items).__name__}: {items!r:.60}")
+        raise TypeError(f"{kind} must be a list {of}, not {described(items)}")
     return list(items)
 
 
@@ -149,7 +150,7 @@ def check_values(values: list[Any], kind: str = "output") -> None:
         raise ValueError(f"there are no {kind}s")
     for i, x in enumerate(values):
         if not is_value(x):
-            raise TypeError(f"{kind} {i} must be a Value, not {type(x).__name__}: {x!r:.60}")
+            raise TypeError(f"{kind} {i} must be a Value, not {described(x)}")
 
 
 def number(target: Any) -> Any:

@@ -26,6 +26,7 @@ from itertools import islice
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
+from micrograd._functions import described
 from micrograd.engine import Value, __core__
 
 
@@ -332,7 +333,7 @@ class Rows:
         if is_array(x):
             return x.astype("d", order="C", copy=False) if x.dtype.kind in "biuf" else x
         if not hasattr(x, "__len__") or isinstance(x, dict) or getattr(x, "shape", None) == ():
-            raise TypeError(f"a column must be a list or an array, not {type(x).__name__}: {x!r:.60}")
+            raise TypeError(f"a column must be a list or an array, not {described(x)}")
         return x.tolist() if hasattr(x, "tolist") else list(x)
 
     def counted(self) -> int:
@@ -380,7 +381,7 @@ class Fixed:
             hash(self.key)
         except TypeError:
             raise TypeError("an argument that arrives as it is must be hashable, or a list or dict of what "
-                            f"is, not {type(thing).__name__}: {thing!r:.60}") from None
+                            f"is, not {described(thing)}") from None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Fixed) and self.key == other.key
@@ -449,7 +450,7 @@ def flattened_other(x: Any, leaves: list[Any]) -> Any:
         return flattened(x.tolist(), leaves)
     raise TypeError("an argument of a recording must be a number, a Value, a list, tuple, dict or array of "
                     "these, None, a bool or a str, or be named in `static`, "
-                    f"not {cls.__name__}: {x!r:.60}")
+                    f"not {described(x)}")
 
 
 def rebuilt(structure: Any, leaves: Iterator[Any]) -> Any:
@@ -486,14 +487,13 @@ def flattened_results(y: Any, outputs: list[Value], name: str) -> Any:
     if isinstance(y, (list, tuple)):
         return (type(y), *[flattened_results(item, outputs, name) for item in y])
     raise TypeError("a recorded function gives a Value, or lists and tuples of Values; "
-                    f"{name} gives {type(y).__name__}: {y!r:.60}")
+                    f"{name} gives {described(y)}")
 
 
 def number_in(x: Any) -> float:
     """The data of a parameter; TypeError unless they act as floats do."""
     if not isinstance(x, (int, float, Integral)):
-        raise TypeError(f"a recording computes with floats, not {type(x).__name__}"
-                        + ("" if hasattr(x, "backward") else f": {x!r:.60}"))     # a Value has no text now
+        raise TypeError(f"a recording computes with floats, not {described(x)}")
     return float(x)
 
 

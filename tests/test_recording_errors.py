@@ -116,6 +116,20 @@ def test_the_line_of_an_error_in_a_network(twin):
         f([1.0, 2.0])
 
 
+@pytest.mark.parametrize("f, text", [
+    (lambda t, x: {"y": x}, "gives a Value, or lists and tuples of Values; <lambda> gives dict$"),
+    (lambda t, x: np.array([x]), "<lambda> gives ndarray$"),
+    (lambda t, x: t.losses.mse(x, [1.0]), "outputs must be a list of Values, not Value$"),
+    (lambda t, x: t.losses.mse([x], x), "targets must be a list with one for each output, not Value$"),
+    (lambda t, x: t.losses.mse([[x]], [1.0]), "output 0 must be a Value, not list$"),
+    (lambda t, x: t.record(lambda y: y)({x}), "an argument of a recording must be .*, not set$"),
+    (lambda t, x: t.record(lambda y: y).mean({"x": x}), "a column must be a list or an array, not dict$")])
+def test_what_an_error_says_of_values_while_recording(twin, f, text):
+    """They have no text then, and the error is that of the argument and not of asking for one."""
+    with pytest.raises(TypeError, match=text):
+        twin.record(lambda x: f(twin, x))(1.0)
+
+
 def test_other_exceptions_leave_no_recording(twin):
     w, fail = twin.Value(2.0), [True]
 
