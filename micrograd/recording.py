@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import update_wrapper
 from itertools import islice
 from numbers import Integral, Real
@@ -57,6 +57,8 @@ def pick(values: Any, i: Any) -> Any:
     """
     if not isinstance(i, Value):
         return values[i]
+    if isinstance(values, (Mapping, Set)):      # as a list, the keys
+        raise TypeError(f"pick takes a list of values where the place is a Value, not {described(values)}")
     values = list(values)
     if values and all(isinstance(value, (list, tuple)) or is_array(value) for value in values):
         if len({len(value) for value in values}) > 1:
