@@ -182,6 +182,7 @@ class _Program:
         if not node._prev and node._backward is backward_of_leaf:
             return self.append("constant", check_number(node.data))
         symbol, operands = recorded_operation(node)
+        check_number(node.data)
         if symbol == "**" and not isinstance(operands[1], Value):
             symbol = "pow"              # the original's power, whose slope at 0 may be an error
         return self.append(symbol, *[places[id(x)] if isinstance(x, Value)
@@ -335,10 +336,10 @@ class _Run:
         """The results for all rows as Values; or their sum or mean as one."""
         self.raise_error()
         if how == "map":
-            return [self.result(self.values[row][place], [(row, place, 1)])
+            return [self.result(self.values[row][place], [(row, place, 1.0)])
                     for row in range(self.rows) for place in self.program.outputs]
         place = self.program.outputs[0]
-        factor = self.weight = 1 if how == "sum" else 1.0 / self.rows
+        factor = self.weight = 1.0 if how == "sum" else 1.0 / self.rows
         total = reduce(add, [numbers[place] for numbers in self.values], 0)     # sum() rounds otherwise
         total *= factor
         return [self.result(total, [(row, place, factor) for row in range(self.rows)])]
@@ -355,7 +356,7 @@ class _Run:
         return [self.of_inputs(self.sweep(0, place, 1.0)) for place in self.program.outputs]
 
     def of_inputs(self, gradients):
-        return [gradients.get(k, 0) for k in range(self.program.count)]
+        return [gradients.get(k, 0.0) for k in range(self.program.count)]
 
     def result(self, data, seeds):
         operands = {leaf for row, _, _ in seeds for leaf in self.leaves(row) if isinstance(leaf, Value)}
@@ -366,7 +367,7 @@ class _Run:
     def sweep(self, row, place, g):
         """{place: gradient} of the steps that one has gradients for, from its own; in order."""
         numbers = self.values[row]
-        gradients = dict.fromkeys(sorted(self.program.under(place, numbers)), 0)
+        gradients = dict.fromkeys(sorted(self.program.under(place, numbers)), 0.0)
         gradients[place] = g
         for i in reversed(gradients):
             symbol, *operands = self.program.steps[i]

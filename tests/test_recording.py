@@ -577,6 +577,15 @@ def test_a_result_that_is_an_input_a_parameter_or_a_constant(twin):
     assert twin.record(lambda x: w)(a) is not w
 
 
+def test_gradients_are_floats(twin):
+    w, a = twin.values([2, 3])
+    f = twin.record(lambda x: x + w)
+    for make in (lambda: f(a), lambda: f.sum([a]), lambda: f.map([a, 1.0])[0]):
+        w.grad = a.grad = 0
+        make().backward()
+        assert repr((w.grad, a.grad)) == "(1.0, 1.0)"
+
+
 def test_recorded_and_eager_nodes_mix(twin):
     w, a = twin.values([2, 3])
     f = twin.record(lambda x: w * x)

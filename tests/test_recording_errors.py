@@ -204,6 +204,12 @@ def test_constants_are_ints_and_floats(twin, number):
     assert [f(3.0).data for _ in range(3)] == [4.0 * number] * 3
 
 
+def test_a_complex_result_is_refused(twin):
+    f = twin.record(lambda x: (-1 * x) ** 0.5)
+    with pytest.raises(twin.RecordingError, match="computes with what is no float"):
+        f(2.0)
+
+
 @pytest.mark.parametrize("number", [np.float32(2), Fraction(2), 1j])
 def test_constants_of_other_kinds(twin, number):
     for f in (lambda x: x * number, lambda x: twin.Value(number)):
