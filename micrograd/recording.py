@@ -17,6 +17,7 @@ docs/recordings.md tells what can be recorded, and how a recording that is no lo
 """
 from __future__ import annotations
 
+import copyreg
 import os
 import sys
 from collections import OrderedDict
@@ -515,6 +516,9 @@ def stand_in(leaf: Any) -> Value:
     twin = type(leaf).__new__(type(leaf))
     Value.__init__(twin, number_given(leaf.data))
     vars(twin).update({name: x for name, x in vars(leaf).items() if name not in vars(twin)})
+    for name in copyreg._slotnames(type(leaf)):     # type: ignore[attr-defined]
+        if hasattr(leaf, name):
+            setattr(twin, name, getattr(leaf, name))
     return twin
 
 

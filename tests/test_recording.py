@@ -905,6 +905,21 @@ def test_parameters_wherever_they_are(twin):
         assert swept(recorded(10.0), *values) == (10 + 2 + 12 + 5, 10, 1, 4, 3, 1)
 
 
+def test_attributes_of_an_argument_of_a_subclass(twin):
+    class Scaled(twin.Value):
+        __slots__ = ("scale", "unset")
+
+        def __init__(self, data, scale):
+            super().__init__(data)
+            self.scale, self.shift = scale, 1
+
+    f = twin.record(lambda x: x * x.scale + x.shift)
+    a = Scaled(3.0, 5)
+    for _ in range(3):
+        assert swept(f(a), a) == (16, 5)
+        assert swept(f.sum([a, a]), a) == (32, 10)
+
+
 # pick and detach.
 
 def test_pick_of_values(twin):
