@@ -27,7 +27,7 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
                                                           g,                   G)               \
     OP(MUL,  "*",    2, 2, a * b,         A & B,          b * g,               B & G,           \
                                                           a * g,               A & G)           \
-    OP(POW,  "**",   2, 1, pow(a, b),     INEXACT(A) & B, b * pow(a, b-1) * g, INEXACT(A) & B & G, \
+    OP(POW,  "**",   2, 1, pow(a, b),     INEXACT(A) & B, b * pow(a, b-1) * g, ALIKE(INEXACT(A), B) & G, \
                                                           0,                   OBJECT)          \
     OP(RELU, "ReLU", 1, 1, a < 0 ? 0 : a, A && a < 0 ? INTEGER : A, (y > 0) * g,    STEP(Y, G),      \
                                                           0,                   OBJECT)
@@ -38,11 +38,11 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
     OF_ONE(OP, EXP,      "exp",      exp(a),      FLOAT(A), y * g,                    Y & G)            \
     OF_ONE(OP, LOG,      "log",      log(a),      FLOAT(A), g / a,                    FLOAT(A) & A & G) \
     OF_ONE(OP, TANH,     "tanh",     tanh(a),     FLOAT(A), (1 - y * y) * g,          Y & G)            \
-    OF_ONE(OP, LOG1P,    "log1p",    log1p(a),    FLOAT(A), g / (1 + a),              FLOAT(A) & A & G) \
+    OF_ONE(OP, LOG1P,    "log1p",    log1p(a),    FLOAT(A), g / (1 + a),              FLOAT(ALIKE(A, A)) & A & G) \
     OF_ONE(OP, TAN,      "tan",      tan(a),      FLOAT(A), (1 + y * y) * g,          Y & G)            \
     OF_ONE(OP, ERF,      "erf",      erf(a),      FLOAT(A), TWO_BY_ROOT_PI * exp(-(a * a)) * g,         \
                                                             FLOAT(ALIKE(A, A)) & G)                     \
-    OF_ONE(OP, GELU,     "gelu",     gelu(a),     A & REAL, slope_of_gelu(a) * g,     A & REAL & G)     \
+    OF_ONE(OP, GELU,     "gelu",     gelu(a),     A & REAL, slope_of_gelu(a) * g,     ALIKE(A, REAL) & G) \
     OF_ONE(OP, SIGMOID,  "sigmoid",  sigmoid(a),  FLOAT(A), y * (1 - y) * g,          Y & G)            \
     OF_ONE(OP, SIN,      "sin",      sin(a),      FLOAT(A), cos(a) * g,               FLOAT(A) & G)     \
     OF_ONE(OP, COS,      "cos",      cos(a),      FLOAT(A), -sin(a) * g,              FLOAT(A) & G)     \
@@ -57,8 +57,8 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
     OP(MINIMUM, "minimum", 2, 2, LEADS(a, <=, b) ? a : b, !ALIKE(A, B) ? OBJECT : LEADS(a, <=, b) ? A : B, \
                               SHARE(b, a), KIND_OF_SHARE(b, a), SHARE(a, b), KIND_OF_SHARE(a, b)) \
     OP(POWER, "**", 2, 2, pow(a, b), INEXACT(A) & B,                                               \
-                       (b ? b * pow(a, b-1) : 0) * g, b ? INEXACT(A) & B & G : A & B ? G : OBJECT, \
-                       y * LOG_OF_BASE * g, FLOAT(A & B) & Y & G)
+                       (b ? b * pow(a, b-1) : 0) * g, b ? ALIKE(INEXACT(A), B) & ALIKE(B, B) & G : A & B ? G : OBJECT, \
+                       y * LOG_OF_BASE * g, FLOAT(A & B) & ALIKE(Y, Y) & G)
 
 #define OF_ONE(OP, name, symbol, y, kind, da, da_kind) OP(name, symbol, 1, 1, y, kind, da, da_kind, 0, OBJECT)
 #define LOG_OF_BASE (a > 0 ? log(a) : a ? NAN : b < 0 ? -HUGE_VAL : 0)   /* as PyTorch has it */
@@ -69,8 +69,9 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
    numpy.float64. */
 #define STEP(Y, G)                                                                              \
     ((Y) == OBJECT ? OBJECT : (Y) >= REAL ? (G) : (G) == INTEGER ? OBJECT : (G) == REAL ? NUMPY : (G))
-/* numpy compares a float with a numpy.float32 in single precision. */
-#define ALIKE(A, B) ((A & B) != FLOAT32 ? A & B : OBJECT)
+/* numpy compares a float with a numpy.float32 in single precision, and rounds each step of an expression of
+   these two to it. */
+#define ALIKE(A, B) (((A) & (B)) != FLOAT32 ? (A) & (B) : OBJECT)
 #define SIGN(a) (((a) > 0) - ((a) < 0))     /* of nan, as in PyTorch: 0 */
 #define LEADS(a, than, b) ((a) than (b) || (a) != (a))  /* nan before all */
 /* The gradient goes to the greater operand; two equal ones get half each. */

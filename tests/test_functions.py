@@ -199,6 +199,32 @@ def test_the_engines_agree_in_every_bit_and_type(name):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
+def test_slopes_in_single_precision_under_a_double_gradient(name):
+    """A slope is rounded to numpy.float32 as numpy does it, and then multiplied."""
+    np = pytest.importorskip("numpy")
+    if len(ENGINES) < 2:
+        pytest.skip("needs both engines")
+    f = {**UNARY, **OTHERS, **BINARY}[name][0]
+    x, others = np.float32(0.3), [np.float32(1.7), np.float64(1.7), 1.7, 2]
+    for point in [p for y in others for p in ((x, y), (y, x))] if name in BINARY else [(x,), (np.float32(3.1),)]:
+        found = []
+        for e in ENGINES.values():
+            values = [e.Value(a) for a in point]
+            (f(*values) * np.float64(0.7)).backward()
+            found.append([typed(v.grad) for v in values])
+        assert found[0] == found[-1], point
+
+
+@pytest.mark.parametrize("exponent", [3, -1, 0.5])
+def test_a_power_in_single_precision_under_a_double_gradient(Value, exponent):
+    np = pytest.importorskip("numpy")
+    x, g = np.float32(0.3), np.float64(0.7)
+    a = Value(x)
+    (a ** exponent * g).backward()
+    assert typed(a.grad) == typed(0 + exponent * x ** (exponent - 1) * (0 + g * 1))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_of_functions(Value, name):
     """A gradient that comes from above, and one that is added to."""
     f = {**UNARY, **OTHERS, **BINARY}[name][0]
