@@ -24,7 +24,20 @@ cdef object copy_value(object value):
         put_data(node_of(<PyObject*>twin), own_data(value))
     if has_grad(n):
         put_grad(node_of(<PyObject*>twin), own_grad(value))
+    set_slots(twin, slots_of(value))
     return twin
+
+cdef dict slots_of(object value):
+    """{name: what it holds} of the slots of a subclass."""
+    if type(value) is Value:
+        return {}
+    from micrograd import _functions
+    return _functions.slots_of(value)
+
+cdef int set_slots(object twin, dict slots) except -1:
+    for name, x in slots.items():
+        setattr(twin, name, x)
+    return 0
 
 cdef bint has_data(Node* n) noexcept:
     return n.data_kind != OBJECT or n.data.object != NULL
@@ -92,4 +105,5 @@ cdef object deep_copy_node(object value, dict memo):
         put_grad(t, copying.deepcopy(own_grad(value), memo))
     if n.flags & CALLBACK:
         set_backward(twin, copying.deepcopy(backward_of(value), memo))
+    set_slots(twin, copying.deepcopy(slots_of(value), memo))
     return twin

@@ -31,6 +31,9 @@ cdef object reduce_value(object value):
         state["_graph"] = before, "LOCAL", [locals_of(n)]
     elif n.op != LEAF:
         state["_graph"] = before, names[CUSTOM if is_custom(n.op) else n.op].decode(), operands_of(n)
+    slots = slots_of(value)
+    if slots:
+        state["_slots"] = slots
     from copyreg import __newobj__
     return __newobj__, (type(value),), state
 
@@ -72,7 +75,7 @@ cdef int restore_value(object value, dict state) except -1:
     """Give value, a leaf as yet, the state that reduce_value has made."""
     cdef Node* n = node_of(<PyObject*>value)
     attributes = dict(state)
-    graph = attributes.pop("_graph", None)
+    graph, slots = attributes.pop("_graph", None), attributes.pop("_slots", None)
     unpack(n)
     make_plain(n)
     if graph is not None:
@@ -88,6 +91,8 @@ cdef int restore_value(object value, dict state) except -1:
     if attributes:
         attrs_of(value).update(attributes)
         track(<PyObject*>value)
+    if slots is not None:
+        set_slots(value, dict(slots))
     return 0
 
 cdef int restore_operands(object value, graph) except -1:

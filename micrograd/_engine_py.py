@@ -9,7 +9,7 @@ from copyreg import __newobj__
 from functools import partial
 from numbers import Integral, Number
 
-from micrograd._functions import FUNCTIONS
+from micrograd._functions import FUNCTIONS, slots_of
 
 
 def operands_first(*roots, operands=lambda node: node._prev):
@@ -119,6 +119,11 @@ def compare_by_own_order(a, b, than):
     if less is NotImplemented:
         return less
     return not less if than is operator.ge else less or a == b
+
+
+def set_slots(twin, slots):
+    for name, x in slots.items():
+        setattr(twin, name, x)
 
 
 class NodesUnder:
@@ -320,6 +325,7 @@ class Value:
         forbid("copy")
         twin = type(self).__new__(type(self))
         vars(twin).update(vars(self))
+        set_slots(twin, slots_of(self))
         return twin
 
     def __deepcopy__(self, memo):
@@ -329,6 +335,7 @@ class Value:
             if id(node) not in memo:
                 twin = memo[id(node)] = type(node).__new__(type(node))
                 vars(twin).update(copy.deepcopy(vars(node), memo))
+                set_slots(twin, copy.deepcopy(slots_of(node), memo))
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol):
@@ -339,6 +346,9 @@ class Value:
         state = {k: v for k, v in vars(self).items() if k not in fresh or v != fresh[k]}
         if not state.pop("_under_a_root", False) and self._prev:
             state = {"_under": NodesUnder(self).marked(), **state}
+        slots = slots_of(self)
+        if slots:
+            state["_slots"] = slots
         return __newobj__, (type(self),), state
 
     def __setstate__(self, state):
@@ -348,6 +358,7 @@ class Value:
         Value.__init__(self, None)
         vars(self).update(state)
         vars(self).pop("_under", None)
+        set_slots(self, vars(self).pop("_slots", {}))
 
     def __repr__(self):
         forbid("text", self)

@@ -4,6 +4,7 @@ The reference is made of these. The compiled engine has its own table (csrc/ops.
 where an operand is no plain number, or Python has an error to raise. micrograd.gradients gives the
 derivatives Values in place of numbers, and so gets derivatives that are Values.
 """
+import copyreg
 import math
 import sys
 from numbers import Complex, Real
@@ -45,6 +46,11 @@ def described(x: object) -> str:
         return f"{type(x).__name__}: {x!r:.60}"
     except RuntimeError:                # RecordingError
         return type(x).__name__
+
+
+def slots_of(value):
+    """{name: what it holds} of the slots of a subclass, for copies; its dict has the other attributes."""
+    return {name: getattr(value, name) for name in copyreg._slotnames(type(value)) if hasattr(value, name)}
 
 
 def number(a):

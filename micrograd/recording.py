@@ -17,7 +17,6 @@ docs/recordings.md tells what can be recorded, and how a recording that is no lo
 """
 from __future__ import annotations
 
-import copyreg
 import os
 import sys
 from collections import OrderedDict
@@ -27,7 +26,7 @@ from itertools import islice
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
-from micrograd._functions import described
+from micrograd._functions import described, slots_of
 from micrograd.engine import Value, __core__
 
 
@@ -516,9 +515,8 @@ def stand_in(leaf: Any) -> Value:
     twin = type(leaf).__new__(type(leaf))
     Value.__init__(twin, number_given(leaf.data))
     vars(twin).update({name: x for name, x in vars(leaf).items() if name not in vars(twin)})
-    for name in copyreg._slotnames(type(leaf)):     # type: ignore[attr-defined]
-        if hasattr(leaf, name):
-            setattr(twin, name, getattr(leaf, name))
+    for name, x in slots_of(leaf).items():      # type: ignore[no-untyped-call]
+        setattr(twin, name, x)
     return twin
 
 

@@ -20,6 +20,17 @@ class Box(Value):
     pass
 
 
+class Slotted(Value):
+    __slots__ = ("name", "__secret", "unset")
+
+    def __init__(self, data, name):
+        super().__init__(data)
+        self.name, self.__secret, self.note = name, [name], "in the dict"
+
+    def told(self):
+        return self.data, self.name, self.__secret, self.note
+
+
 def again(o, protocol=pickle.DEFAULT_PROTOCOL):
     return pickle.loads(pickle.dumps(o, protocol))
 
@@ -187,6 +198,30 @@ def test_a_deep_copy_of_a_deep_graph(Value):
     first2, x2 = copy.deepcopy([first, x])
     x2.backward()
     assert (x2.data, first2.grad, first.grad) == (20_001.0, 20_001, 0)
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, *[
+    lambda v, protocol=protocol: again(v, protocol) for protocol in PROTOCOLS]])
+def test_slots_of_a_subclass(again):
+    v = Slotted(2.0, "a")
+    assert again(v).told() == (2.0, "a", ["a"], "in the dict")
+    v.unset = v
+    w = again(v)
+    assert w.unset is (v if again is copy.copy else w)
+    if again is not copy.copy:
+        v, y = again([v, v * v])
+        y.backward()
+        assert v.grad == 4 and v.name == "a"
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy])
+def test_slots_are_copied_by_both_engines(Value, again):
+    class Slotted(Value):
+        __slots__ = ("name",)
+
+    v = Slotted(2.0)
+    v.name = ["a"]
+    assert again(v).name == ["a"] and (again(v).name is v.name) is (again is copy.copy)
 
 
 def test_operands_that_the_program_sets_are_copied():
