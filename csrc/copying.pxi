@@ -27,6 +27,17 @@ cdef object copy_value(object value):
     set_slots(twin, slots_of(value))
     return twin
 
+cdef bint reduces_itself(object value) except -1:
+    """Whether a subclass says by a __reduce__ of its own what a copy is made of."""
+    if type(value) is Value:
+        return False
+    from micrograd import _functions
+    return _functions.reduces_itself(value, Value)
+
+cdef object own_copy(object value, memo):
+    from micrograd import _functions
+    return _functions.rebuilt(value, memo)
+
 cdef dict slots_of(object value):
     """{name: what it holds} of the slots of a subclass."""
     if type(value) is Value:
@@ -75,6 +86,10 @@ cdef object deep_copy_node(object value, dict memo):
     """The copy of one node; its operands that are no leaves have been copied before."""
     twin = memo.get(id(value))
     if twin is not None:
+        check_child(twin)
+        return twin
+    if reduces_itself(value):
+        twin = memo[id(value)] = own_copy(value, memo)
         check_child(twin)
         return twin
     cdef Node* n = node_of(<PyObject*>value)

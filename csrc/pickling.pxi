@@ -7,7 +7,15 @@
 cdef dict operations = {names[op].decode(): op for op in range(OPERATION_END)
                         if op in (CUSTOM, LOCAL) or is_operation(op)}
 
-cdef object reduce_value(object value):
+cdef tuple reduce_value(object value):
+    from copyreg import __newobj__
+    if type(value) is not Value:
+        from micrograd import _functions
+        if _functions.states_itself(value, Value):
+            return __newobj__, (type(value),), value.__getstate__()
+    return __newobj__, (type(value),), state_of(value)
+
+cdef dict state_of(object value):
     cdef Node* n = node_of(<PyObject*>value)
     cdef dict state = {}
     cdef list before = []
@@ -34,8 +42,7 @@ cdef object reduce_value(object value):
     slots = slots_of(value)
     if slots:
         state["_slots"] = slots
-    from copyreg import __newobj__
-    return __newobj__, (type(value),), state
+    return state
 
 cdef list operands_of(Node* n):
     """The operands in order, as often as they stand there."""
@@ -72,7 +79,7 @@ cdef class _EndOfNodes:
         return type(None), ()
 
 cdef int restore_value(object value, dict state) except -1:
-    """Give value, a leaf as yet, the state that reduce_value has made."""
+    """Give value, a leaf as yet, the state that state_of has made."""
     cdef Node* n = node_of(<PyObject*>value)
     attributes = dict(state)
     graph, slots = attributes.pop("_graph", None), attributes.pop("_slots", None)

@@ -577,7 +577,7 @@ cdef class Value:
 
     def __copy__(self):
         forbid("copy", NULL)
-        return copy_value(self)
+        return own_copy(self, None) if reduces_itself(self) else copy_value(self)
 
     def __deepcopy__(self, memo):
         forbid("copy", NULL)

@@ -9,7 +9,7 @@ from copyreg import __newobj__
 from functools import partial
 from numbers import Integral, Number
 
-from micrograd._functions import FUNCTIONS, slots_of
+from micrograd._functions import FUNCTIONS, rebuilt, reduces_itself, slots_of, states_itself
 
 
 def operands_first(*roots, operands=lambda node: node._prev):
@@ -323,6 +323,8 @@ class Value:
 
     def __copy__(self):
         forbid("copy")
+        if reduces_itself(self, Value):
+            return rebuilt(self)
         twin = type(self).__new__(type(self))
         vars(twin).update(vars(self))
         set_slots(twin, slots_of(self))
@@ -332,16 +334,20 @@ class Value:
         """A copy of the whole graph, with gradients of its own."""
         forbid("copy")
         for node in operands_first(self):
-            if id(node) not in memo:
+            if id(node) not in memo and reduces_itself(node, Value):
+                memo[id(node)] = rebuilt(node, memo)
+            elif id(node) not in memo:
                 twin = memo[id(node)] = type(node).__new__(type(node))
                 vars(twin).update(copy.deepcopy(vars(node), memo))
                 set_slots(twin, copy.deepcopy(slots_of(node), memo))
         return memo[id(self)]
 
-    def __reduce_ex__(self, protocol):
+    def __reduce__(self):
         """For pickle. The state of a root begins with the nodes under it, operands first: when it is
         a node's turn, its operands have been pickled."""
         forbid("copy")
+        if states_itself(self, Value):
+            return __newobj__, (type(self),), self.__getstate__()
         fresh = {"_backward": backward_of_leaf, "_prev": set(), "_op": ''}
         state = {k: v for k, v in vars(self).items() if k not in fresh or v != fresh[k]}
         if not state.pop("_under_a_root", False) and self._prev:

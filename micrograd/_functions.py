@@ -48,6 +48,25 @@ def described(x: object) -> str:
         return type(x).__name__
 
 
+def reduces_itself(value, cls):
+    """Whether a subclass of the class Value says by a __reduce__ of its own what a copy is made of."""
+    return any(getattr(type(value), name) is not getattr(cls, name) for name in ("__reduce__", "__reduce_ex__"))
+
+
+def states_itself(value, cls):
+    """Whether a subclass of the class Value has both a __getstate__ and a __setstate__ of its own."""
+    own = getattr(type(value), "__getstate__", None)
+    return (own is not getattr(cls, "__getstate__", None)
+            and type(value).__setstate__ is not cls.__setstate__)
+
+
+def rebuilt(value, memo=None):
+    """The copy of a value that reduces itself; with a memo, the deep copy."""
+    reduced = value.__reduce_ex__(4)
+    from copy import _reconstruct       # late, for it is seldom needed
+    return value if isinstance(reduced, str) else _reconstruct(value, memo, *reduced)
+
+
 def slots_of(value):
     """{name: what it holds} of the slots of a subclass, for copies; its dict has the other attributes."""
     return {name: getattr(value, name) for name in copyreg._slotnames(type(value)) if hasattr(value, name)}

@@ -31,6 +31,20 @@ class Slotted(Value):
         return self.data, self.name, self.__secret, self.note
 
 
+class Reduced(Value):
+    def __reduce__(self):
+        return Reduced, (self.data + 1,)
+
+
+class Stated(Value):
+    def __getstate__(self):
+        return self.data, self.grad
+
+    def __setstate__(self, state):
+        self.__init__(state[0])
+        self.grad, self.note = state[1], "set"
+
+
 def again(o, protocol=pickle.DEFAULT_PROTOCOL):
     return pickle.loads(pickle.dumps(o, protocol))
 
@@ -212,6 +226,36 @@ def test_slots_of_a_subclass(again):
         v, y = again([v, v * v])
         y.backward()
         assert v.grad == 4 and v.name == "a"
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, *[
+    lambda v, protocol=protocol: again(v, protocol) for protocol in PROTOCOLS]])
+def test_a_reduce_of_the_programs_own(again):
+    v = Reduced(2.0)
+    assert again(v).data == 3.0 and type(again(v)) is Reduced
+    if again is not copy.copy:
+        v, y = again([v, v * 2])
+        y.backward()
+        assert (v.data, v.grad, y.data) == (3.0, 2, 4.0)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_state_of_the_programs_own(protocol):
+    v = Stated(2.0)
+    (v * 3).backward()
+    w = again(v, protocol)
+    assert (w.data, w.grad, w.note, type(w)) == (2.0, 3, "set", Stated)
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy])
+def test_both_engines_copy_by_a_reduce_of_the_programs_own(Value, again):
+    class Reduced(Value):
+        def __reduce__(self):
+            return Reduced, (self.data + 1,)
+
+    assert again(Reduced(2.0)).data == 3.0
+    if again is copy.deepcopy:
+        assert sorted(v.data for v in again(Reduced(2.0) * 5)._prev) == [3.0, 5]
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy])
