@@ -148,6 +148,8 @@ cdef class _Locals:
     cdef tuple gradients
 
     def __init__(self, operands, gradients):
+        if isinstance(operands, (set, frozenset)) and len(operands) > 1:
+            raise TypeError("operands with local gradients must be in order, and a set has none")
         self.operands, self.gradients = tuple(operands), tuple(gradients)
         for operand in self.operands:
             check_child(operand)

@@ -63,6 +63,11 @@ def backward_of_locals(operands, gradients, out):
         operand.grad += (gradient.data if isinstance(gradient, Value) else gradient) * out.grad
 
 
+def check_ordered(operands):
+    if isinstance(operands, (set, frozenset)) and len(operands) > 1:
+        raise TypeError("operands with local gradients must be in order, and a set has none")
+
+
 def check_locals(operands, gradients):
     for operand in operands:
         if not isinstance(operand, Value):
@@ -153,6 +158,7 @@ class Value:
         self.grad = 0
         self._backward = backward_of_leaf   # adds this node's share to the gradients of its operands
         if isinstance(_op, (tuple, list)):  # local gradients: dy/da for each operand
+            check_ordered(_children)
             _children, gradients, _op = tuple(_children), tuple(_op), ''
             check_locals(_children, gradients)
             self._backward = partial(backward_of_locals, _children, gradients, self)

@@ -51,6 +51,11 @@ def test_what_is_refused(Value):
         Value(1.0, (a,), ("x",))
     with pytest.raises(TypeError, match="the operands of a node must be Values, not int: 3"):
         Value(1.0, (3,), (1.0,))
+    for unordered in (set, frozenset):
+        with pytest.raises(TypeError, match="must be in order, and a set has none"):
+            Value(1.0, unordered([a, Value(2.0)]), (1.0, 2.0))
+        assert Value(1.0, unordered([a]), (1.0,))._prev == {a}
+    assert len(Value(1.0, (v for v in (a, Value(2.0))), (1.0, 2.0))._prev) == 2
 
 
 def test_copies_and_pickles(Value):
