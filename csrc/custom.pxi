@@ -163,7 +163,8 @@ cdef class _Locals:
         return _Locals, (self.operands, self.gradients)
 
 cdef int check_local_gradient(object gradient) except -1:
-    cdef Number n = number_of(gradient)
+    cdef Number n
+    read_number(gradient, &n)
     if n.kind == OBJECT and not is_value(gradient):
         from numbers import Number as AnyNumber
         if not isinstance(gradient, AnyNumber) and type(gradient).__module__ != "numpy":

@@ -24,13 +24,16 @@ cdef PyTypeObject* kept_type(cls) except NULL:
     Py_INCREF(<PyObject*>cls)
     return <PyTypeObject*>cls
 
-cdef inline Number number_of(object o):
-    """The number that o is, or one of kind OBJECT."""
-    cdef Number n = known_number(<PyObject*>o)
-    if n.kind == OBJECT and numpy_generic is None and "numpy" in sys.modules:
+cdef inline int read_number(object o, Number* n) except -1:
+    """n becomes the number that o is, or one of kind OBJECT."""
+    n[0] = known_number(<PyObject*>o)
+    return learn_and_read_number(o, n) if n.kind == OBJECT else 0
+
+cdef int learn_and_read_number(object o, Number* n) except -1:
+    if numpy_generic is None and "numpy" in sys.modules:
         learn_numpy_types()
-        n = known_number(<PyObject*>o)
-    return n
+        n[0] = known_number(<PyObject*>o)
+    return 0
 
 cdef inline Number known_number(PyObject* o) noexcept:
     """The same, without running Python code; numpy's types must be known."""
@@ -103,7 +106,8 @@ cdef inline object own_grad(object value):
     return number_object(grad.x, grad.kind)
 
 cdef inline int put_data(Node* n, object o) except -1:
-    cdef Number new = number_of(o)
+    cdef Number new
+    read_number(o, &new)
     if new.kind == OBJECT:
         unpack(n)
         put_object(n, &n.data, &n.data_kind, o)
@@ -124,7 +128,8 @@ cdef inline int put_number_data(Node* n, Number new) except -1:
     return 0
 
 cdef inline int put_grad(Node* n, object o) except -1:
-    cdef Number new = number_of(o)
+    cdef Number new
+    read_number(o, &new)
     if new.kind == OBJECT or is_immodest(n, new):
         unpack(n)
     if new.kind == OBJECT:

@@ -11,7 +11,7 @@
    float, float and numpy.float32 give numpy.float32, that and numpy.float64 give numpy.float64, and an
    OBJECT (which has no double) gives whatever its own operators give. */
 enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
-       PACKED = 16 /* a number that a layer keeps (parameters.pxi); no kind for the expressions below */ };
+       PACKED = 16 /* a number that a layer keeps (parameters.pxi): with a second kind, no plain number */ };
 
 /* One operation a line. In a column's expression
        a, b, y    are the data of the operands and of the result,  A, B, Y  their kinds,
@@ -102,8 +102,7 @@ static inline double slope_of_gelu(double a) {
 
 /* What a node can be: a leaf, which is 0, so that zeroed memory is a leaf; a result for which the program
    supplies the derivative (CUSTOM; with a `_prev` of its own CUSTOM_PREV), or the local gradients (LOCAL); an
-   output of a call (OUTPUT) and that
-   call (CALL), see call.pxi; the result of an operation. */
+   output of a call (OUTPUT) and that call (CALL), see call.pxi; the result of an operation. */
 enum {
     LEAF,
     CUSTOM,

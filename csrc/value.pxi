@@ -53,7 +53,8 @@ cdef object object_node(object data, int op, Node* a, Node* b):
     return result
 
 cdef inline object plain_leaf(object data):
-    cdef Number n = number_of(data)
+    cdef Number n
+    read_number(data, &n)
     value = object_node(data, LEAF, NULL, NULL) if n.kind == OBJECT else number_node(n, LEAF, NULL, NULL)
     if made_flag and not is_recording():
         node_of(<PyObject*>value).flags = 0     # made by another thread, and so no constant of the function
@@ -64,19 +65,20 @@ cdef inline object leaf(object data):
     return plain_leaf(data) if shipped() else Value(data)
 
 cdef inline object compute(int op, Node* a, Node* b):
-    """The node of an operation; b is NULL for a unary one."""
+    """The node of an operation on two operands, quickly for plain numbers. A PACKED one gives no plain y."""
+    cdef Number y = apply(op, a.data.x, a.data_kind, b.data.x, b.data_kind)
+    if is_plain(y) and shipped():
+        return number_node(y, op, a, b)
+    return compute_any(op, a, b)
+
+cdef object compute_any(int op, Node* a, Node* b):
+    """The node of any operation; b is NULL for a unary one."""
     cdef Number x = data_of_node(a)
     cdef Number z = x if b == NULL else data_of_node(b)
     cdef Number y = apply(op, x.x, x.kind, z.x, z.kind)
-    if is_plain(y) and shipped():
-        return number_node(y, op, a, b)
-    return compute_otherwise(op, a, b)
-
-cdef object compute_otherwise(int op, Node* a, Node* b):
-    cdef Number x = data_of_node(a)
-    cdef Number z = x if b == NULL else data_of_node(b)
-    cdef Number y = rounded(op, x, z)
-    if y.kind == FLOAT32 and is_number(y) and shipped():
+    if not is_plain(y):
+        y = rounded(op, x, z)
+    if is_number(y) and shipped():
         return number_node(y, op, a, b)
     return compute_with_objects(op, a, b)
 
@@ -188,7 +190,7 @@ cdef object call_with_data(object function, object value, object argument):
 cdef object unary(int op, object a):
     if goes_by_attributes(a):
         return compute_with_objects(op, node_of(<PyObject*>a), NULL)
-    return compute(op, node_of(<PyObject*>a), NULL)
+    return compute_any(op, node_of(<PyObject*>a), NULL)
 
 cdef object reflected(int op, object a, object b):
     """a + b or a * b as b's class does it: b + a, b * a."""
