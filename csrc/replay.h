@@ -110,7 +110,7 @@ struct Job {
 
 /* Memory for the numbers of a run, kept for the next run: pages new to the process cost more than the
    run does. Needs the GIL. */
-enum { SPARES = 4 };
+enum { SPARES = 8 };
 static struct { double *memory; size_t size; } spares[SPARES];
 
 static double *take_memory(size_t size) {
@@ -137,13 +137,16 @@ static void give_memory(double *memory) {
     PyMem_RawFree(memory - 1);
 }
 
-/* Convert `count` numbers of an array from the first on. The format is a letter of Python's struct module; 0
-   for a letter that is not here. */
+/* Convert an array of rows of `width` numbers, into rows that are `stride` apart. The format is a letter of
+   Python's struct module; 0 for a letter that is not here. */
 #define FROM(letter, type)                                                                              \
     case letter:                                                                                        \
-        for (Py_ssize_t i = 0; i < count; i++) to[i] = (double)((const type *)numbers + first)[i];      \
+        for (Py_ssize_t row = 0; row < rows; row++)                                                     \
+            for (Py_ssize_t i = 0; i < width; i++)                                                      \
+                to[row * stride + i] = (double)((const type *)numbers)[row * width + i];                \
         return 1;
-static int fill_numbers(char format, const void *numbers, Py_ssize_t first, Py_ssize_t count, double *to) {
+static int fill_numbers(char format, const void *numbers, Py_ssize_t rows, Py_ssize_t width, double *to,
+                        Py_ssize_t stride) {
     switch (format) {
         FROM('d', double) FROM('f', float) FROM('?', unsigned char)
         FROM('b', signed char) FROM('h', short) FROM('i', int) FROM('l', long) FROM('q', long long)
@@ -153,6 +156,12 @@ static int fill_numbers(char format, const void *numbers, Py_ssize_t first, Py_s
     }
 }
 #undef FROM
+
+/* How many of the rows of a block there are. */
+static int rows_in(const Job *job, long block) {
+    long left = job->rows - block * job->wide;
+    return left < job->wide ? (int)left : job->wide;
+}
 
 static void load_block(const Job *job, long block, double *v) {
     const Code *c = job->code;
@@ -197,8 +206,7 @@ static void forward_block(Job *job, long block, double *v, double *scratch) {
     load_constants(job, v);
     job->replay->forward(job->code, job->parameters, job->packed, v, scratch, odd);
     if (job->seeds) return;                 /* in a sweep, `odd` tells of derivatives */
-    for (int r = 0; r < job->wide && block * job->wide + r < job->rows; r++)
-        job->odd[block * job->wide + r] |= odd[r];
+    for (int r = 0, count = rows_in(job, block); r < count; r++) job->odd[block * job->wide + r] |= odd[r];
 }
 
 /* The derivatives of all steps of one row; 1 where a number is infinite or nan: its product with a direction
@@ -239,12 +247,12 @@ static int take_jacobian(const Code *c, const Replay *replay, const double *pack
 
 static void take_results(const Job *job, long block, const double *v) {
     const Code *c = job->code;
-    for (int r = 0; r < job->wide && block * job->wide + r < job->rows; r++)
+    long first = block * job->wide;
+    for (int r = 0, count = rows_in(job, block); r < count; r++)
         for (int k = 0; k < c->outputs; k++) {
-            long row = block * job->wide + r;
             double y = v[(size_t)c->output[k] * job->wide + r];
-            job->results[row * c->outputs + k] = y;
-            if (!(fabs(y) <= DBL_MAX)) job->odd[row] = 1;
+            job->results[(first + r) * c->outputs + k] = y;
+            if (!(fabs(y) <= DBL_MAX)) job->odd[first + r] = 1;
         }
 }
 
@@ -252,20 +260,20 @@ static void backward_block(Job *job, long block, const double *v, double *d, dou
                            double *packed_grads, double *scratch) {
     const Code *c = job->code;
     unsigned char odd[8] = {0};
+    const int count = rows_in(job, block);
+    const long first = block * job->wide;
     size_t fixed = (size_t)(c->inputs + c->constants), kept = fixed + c->singles, w = job->wide;
     memset(d, 0, fixed * w * sizeof(double));
     memset(d + kept * w, 0, (c->slots - kept) * w * sizeof(double));
-    for (int r = 0; r < job->wide && block * job->wide + r < job->rows; r++)
+    for (int r = 0; r < count; r++)
         for (int k = 0; k < c->outputs; k++)
-            d[(size_t)c->output[k] * w + r] += job->seeds[(block * job->wide + r) * c->outputs + k];
+            d[(size_t)c->output[k] * w + r] += job->seeds[(first + r) * c->outputs + k];
     job->replay->backward(c, job->packed, v, d, grads, packed_grads, scratch, job->live,
                           job->input_grads ? 0 : (int)fixed, odd);
-    for (int r = 0; r < job->wide && block * job->wide + r < job->rows; r++) {
-        long row = block * job->wide + r;
-        job->odd[row] |= odd[r];
-        for (int k = 0; job->input_grads && k < c->inputs; k++)
-            job->input_grads[row * c->inputs + k] = d[(size_t)k * w + r];
-    }
+    for (int r = 0; r < count; r++) job->odd[first + r] |= odd[r];
+    for (int r = 0; r < count && job->input_grads; r++)
+        for (int k = 0; k < c->inputs; k++)
+            job->input_grads[(first + r) * c->inputs + k] = d[(size_t)k * w + r];
 }
 
 /* Add the gradients in a tile's slots for single parameters. */

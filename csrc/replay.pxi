@@ -17,8 +17,8 @@ cdef class _Program:
     cdef bint picks                     # whether a step is a pick
     cdef list matrices                  # layers that nn has packed too: (Parameters, place among the packed)
     cdef Ints loose_places              # places of packed parameters that are in no such layer
-    cdef list packs                     # the Parameters that hold a parameter which is taken alone
-    cdef Ints held, holder, place       # each of these: which parameter, which of packs, where in its Matrix
+    cdef Ints held, place               # parameters that are taken alone, and where they stand in a Matrix
+    cdef list holders                   # ... of which Parameters: (these, how many of `held` end with theirs)
     cdef Ints loose                     # the parameters that hold their own numbers
 
     def __cinit__(self, name, list inputs not None, list outputs not None):
@@ -58,7 +58,6 @@ cdef class _Program:
         PyMem_RawFree(self.loose.items)
         PyMem_RawFree(self.loose_places.items)
         PyMem_RawFree(self.held.items)
-        PyMem_RawFree(self.holder.items)
         PyMem_RawFree(self.place.items)
 
     cdef int find_matrices(self) except -1:
@@ -86,7 +85,7 @@ cdef class _Program:
             for i in range(c.places[c.steps[k].b] if c.steps[k].op == PICK else 0):
                 if c.places[c.steps[k].b + 1 + i] < 0:
                     taken[-1 - c.places[c.steps[k].b + 1 + i]] = 0
-        self.packs = []
+        self.holders = []
         for i in range(c.parameters):
             if not taken[i]:
                 self.find_holder(i)
@@ -96,16 +95,12 @@ cdef class _Program:
         cdef Node* n = node_of(<PyObject*>self.parameters[i])
         if n.data_kind != PACKED:
             return put(&self.loose, i)
-        p = <Parameters>n.data.object
-        for k in range(len(self.packs), 0, -1):         # most are in the last one
-            if self.packs[k - 1] is p:
-                break
-        else:
-            self.packs.append(p)
-            k = len(self.packs)
         put(&self.held, i)
-        put(&self.holder, k - 1)
-        return put(&self.place, n.index)
+        put(&self.place, n.index)
+        if self.holders and self.holders[len(self.holders) - 1][0] is <object>n.data.object:
+            self.holders.pop()
+        self.holders.append((<object>n.data.object, self.held.count))
+        return 0
 
     cdef Parameters matrix_at(self, Dense* l):
         """The Parameters whose Matrix has the numbers of this layer in the same places, or None."""
@@ -132,7 +127,7 @@ cdef class _Program:
         for p, _ in self.matrices:
             if not holds_floats(&(<Parameters>p).m):
                 return False
-        for p in self.packs:
+        for p, _ in self.holders:
             if not holds_floats(&(<Parameters>p).m):
                 return False
         return True
@@ -195,8 +190,9 @@ cdef class _Run:
     cdef readonly Py_ssize_t rows
     cdef int threads
     cdef list given                     # [(place, Value)] for the leaves that are Values
-    cdef bytearray given_numbers, result_numbers, odd_rows
+    cdef bytearray given_numbers
     cdef double* gathered               # the parameters, and those that are packed
+    cdef double* outcome                # the results, and which rows are odd
     cdef object fixed                   # a view of given_numbers, by which nobody can resize them
     cdef bint gave_results
     cdef double factor                  # of each row in the one result of all; 0 if each row has results
@@ -204,6 +200,7 @@ cdef class _Run:
     def __dealloc__(self):
         give_memory(self.job.values)
         give_memory(self.gathered)
+        give_memory(self.outcome)
 
     cdef int take_leaves(self, leaves) except -1:
         cdef Py_ssize_t count = self.rows * self.program.code.inputs, i
@@ -237,6 +234,7 @@ cdef class _Run:
         cdef Code* c = &self.program.code
         cdef double* to
         cdef int i, place
+        cdef Matrix* m
         self.gathered = to = take_memory(c.parameters + c.packed)
         if to == NULL:
             raise MemoryError
@@ -252,9 +250,12 @@ cdef class _Run:
         for i in range(self.program.loose.count):
             place = self.program.loose.items[i]
             to[place] = number_of_parameter(self.program, values[place])
-        cdef PyObject** packs = PySequence_Fast_ITEMS(<PyObject*>self.program.packs)
-        for i in range(self.program.held.count):
-            to[self.program.held.items[i]] = held_by(self.program, packs, i).data[self.program.place.items[i]]
+        i = 0
+        for p, end in self.program.holders:
+            m = &(<Parameters>p).m
+            while i < <int>end:
+                to[self.program.held.items[i]] = m.data[self.program.place.items[i]]
+                i += 1
         to += c.parameters
         if self.program.loose_places.count or not self.program.matrices:
             for i in range(c.packed):
@@ -274,10 +275,11 @@ cdef class _Run:
         job.inputs = <double*>PyByteArray_AS_STRING(self.given_numbers)
         job.parameters = self.gathered
         job.packed = job.parameters + c.parameters
-        self.result_numbers = PyByteArray_FromStringAndSize(NULL, rows * c.outputs * sizeof(double))
-        self.odd_rows = bytearray(rows)
-        job.results = <double*>PyByteArray_AS_STRING(self.result_numbers)
-        job.odd = <unsigned char*>PyByteArray_AS_STRING(self.odd_rows)
+        self.outcome = job.results = take_memory(rows * c.outputs + rows // sizeof(double) + 1)
+        if self.outcome == NULL:
+            raise MemoryError
+        job.odd = <unsigned char*>(job.results + rows * c.outputs)
+        memset(job.odd, 0, rows)
         if <Py_ssize_t>job.blocks * job.wide * c.slots <= KEPT_SLOTS or rows == 1:
             job.values = take_memory(<size_t>job.blocks * job.wide * c.slots)
         job.seeds, job.look = NULL, look_for_signals
@@ -293,7 +295,7 @@ cdef class _Run:
         """The rows in which the function, run as it is written, may raise an error."""
         cdef Py_ssize_t i
         if memchr(self.job.odd, 1, self.rows) == NULL:
-            return []
+            return ()
         return [i for i in range(self.rows) if self.job.odd[i]]
 
     def leaves(self, Py_ssize_t row):
@@ -409,9 +411,6 @@ cdef class _Run:
 (<PyTypeObject*>_Run).tp_new = (<PyTypeObject*>_Run).tp_vectorcall = NULL     # only forward makes one
 del _Run.__new__
 PyType_Modified(<PyTypeObject*>_Run)
-
-cdef inline Matrix* held_by(_Program program, PyObject** packs, Py_ssize_t i) noexcept:
-    return &(<Parameters>packs[program.holder.items[i]]).m
 
 cdef double float_of(value) except? -1:
     """A Value's number as a float; TypeError if it is of another kind."""

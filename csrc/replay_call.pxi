@@ -156,7 +156,6 @@ cdef bint sweep_replay(Call* call) noexcept:
 cdef void add_to_parameters(_Program program, double* grads, const double* packed_grads) noexcept:
     cdef Code* c = &program.code
     cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>program.parameters)
-    cdef PyObject** packs = PySequence_Fast_ITEMS(<PyObject*>program.packs)
     cdef bint is_packed = program.is_packed()
     cdef Py_ssize_t i
     if not is_packed:
@@ -168,8 +167,11 @@ cdef void add_to_parameters(_Program program, double* grads, const double* packe
         grads[c.packed_from[program.loose_places.items[i]]] += packed_grads[program.loose_places.items[i]]
     for i in range(program.loose.count):
         add_float(node_of(values[program.loose.items[i]]), grads[program.loose.items[i]])
-    for i in range(program.held.count):
-        add_to_place(held_by(program, packs, i), program.place.items[i], grads[program.held.items[i]])
+    i = 0
+    for p, end in program.holders:
+        while i < <Py_ssize_t>end:
+            add_to_place(&(<Parameters>p).m, program.place.items[i], grads[program.held.items[i]])
+            i += 1
     for p, place in program.matrices:
         add_to_matrix(&(<Parameters>p).m, packed_grads + <Py_ssize_t>place)
 

@@ -8,20 +8,23 @@ def _fill(tuple columns, tuple structures):
     and each is a list of floats or ints, a list of lists or tuples of these, or an array of numbers."""
     cdef Py_ssize_t at = 0, width = 0, rows, w
     cdef bytearray filled
-    if len(columns) != len(structures) or not columns or not hasattr(columns[0], "__len__") or (
-            getattr(columns[0], "shape", None) == ()):
+    cdef list widths = []
+    if len(columns) != len(structures) or not columns:
         return None
-    rows = len(columns[0])
+    try:
+        rows = len(columns[0])
+    except TypeError:
+        return None
     for structure in structures:
         w = width_of(structure)
         if w < 0:
             return None
         width += w
+        widths.append(w)
     if rows < 1 or <double>rows * width > 1e11:
         return None
     filled = PyByteArray_FromStringAndSize(NULL, rows * width * sizeof(double))
-    for column, structure in zip(columns, structures):
-        w = width_of(structure)
+    for column, structure, w in zip(columns, structures, widths):
         if not fill_column(column, structure, rows, w, <double*>PyByteArray_AS_STRING(filled) + at, width):
             return None
         at += w
@@ -44,7 +47,12 @@ cdef Py_ssize_t width_of(structure) except -2:
 
 cdef bint is_shaped(structure) except -1:
     """Whether it is that of an array: its class and its shape."""
-    return len(structure) == 2 and type(structure[1]) is tuple and all([type(n) is int for n in structure[1]])
+    if len(structure) != 2 or type(structure[1]) is not tuple:
+        return False
+    for n in structure[1]:
+        if type(n) is not int:
+            return False
+    return True
 
 cdef bint fill_column(column, structure, Py_ssize_t rows, Py_ssize_t width, double* to,
                       Py_ssize_t stride) except -1:
@@ -101,8 +109,7 @@ cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, doubl
     fits = fits and view.ndim == 1 + len(shape) and view.shape[0] == rows
     for i in range(len(shape) if fits else 0):
         fits = fits and view.shape[i + 1] == shape[i]
-    for i in range(rows if fits else 0):
-        fits = fits and fill_numbers(view.format[0], view.buf, i * width, width, to + i * stride)
+    fits = fits and fill_numbers(view.format[0], view.buf, rows, width, to, stride)
     PyBuffer_Release(&view)
     return fits
 

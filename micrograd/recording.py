@@ -98,7 +98,7 @@ class Recording:
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """What the function gives: a node whose operands are its parameters and the Values given."""
         leaves: list[Any] = []
-        return self._call(self._structure(*self._bound(arguments, keywords), leaves), leaves)
+        return self._call(self._structure(arguments, keywords, leaves), leaves)
 
     def mean(self, *columns: Any, **keywords: Any) -> Value:
         """The mean of the results for all rows: sum * (1.0 / rows).
@@ -139,11 +139,12 @@ class Recording:
         return result
 
     def _call(self, structure: Any, leaves: list[Any]) -> Any:
-        kept = None if __core__._is_recording() else self._recorded(structure, leaves)
+        kept = None if __core__._is_recording() else (
+            self._kept.get(structure) or self._recorded(structure, leaves))
         if kept is None:                        # within another recording, or beside one
             return self._as_written(structure, leaves)
-        run = self._forward(kept, structure, leaves, 1, 1)
-        return rebuilt(kept.results, iter(run.results("map")))
+        results = self._forward(kept, structure, leaves, 1, 1).results("map")
+        return results[0] if kept.results is Value else rebuilt(kept.results, iter(results))
 
     def _run_of(self, arguments: list[Any]) -> Any:
         """The run for one row, and what is kept of it, for micrograd.gradients."""
@@ -190,10 +191,11 @@ class Recording:
             name = self._names[place]
         return name in self._static
 
-    def _structure(self, arguments: Iterable[Any], keywords: dict[str, Any], leaves: list[Any]) -> Any:
+    def _structure(self, arguments: Any, keywords: dict[str, Any], leaves: list[Any]) -> Any:
         """Add the numbers and Values in the arguments to the leaves; what is around them."""
         if not self._static and not keywords:
             return (*[flattened(x, leaves) for x in arguments], ())
+        arguments, keywords = self._bound(arguments, keywords)
         return (*[Fixed(x) if self._is_static(i, None) else flattened(x, leaves)
                   for i, x in enumerate(arguments)],
                 tuple((name, Fixed(x) if self._is_static(-1, name) else flattened(x, leaves))
@@ -508,6 +510,8 @@ def number_given(x: Any) -> float:
 
 def stand_in(leaf: Any) -> Value:
     """The Value that the function is given for a number, or for another Value while it is recorded."""
+    if type(leaf) is float:
+        return Value(leaf)
     if not isinstance(leaf, Value):
         return Value(number_given(leaf))
     if type(leaf) is Value:
