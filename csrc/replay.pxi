@@ -332,9 +332,10 @@ cdef class _Run:
             (<double*>PyByteArray_AS_STRING(given))[i] = g
         return self.gradients_of_rows(given)[0]
 
-    def jacobian(self, int threads):
+    def jacobian(self, int threads, bint finite=False):
         """The derivatives of each result of one row by each input, in forward mode or by gradients of the
-        results: the one that takes fewer passes, a lane for each."""
+        results: the one that takes fewer passes, a lane for each. None where all shall be finite and one is
+        not."""
         cdef Code* c = &self.program.code
         cdef Py_ssize_t count = c.outputs, i
         cdef bytearray seeds, kinds
@@ -353,7 +354,8 @@ cdef class _Run:
         found = run.gradients_of_rows(seeds)
         if all([isfinite(x) for row in found for x in row]):
             return found
-        return run.gradients_of_rows(seeds, kinds)      # without what other results lead to, times 0
+        # One by one, without what other results lead to, times 0.
+        return None if finite else run.gradients_of_rows(seeds, kinds)
 
     cdef list jacobian_by_directions(self):
         cdef Code* c = &self.program.code

@@ -5,6 +5,7 @@ The compiled engine does the same in csrc/recording.pxi, for many rows at once.
 import sys
 from _thread import allocate_lock, get_ident
 from functools import partial, reduce
+from math import isfinite
 from operator import add
 
 from micrograd import _engine_py
@@ -351,9 +352,11 @@ class _Run:
             total = [a + b for a, b in zip(total, self.of_inputs(self.sweep(0, place, g)))]
         return total
 
-    def jacobian(self, threads):
-        """The gradients of the inputs of one row, from each of its results in turn."""
-        return [self.of_inputs(self.sweep(0, place, 1.0)) for place in self.program.outputs]
+    def jacobian(self, threads, finite=False):
+        """The gradients of the inputs of one row, from each of its results in turn; None where all shall be
+        finite and one is not."""
+        found = [self.of_inputs(self.sweep(0, place, 1.0)) for place in self.program.outputs]
+        return None if finite and not all(isfinite(x) for row in found for x in row) else found
 
     def of_inputs(self, gradients):
         return [gradients.get(k, 0.0) for k in range(self.program.count)]

@@ -18,6 +18,8 @@ second derivative.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from math import isfinite
 from numbers import Number
 from typing import Any
 
@@ -51,8 +53,9 @@ def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
     if isinstance(f, Recording):
         run, kept = f._run_of([leaves])
         if not reached_otherwise(run, leaves):
-            found = run.jacobian(f._threads)
-            return found[0] if isinstance(kept.results, type) else found        # type: ignore[no-any-return]
+            with suppress(ArithmeticError):     # that of backward() in the slope of a power
+                found = run.jacobian(f._threads)
+                return found[0] if isinstance(kept.results, type) else found    # type: ignore[no-any-return]
     y = f(leaves)
     if isinstance(y, Value):
         return rows(leaves, [y])[0]
@@ -66,10 +69,9 @@ def hessian(f: Callable[[list[Value]], Value], xs: Iterable[Any]) -> list[list[A
     over the graph of the gradient.
     """
     leaves = inputs(xs)
-    if isinstance(f, Recording) and not reached_otherwise(f._run_of([leaves])[0], leaves):
-        run, _ = gradient_of(f)._run_of([leaves])
-        return list(run.jacobian(f._threads))
-    return rows(leaves, grad(checked_result(f, leaves), leaves))
+    found = by_recorded_gradient(
+        f, leaves, lambda run: run.jacobian(f._threads, True))      # type: ignore[attr-defined]
+    return found or rows(leaves, grad(checked_result(f, leaves), leaves))
 
 
 def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) -> list[Any]:
@@ -81,12 +83,27 @@ def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) 
     leaves, v = inputs(xs), list(v)
     if len(v) != len(leaves):
         raise ValueError(f"v must have one number for each x, not {len(v)} for {len(leaves)}")
-    if isinstance(f, Recording) and not reached_otherwise(f._run_of([leaves])[0], leaves):
-        run, _ = gradient_of(f)._run_of([leaves])
-        return list(run.gradients([float(x) for x in v]))
+    if isinstance(f, Recording):
+        v = [float(x) for x in v]
+    found = by_recorded_gradient(f, leaves, lambda run: run.gradients(v))
+    if found and all(map(isfinite, found)):
+        return found
     slopes = grad(checked_result(f, leaves), leaves)
     tape = Tape(leaves, slopes)
     return tape.sweep(tape.numbers(), zip(slopes, v))
+
+
+def by_recorded_gradient(f: Any, leaves: list[Value],
+                         take: Callable[[Any], list[Any] | None]) -> list[Any] | None:
+    """What `take` takes from a run of a recording's gradient; None where f is no recording, or there is an
+    error. Where a slope is infinite, the recorded gradient, which cannot branch, has an error or 0 times
+    infinity; that of plain nodes has neither."""
+    if not isinstance(f, Recording) or reached_otherwise(f._run_of([leaves])[0], leaves):
+        return None
+    try:
+        return take(gradient_of(f)._run_of([leaves])[0])
+    except (ArithmeticError, ValueError):
+        return None
 
 
 def reached_otherwise(run: Any, leaves: list[Value]) -> bool:

@@ -370,6 +370,31 @@ def test_local_gradients(G):
     assert (slope.data, grad(slope, [x])[0].data) == (0.75, 3.0)
 
 
+SINGULAR = {
+    "x ** Value": (lambda x: x[0] ** x[1], [0.0, 2.0]), "0 ** x": (lambda x: 0.0 ** x[0], [2.0]),
+    "x ** 0": (lambda x: x[0] ** 0, [0.0]), "x ** 1": (lambda x: x[0] ** 1, [0.0]),
+    "x ** 0.5": (lambda x: x[0] ** 0.5, [0.0]), "x ** Value 0": (lambda x: x[0] ** Value(0.0), [0.0]),
+    "sqrt": (lambda x: x[0].sqrt(), [0.0]), "sqrt of a square": (lambda x: (x[0] ** 2).sqrt(), [0.0]),
+    "negative": (lambda x: x[0] ** x[1], [-2.0, 2.0]),
+    "what pick leaves": (lambda x: pick([x[0].sqrt(), x[0] ** 2], Value(1.0)), [0.0])}
+
+
+def flat(found):
+    return [x for row in found for x in (row if isinstance(row, list) else [row])]
+
+
+@pytest.mark.parametrize("name", SINGULAR)
+def test_recorded_where_a_slope_is_infinite(name):
+    """The same as without a recording, which may branch."""
+    f, at = SINGULAR[name]
+    for how in (jacobian, hessian, lambda f, xs: hvp(f, xs, [2.0] * len(xs))):
+        recorded = record(f)
+        for _ in range(2):
+            assert flat(how(recorded, at)) == pytest.approx(flat(how(f, at)), nan_ok=True)
+        usual = [3.0] * len(at)
+        assert how(recorded, usual) == how(f, usual)
+
+
 def test_recorded_where_xs_depend_on_each_other():
     """An x that is there twice, or that another x was computed from: as without a recording."""
     def f(x):
