@@ -38,7 +38,8 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
     OF_ONE(OP, EXP,      "exp",      exp(a),      FLOAT(A), y * g,                    Y & G)            \
     OF_ONE(OP, LOG,      "log",      log(a),      FLOAT(A), g / a,                    FLOAT(A) & A & G) \
     OF_ONE(OP, TANH,     "tanh",     tanh(a),     FLOAT(A), (1 - y * y) * g,          Y & G)            \
-    OF_ONE(OP, LOG1P,    "log1p",    log1p(a),    FLOAT(A), g / (1 + a),              FLOAT(ALIKE(A, A)) & A & G) \
+    OF_ONE(OP, LOG1P,    "log1p",    log1p(a),    FLOAT(A), g / (1 + a),                                \
+                                                            FLOAT(ALIKE(A, A)) & A & G)                 \
     OF_ONE(OP, TAN,      "tan",      tan(a),      FLOAT(A), (1 + y * y) * g,          Y & G)            \
     OF_ONE(OP, ERF,      "erf",      erf(a),      FLOAT(A), TWO_BY_ROOT_PI * exp(-(a * a)) * g,         \
                                                             FLOAT(ALIKE(A, A)) & G)                     \
@@ -57,7 +58,8 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
     OP(MINIMUM, "minimum", 2, 2, LEADS(a, <=, b) ? a : b, !ALIKE(A, B) ? OBJECT : LEADS(a, <=, b) ? A : B, \
                               SHARE(b, a), KIND_OF_SHARE(b, a), SHARE(a, b), KIND_OF_SHARE(a, b)) \
     OP(POWER, "**", 2, 2, pow(a, b), INEXACT(A) & B,                                               \
-                       (b ? b * pow(a, b-1) : 0) * g, b ? ALIKE(INEXACT(A), B) & ALIKE(B, B) & G : A & B ? G : OBJECT, \
+                       (b ? b * pow(a, b-1) : 0) * g,                                                   \
+                       b ? ALIKE(INEXACT(A), B) & ALIKE(B, B) & G : A & B ? G : OBJECT,                 \
                        y * LOG_OF_BASE * g, FLOAT(A & B) & ALIKE(Y, Y) & G)
 
 #define OF_ONE(OP, name, symbol, y, kind, da, da_kind) OP(name, symbol, 1, 1, y, kind, da, da_kind, 0, OBJECT)

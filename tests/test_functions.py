@@ -206,7 +206,8 @@ def test_slopes_in_single_precision_under_a_double_gradient(name):
         pytest.skip("needs both engines")
     f = {**UNARY, **OTHERS, **BINARY}[name][0]
     x, others = np.float32(0.3), [np.float32(1.7), np.float64(1.7), 1.7, 2]
-    for point in [p for y in others for p in ((x, y), (y, x))] if name in BINARY else [(x,), (np.float32(3.1),)]:
+    pairs = [pair for y in others for pair in ((x, y), (y, x))]
+    for point in pairs if name in BINARY else [(x,), (np.float32(3.1),)]:
         found = []
         for e in ENGINES.values():
             values = [e.Value(a) for a in point]
