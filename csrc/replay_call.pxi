@@ -207,22 +207,24 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     """Sweep the rows of a job."""
     cdef Job job = given[0]
     cdef Code* c = &run.program.code
-    cdef Py_ssize_t t
+    cdef Py_ssize_t size = c.packed + c.apart, t
     cdef bint fine
     job.seeds, job.look = seeds, look_in_sweep
     job.live = live if live != NULL else <unsigned char*>PyByteArray_AS_STRING(run.program.live)
     job.input_grads = found.inputs
-    job.grads = take_memory(<size_t>job.tiles * (c.packed + c.apart))
+    job.grads = take_memory(<size_t>job.tiles * size)
     job.odd = <unsigned char*>PyMem_Calloc(job.rows, 1)
     take_workers(&job)
     fine = job.grads != NULL and job.odd != NULL and do_job(&job)
     give_workers(&job)
+    for t in range(1, job.tiles if fine else 0):
+        add_numbers_to(job.grads, job.grads + t * size, size)
     if fine and live == NULL and run.program.picks and sweep_is_odd(&job):
         # What a pick has not taken has a gradient of 0 here: its product with an infinite slope is nan.
         give_memory(job.grads)
         PyMem_Free(job.odd)
         return sweep_each(run, given, seeds, found)
-    if fine and job.rows % job.wide and any_nan(job.grads, job.tiles * (c.packed + c.apart)):
+    if fine and job.rows % job.wide and any_nan(job.grads, size):
         # In the last block, 0 is the gradient of a row too many: its product with an infinite slope is nan.
         give_memory(job.grads)
         PyMem_Free(job.odd)
@@ -231,9 +233,8 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
         job.values = NULL
         return sweep_job(run, &job, seeds, live, found)
     if fine:
-        for t in range(job.tiles):
-            add_numbers_to(found.parameters + c.parameters, job.grads + t * (c.packed + c.apart), c.packed)
-            add_numbers_to(found.parameters, job.grads + t * (c.packed + c.apart) + c.packed, c.apart)
+        add_numbers_to(found.parameters + c.parameters, job.grads, c.packed)
+        add_numbers_to(found.parameters, job.grads + c.packed, c.apart)
         found.raises = found.raises or memchr(job.odd, 1, job.rows) != NULL
         run.job.stop |= job.stop
     give_memory(job.grads)
@@ -243,7 +244,7 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
 cdef bint sweep_is_odd(const Job* job) noexcept:
     """Whether a gradient is nan, or Python may raise an error."""
     return (memchr(job.odd, 1, job.rows) != NULL
-            or any_nan(job.grads, job.tiles * (job.code.packed + job.code.apart))
+            or any_nan(job.grads, job.code.packed + job.code.apart)
             or (job.input_grads != NULL and any_nan(job.input_grads, job.rows * job.code.inputs)))
 
 cdef bint sweep_each(_Run run, const Job* job, const double* seeds, Swept* found) noexcept:
