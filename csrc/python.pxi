@@ -213,5 +213,6 @@ cdef extern from "replay.h" nogil:
                       double* jacobian)
     double* take_memory(size_t doubles)
     void give_memory(double*)
+    bint all_finite(const double* numbers, long count)
     void mark_live(const Code*, const double* values, unsigned char* live)
     void forward_block(Job*, long block, double* values, double* scratch)

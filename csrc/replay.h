@@ -284,6 +284,16 @@ static void add_up(const Job *job, double *grads, const double *d) {
         for (int r = 0; r < job->wide; r++) grads[c->single[k]] += *d++;
 }
 
+/* Whether no number is infinite or nan: their products with 0 are nan. Eight sums hide their latency. */
+static int all_finite(const double *numbers, long count) {
+    double sums[8] = {0}, sum = 0;
+    for (; count >= 8; count -= 8, numbers += 8)
+        for (int k = 0; k < 8; k++) sums[k] += 0 * numbers[k];
+    for (int k = 0; k < 8; k++) sum += sums[k];
+    for (int k = 0; k < count; k++) sum += 0 * numbers[k];
+    return sum == 0;
+}
+
 /* One thread's part: every threads-th tile, forward or, where there are seeds, backward. */
 static void do_part(Job *job, int thread) {
     const Code *c = job->code;

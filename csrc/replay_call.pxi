@@ -224,7 +224,7 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
         give_memory(job.grads)
         PyMem_Free(job.odd)
         return sweep_each(run, given, seeds, found)
-    if fine and job.rows % job.wide and any_nan(job.grads, size):
+    if fine and job.rows % job.wide and not all_finite(job.grads, size):
         # In the last block, 0 is the gradient of a row too many: its product with an infinite slope is nan.
         give_memory(job.grads)
         PyMem_Free(job.odd)
@@ -242,10 +242,10 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     return fine
 
 cdef bint sweep_is_odd(const Job* job) noexcept:
-    """Whether a gradient is nan, or Python may raise an error."""
+    """Whether a gradient is infinite or nan, or Python may raise an error."""
     return (memchr(job.odd, 1, job.rows) != NULL
-            or any_nan(job.grads, job.code.packed + job.code.apart)
-            or (job.input_grads != NULL and any_nan(job.input_grads, job.rows * job.code.inputs)))
+            or not all_finite(job.grads, job.code.packed + job.code.apart)
+            or (job.input_grads != NULL and not all_finite(job.input_grads, job.rows * job.code.inputs)))
 
 cdef bint sweep_each(_Run run, const Job* job, const double* seeds, Swept* found) noexcept:
     """Sweep the rows of a job one by one."""
@@ -263,13 +263,6 @@ cdef inline void add_numbers_to(double* to, const double* more, Py_ssize_t count
     cdef Py_ssize_t i
     for i in range(count):
         to[i] += more[i]
-
-cdef bint any_nan(const double* numbers, Py_ssize_t count) noexcept:
-    cdef Py_ssize_t i
-    cdef bint found = False
-    for i in range(count):
-        found |= numbers[i] != numbers[i]
-    return found
 
 cdef int look_in_sweep() noexcept:
     """Whether Ctrl-C was pressed and will raise KeyboardInterrupt, which look_for_interrupt then does."""
