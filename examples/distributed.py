@@ -61,7 +61,7 @@ def process(rank, folder, steps):
         from_torch_parameters(module, loss)     # the parameters of `loss` are those of the model
         state.save(model, os.path.join(folder, "model.json"))
     distributed.destroy_process_group()
-    os._exit(0)     # DistributedDataParallel keeps gloo's threads, which may abort an interpreter that finalizes
+    os._exit(0)     # DistributedDataParallel keeps gloo's threads, which may abort a Python that finalizes
 
 
 def main():

@@ -50,7 +50,8 @@ def described(x: object) -> str:
 
 def reduces_itself(value, cls):
     """Whether a subclass of the class Value says by a __reduce__ of its own what a copy is made of."""
-    return any(getattr(type(value), name) is not getattr(cls, name) for name in ("__reduce__", "__reduce_ex__"))
+    return any(getattr(type(value), name) is not getattr(cls, name)
+               for name in ("__reduce__", "__reduce_ex__"))
 
 
 def states_itself(value, cls):
@@ -62,8 +63,9 @@ def states_itself(value, cls):
 
 def rebuilt(value, memo=None):
     """The copy of a value that reduces itself; with a memo, the deep copy."""
+    from copy import _reconstruct
+
     reduced = value.__reduce_ex__(4)
-    from copy import _reconstruct       # late, for it is seldom needed
     return value if isinstance(reduced, str) else _reconstruct(value, memo, *reduced)
 
 

@@ -989,7 +989,8 @@ def test_pick_takes_an_int(twin, i):
 @pytest.mark.parametrize("kind", [dict, ChainMap, lambda numbered: set(numbered.values())])
 def test_pick_takes_a_list(twin, kind):
     values = kind(dict(enumerate(twin.values([2, 3]))))
-    for f in (lambda: twin.pick(values, twin.Value(1)), lambda: twin.record(lambda i: twin.pick(values, i))(1)):
+    for f in (lambda: twin.pick(values, twin.Value(1)),
+              lambda: twin.record(lambda i: twin.pick(values, i))(1)):
         with pytest.raises(TypeError, match="pick takes a list of values where the place is a Value, not"):
             f()
 
