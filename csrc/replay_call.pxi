@@ -397,17 +397,32 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     live[c.output[j % c.outputs]] = 1
     if found.raises:
         raise_error_of_sweep(run, range(row, row + rows), live)
-    mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(live))
     unpack_grads(c, g, g + c.parameters)
-    reached = parameters_reached(c, live)
-    gradients = [g[i] if reached[i] else NoGradient() for i in range(c.parameters)]
-    gradients += [found.inputs[<Py_ssize_t>place - row * c.inputs] if live[place % c.inputs] else NoGradient()
-                  for place, _ in given]
+    parameters, inputs = what_is_reached(run, range(row, row + rows), live)
+    gradients = [g[i] if parameters[i] else NoGradient() for i in range(c.parameters)]
+    gradients += [found.inputs[<Py_ssize_t>place - row * c.inputs] if inputs[place - row * c.inputs]
+                  else NoGradient() for place, _ in given]
     return _Locals([*run.program.parameters, *[leaf for _, leaf in given]], gradients)
 
-cdef bytearray parameters_reached(Code* c, bytearray live):
-    """Of each parameter, whether a slot that `live` marks was computed from it."""
-    cdef bytearray reached = bytearray(c.parameters)
+cdef tuple what_is_reached(_Run run, rows, bytearray outputs):
+    """Of each parameter, and of each input of these rows, whether an output that is marked was computed from
+    it: a pick takes one of its choices."""
+    cdef Code* c = &run.program.code
+    cdef bytearray slots = bytearray((c.slots + c.scratch + 1) * sizeof(double)), live
+    cdef bytearray parameters = bytearray(c.parameters), inputs = bytearray()
+    cdef double* v = <double*>PyByteArray_AS_STRING(slots)
+    cdef Job job
+    for row in rows:
+        job, live = run.job, outputs[:]
+        alone(run, &job, row)
+        take_slots(&job, v)
+        mark_live(c, v, <unsigned char*>PyByteArray_AS_STRING(live))
+        mark_parameters(c, v, live, parameters)
+        inputs += live[:c.inputs]
+    return parameters, inputs
+
+cdef int mark_parameters(Code* c, const double* v, bytearray live, bytearray reached) except -1:
+    """Mark the parameters that a slot which `live` marks was computed from, in the row with the slots v."""
     cdef Dense* layer
     cdef int* places
     cdef int i, k
@@ -421,10 +436,10 @@ cdef bytearray parameters_reached(Code* c, bytearray live):
                     reached[c.packed_from[i]] = 1
         elif live[c.steps[k].y] and c.steps[k].op == PICK:
             places = c.places + c.steps[k].b
-            for i in range(1, places[0] + 1):
-                if places[i] < 0:
-                    reached[-1 - places[i]] = 1
-    return reached
+            i = chosen_row_baseline(places, v[c.steps[k].a])
+            if i > 0 and places[i] < 0:
+                reached[-1 - places[i]] = 1
+    return 0
 
 cdef int raise_if_stopped(_Run run) except -1:
     """Raise KeyboardInterrupt if Ctrl-C has stopped a sweep."""

@@ -1007,6 +1007,18 @@ def test_pick_adds_up_gradients(twin):
     assert swept(f.sum([0, 1, 1, 0], [0, 0, 1, 1]), *a) == (25, 10, 10)
 
 
+def test_what_a_pick_has_not_taken_gets_nothing_when_the_graph_is_plain(twin):
+    """0 times the infinite gradient that arrives would be nan."""
+    w, (a, b) = twin.values([1, 2]), twin.values([3, 4])
+    for f, args in ((lambda i: twin.pick(w, i) * 2, [0]),
+                    (lambda a, b, i: twin.pick([a, b], i) * 2, [a, b, 0])):
+        y = twin.record(f)(*args)
+        root = twin.Value(0.0, (y,), "own")
+        root._backward = lambda y=y: setattr(y, "grad", float("inf"))
+        root.backward()
+    assert [x.grad for x in (*w, a, b)] == [float("inf"), 0, float("inf"), 0]
+
+
 @pytest.mark.parametrize("rows", [1, 3, 20])
 @pytest.mark.parametrize("steep", [lambda x: x.sqrt(), lambda x: x ** 0.5, lambda x: (x * x).sqrt()])
 def test_pick_gives_no_gradient_to_what_it_leaves(twin, steep, rows):
