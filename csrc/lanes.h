@@ -177,13 +177,6 @@ TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const dou
 #undef SIDE
 #endif
 
-/* The place in `choices` of the number that the index i picks; -1 where there is none. */
-TARGET static int NAME(chosen)(const int *choices, double i) {
-    int count = choices[0];
-    if (!(i >= -count && i < count && (int)i == i)) return -1;
-    return 1 + (int)i + (i < 0 ? count : 0);
-}
-
 TARGET static void NAME(forward)(const Code *c, const double *parameters, const double *packed, double *v,
                                  double *scratch, unsigned char *odd) {
     for (const Step *s = c->steps, *end = s + c->step_count; s < end; s++) {
@@ -204,7 +197,7 @@ TARGET static void NAME(forward)(const Code *c, const double *parameters, const 
         case PICK:
             EACH_ROW {
                 const int *choices = c->places + s->b;
-                int at = NAME(chosen)(choices, a[r]);
+                int at = chosen(choices, a[r]);
                 if (at < 0) odd[r] = 1;
                 int place = choices[at < 0 ? 1 : at];
                 y[r] = place < 0 ? parameters[-1 - place] : SLOT(v, place)[r];
@@ -249,7 +242,7 @@ TARGET static void NAME(backward)(const Code *c, const double *packed, const dou
         case PICK:
             EACH_ROW {
                 const int *choices = c->places + s->b;
-                int at = NAME(chosen)(choices, a[r]), place = choices[at < 0 ? 1 : at];
+                int at = chosen(choices, a[r]), place = choices[at < 0 ? 1 : at];
                 *(place < 0 ? parameter_grads - 1 - place : SLOT(d, place) + r) += g[r];
             }
             break;
@@ -287,7 +280,7 @@ TARGET static void NAME(directions)(const Code *c, const double *packed, const d
             const Dense *l = c->layers + s->a;
             NAME(sums)(l, c->places + l->xs, packed + l->weights, zeros, t, ty);
         } else if (s->op == PICK) {
-            int at = NAME(chosen)(places, v[s->a]), place = places[at < 0 ? 1 : at];
+            int at = chosen(places, v[s->a]), place = places[at < 0 ? 1 : at];
             EACH_PART PART(ty, k) = place < 0 ? (NAME(Part)){0} : PART(SLOT(t, place), k);
         } else if (s->op >= DETACH)
             EACH_PART PART(ty, k) = (NAME(Part)){0};

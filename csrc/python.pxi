@@ -215,5 +215,5 @@ cdef extern from "replay.h" nogil:
     void give_memory(double*)
     bint all_finite(const double* numbers, long count)
     void mark_live(const Code*, const double* values, unsigned char* live)
-    int chosen_row_baseline(const int* choices, double i)
+    int chosen(const int* choices, double i)
     void forward_block(Job*, long block, double* values, double* scratch)

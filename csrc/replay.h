@@ -44,6 +44,13 @@ typedef struct {
     int *output;                    /* the slot of each output */
 } Code;
 
+/* The place in `choices` of the number that the index i picks; -1 where there is none. */
+static inline int chosen(const int *choices, double i) {
+    int count = choices[0];
+    if (!(i >= -count && i < count && (int)i == i)) return -1;
+    return 1 + (int)i + (i < 0 ? count : 0);
+}
+
 #define KERNEL(f) f##_baseline
 #define TARGET
 #if defined(__GNUC__)
@@ -191,7 +198,7 @@ static void mark_live(const Code *c, const double *v, unsigned char *live) {
         if (!live[s->y] || s->op >= DETACH) continue;
         const int *places = c->places + (s->op == DOT ? s->a : s->op == PICK ? s->b + 1 : l ? l->xs : 0);
         int count = s->op == DOT ? 1 + 2 * s->b : s->op == PICK ? places[-1] : l ? l->nin : 0;
-        int at = s->op == PICK && v ? chosen_row_baseline(places - 1, v[s->a]) : -1;
+        int at = s->op == PICK && v ? chosen(places - 1, v[s->a]) : -1;
         if (at > 0) places += at - 1, count = 1;
         for (int i = 0; i < count; i++)
             if (places[i] >= 0) live[places[i]] = 1;

@@ -411,15 +411,20 @@ cdef tuple what_is_reached(_Run run, rows, bytearray outputs):
     cdef bytearray slots = bytearray((c.slots + c.scratch + 1) * sizeof(double)), live
     cdef bytearray parameters = bytearray(c.parameters), inputs = bytearray()
     cdef double* v = <double*>PyByteArray_AS_STRING(slots)
-    cdef Job job
     for row in rows:
-        job, live = run.job, outputs[:]
-        alone(run, &job, row)
-        take_slots(&job, v)
-        mark_live(c, v, <unsigned char*>PyByteArray_AS_STRING(live))
+        live = live_in_row(run, row, outputs, v)
         mark_parameters(c, v, live, parameters)
         inputs += live[:c.inputs]
     return parameters, inputs
+
+cdef bytearray live_in_row(_Run run, Py_ssize_t row, bytearray outputs, double* v):
+    """Of each slot, whether an output that is marked was computed from it in a row, whose slots become v."""
+    cdef bytearray live = outputs[:]
+    cdef Job job = run.job
+    alone(run, &job, row)
+    take_slots(&job, v)
+    mark_live(&run.program.code, v, <unsigned char*>PyByteArray_AS_STRING(live))
+    return live
 
 cdef int mark_parameters(Code* c, const double* v, bytearray live, bytearray reached) except -1:
     """Mark the parameters that a slot which `live` marks was computed from, in the row with the slots v."""
@@ -436,7 +441,7 @@ cdef int mark_parameters(Code* c, const double* v, bytearray live, bytearray rea
                     reached[c.packed_from[i]] = 1
         elif live[c.steps[k].y] and c.steps[k].op == PICK:
             places = c.places + c.steps[k].b
-            i = chosen_row_baseline(places, v[c.steps[k].a])
+            i = chosen(places, v[c.steps[k].a])
             if i > 0 and places[i] < 0:
                 reached[-1 - places[i]] = 1
     return 0
@@ -455,13 +460,9 @@ cdef int raise_error_of_sweep(_Run run, rows, bytearray outputs) except -1:
     cdef Code* c = &run.program.code
     cdef bytearray slots = bytearray((c.slots + c.scratch + 1) * sizeof(double)), live
     cdef double* v = <double*>PyByteArray_AS_STRING(slots)
-    cdef Job job = run.job
     cdef int i
     for row in rows:
-        job, live = run.job, outputs[:]
-        alone(run, &job, row)
-        take_slots(&job, v)
-        mark_live(c, v, <unsigned char*>PyByteArray_AS_STRING(live))
+        live = live_in_row(run, row, outputs, v)
         for i in range(c.step_count - 1, -1, -1):
             if not live[c.steps[i].y]:
                 continue

@@ -9,7 +9,7 @@ from copyreg import __newobj__
 from functools import partial
 from numbers import Integral, Number
 
-from micrograd._functions import FUNCTIONS, rebuilt, reduces_itself, slots_of, states_itself
+from micrograd._functions import FUNCTIONS, rebuilt, reduces_itself, set_slots, slots_of, states_itself
 
 
 def operands_first(*roots, operands=lambda node: node._prev):
@@ -124,11 +124,6 @@ def compare_by_own_order(a, b, than):
     if less is NotImplemented:
         return less
     return not less if than is operator.ge else less or a == b
-
-
-def set_slots(twin, slots):
-    for name, x in slots.items():
-        setattr(twin, name, x)
 
 
 class NodesUnder:

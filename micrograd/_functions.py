@@ -74,6 +74,11 @@ def slots_of(value):
     return {name: getattr(value, name) for name in copyreg._slotnames(type(value)) if hasattr(value, name)}
 
 
+def set_slots(twin, slots):
+    for name, x in slots.items():
+        setattr(twin, name, x)
+
+
 def number(a):
     """What is compared: of a Value, and of a Value in a Value, the number in it. RecursionError if there
     is none: a Value may be its own data."""

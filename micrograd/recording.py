@@ -26,7 +26,7 @@ from itertools import islice
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
-from micrograd._functions import described, slots_of
+from micrograd._functions import described, set_slots, slots_of
 from micrograd.engine import Value, __core__
 
 
@@ -519,8 +519,7 @@ def stand_in(leaf: Any) -> Value:
     twin = type(leaf).__new__(type(leaf))
     Value.__init__(twin, number_given(leaf.data))
     vars(twin).update({name: x for name, x in vars(leaf).items() if name not in vars(twin)})
-    for name, x in slots_of(leaf).items():      # type: ignore[no-untyped-call]
-        setattr(twin, name, x)
+    set_slots(twin, slots_of(leaf))     # type: ignore[no-untyped-call]
     return twin
 
 
