@@ -153,15 +153,6 @@ cdef int make_plain_and_keep(Sweep* s, Call* call) except -1:
     Py_INCREF(&call.body.head)
     return call.kind.make_plain(call)
 
-cdef int sort_undisturbed(Sweep* s, Node* root) except -1:
-    try:
-        reserve(&s.stack, 1)
-        push(&s.stack, root)
-        return undisturbed(sort, s)
-    except:
-        abandon(s)
-        raise
-
 cdef int undisturbed(int (*work)(Sweep*) except -1, Sweep* s) except -1:
     """Do the work with the garbage collector off: a collection could run a finalizer."""
     cdef bint enabled = PyGC_Disable()
@@ -462,7 +453,9 @@ cdef bint run_backward(Node* root) except -1:
     cdef Sweep s
     begin(&s)
     try:
-        sort_undisturbed(&s, root)
+        reserve(&s.stack, 1)
+        push(&s.stack, root)
+        undisturbed(sort, &s)
         if s.foreign:
             return False
         if root.grad_kind == OBJECT:
