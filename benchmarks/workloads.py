@@ -136,9 +136,13 @@ def replace_parameters(model, values):
 
 
 class Network(Expression):
-    """The sum of an MLP's outputs, and the gradients of its parameters."""
+    """The sum of an MLP's outputs, each with an operation of the program's own above it if there is one, and
+    the gradients of its parameters."""
 
-    def __init__(self, width, depth):
+    def __init__(self, width, depth, above=None):
+        if above and not hasattr(Value(0.0), "_prev"):
+            raise NotImplementedError("it has no nodes that a program makes itself")
+        self.above = above
         random.seed(width * depth)
         self.model = MLP(width, [width] * depth)
         self.inputs = [random.uniform(-1, 1) for _ in range(width)]
@@ -151,7 +155,8 @@ class Network(Expression):
         return self.output()
 
     def output(self):
-        return sum(self.model([Value(x) for x in self.inputs]))
+        outputs = self.model([Value(x) for x in self.inputs])
+        return sum(map(self.above, outputs) if self.above else outputs)
 
     def forward(self):
         self.out = None
@@ -262,7 +267,7 @@ def tree_entry(size, sweep=None):
 
 
 def own_entries(steps=100):
-    """Operations of the program's own, in the four ways that programs write them."""
+    """Operations of the program's own, in the four ways that programs write them, and above a network."""
     def entry(title, nodes, inputs, step, **change):
         return Entry(f"{title}, {steps} steps", lambda: Own(inputs, step, steps, **change), nodes,
                      patches="methods" in change)
@@ -274,6 +279,7 @@ def own_entries(steps=100):
         "own-patched": entry("a patched Value", 2 * steps + 3, numbers, own.plain_step,
                              methods=own.LESSON),
         "own-locals": entry("local gradients", 2 * steps + 3, numbers, own.local_step),
+        "own-above": Entry("closures above an MLP, width 64", lambda: Network(64, 1, own.tanh)),
     }
 
 

@@ -2,9 +2,10 @@
 #
 # While only numbers are added up, no Python code can run, and the graph keeps its nodes alive.
 # Before anything that may run Python code (a callback, data that is an object, a program's own
-# handler of Ctrl-C) the sweep is *pinned*: calls are made plain, every node still to come gets a
-# reference, and the marks are wiped. Then that code may do anything: look at the graph, change edges,
-# drop the graph, call backward itself.
+# handler of Ctrl-C) the sweep is *pinned*: every node still to come gets a reference, and the marks are
+# wiped. Then that code may do anything: look at the graph, change edges, drop the graph, call backward
+# itself. A call still to come stays a call, and knows the sweep. When that code looks into it, or has
+# changed what it reads, it is *expanded*: made plain, with the plain nodes in its place in the order.
 
 
 cdef struct Nodes:              # a growing array
@@ -14,8 +15,11 @@ cdef struct Nodes:              # a growing array
 cdef struct Sweep:
     Nodes order                 # operands before results
     Nodes stack                 # of the sort
-    Nodes plain_calls           # calls made plain: freed after the sweep, since that may run Python code
+    Nodes kept                  # calls made plain and outputs swept while pinned: released after the sweep,
+                                # since that may run Python code
     bint pinned
+    bint broken                 # pinned, and a call could not be expanded
+    Call* call                  # the one whose plain nodes are sorted, when a call is expanded
     bint plain                  # all calls are to be made plain, for copies of the graph,
     bint named                  # ... but for those whose outputs are shown as results of one operation
     bint foreign                # the sort has met a node that must be read through Python's attributes
@@ -123,8 +127,7 @@ cdef Node* sort_operations(Sweep* s, Py_ssize_t count_limit) noexcept:
 cdef int visit(Sweep* s, Node* n) except -1:
     """Push a node of any kind again, below its operands."""
     if n.op == OUTPUT and not call_of(n).body.node.flags & VISITED:
-        if (s.plain and not (s.named and call_of(n).kind.name != NULL)) or not (
-                s.plain or call_of(n).kind.is_current(call_of(n))):
+        if must_be_plain(s, call_of(n)):
             make_plain_and_keep(s, call_of(n))
     n.flags |= VISITED
     reserve(&s.stack, 3)
@@ -138,20 +141,27 @@ cdef int visit(Sweep* s, Node* n) except -1:
     if n.op == CUSTOM_PREV or (n.flags & OWN_PREV and not s.plain):
         return 0
     if n.op == LOCAL:
-        visit_all(s, locals_of(n).operands)
-    else:
-        reserve(&s.stack, 2)
-        if n.b != NULL:
-            visit_later(s, n.b)
-        if n.a != NULL:
-            visit_later(s, n.a)
+        return visit_all(s, locals_of(n).operands)
+    return visit_operands(s, n)
+
+cdef int visit_operands(Sweep* s, Node* n) except -1:
+    reserve(&s.stack, 2)
+    if n.b != NULL:
+        visit_later(s, n.b)
+    if n.a != NULL:
+        visit_later(s, n.a)
     return 0
 
+cdef bint must_be_plain(Sweep* s, Call* call) noexcept:
+    if s.plain:
+        return not (s.named and call.kind.name != NULL)
+    return call.sweep != NULL or not call.kind.is_current(call)
+
 cdef int make_plain_and_keep(Sweep* s, Call* call) except -1:
-    reserve(&s.plain_calls, 1)
-    push(&s.plain_calls, &call.body.node)
+    reserve(&s.kept, 1)
+    push(&s.kept, &call.body.node)
     Py_INCREF(&call.body.head)
-    return call.kind.make_plain(call)
+    return make_call_plain(call)
 
 cdef int undisturbed(int (*work)(Sweep*) except -1, Sweep* s) except -1:
     """Do the work with the garbage collector off: a collection could run a finalizer."""
@@ -185,61 +195,107 @@ cdef void unmark(Sweep* s) noexcept:
     for i in range(s.order.count):
         n = s.order.items[i]
         n.flags &= ~VISITED
-        if n.op == CALL:
+        if n.op == CALL and call_of(n).sweep == NULL:
             forget_gradients(call_of(n))
     for i in range(s.stack.count):
         untagged(s.stack.items[i]).flags &= ~VISITED
 
-cdef int pin(Sweep* s) except -1:
+cdef void pin(Sweep* s) noexcept:
     """Prepare the rest of the sweep for Python code to run."""
-    cdef Py_ssize_t i
-    if s.pinned:
-        return 0
-    undisturbed(make_calls_plain, s)
-    unmark(s)
-    for i in range(s.order.count):
-        Py_INCREF(value_of(s.order.items[i]))
-    s.pinned = True
-    return 0
-
-cdef int make_calls_plain(Sweep* s) except -1:
-    """Make the calls still to come plain, and sort the nodes still to come again."""
-    cdef Nodes pending
-    cdef Py_ssize_t i, before = s.plain_calls.count
     cdef Node* n
-    memset(&pending, 0, sizeof(Nodes))
+    cdef Py_ssize_t i
+    for i in range(0 if s.pinned else s.order.count):
+        n = s.order.items[i]
+        n.flags &= ~VISITED
+        Py_INCREF(value_of(n))
+        if n.op == CALL:
+            call_of(n).sweep = s
+    s.pinned = True
+
+cdef int expand(Call* call) except -1:
+    """Make a call plain that a pinned sweep has still to sweep, and put the plain nodes in its place."""
+    cdef Sweep* s = call.sweep
+    cdef Sweep plain
+    memset(&plain, 0, sizeof(Sweep))
+    plain.call, plain.plain = call, True
     try:
-        for i in range(s.order.count):
-            n = s.order.items[i]
-            reserve(&pending, 1)
-            if n.op == CALL:
-                reserve(&s.plain_calls, 1)
-                push(&s.plain_calls, n)
-                Py_INCREF(value_of(n))
-                add_swept_outputs(&pending, call_of(n))
-            else:
-                push(&pending, n)
-        if s.plain_calls.count == before:
-            return 0
-        unmark(s)
-        s.order.count = 0
-        for i in range(before, s.plain_calls.count):
-            call_of(s.plain_calls.items[i]).kind.make_plain(call_of(s.plain_calls.items[i]))
-        s.stack, pending = pending, s.stack
-        return sort(s)
+        undisturbed(insert_plain_nodes, &plain)
     except:
-        abandon(s)
+        s.broken = True
         raise
     finally:
-        PyMem_Free(pending.items)
+        abandon(&plain)
+        PyMem_Free(plain.order.items)
+        PyMem_Free(plain.stack.items)
+        PyMem_Free(plain.kept.items)
+    return 0
 
-cdef int add_swept_outputs(Nodes* pending, Call* call) except -1:
-    """Outputs that have delivered their gradients to a call not yet swept are to be swept as plain nodes."""
+cdef int insert_plain_nodes(Sweep* plain) except -1:
+    cdef Call* call = plain.call
+    cdef Sweep* s = call.sweep
+    cdef Nodes* outputs = &plain.kept       # those that take part in the sweep
+    cdef Py_ssize_t place = add_outputs_to_come(outputs, s, call), to_come = outputs.count, operands, i
+    add_swept_outputs(outputs, call)
+    reserve(&s.kept, 1)
+    call.kind.visit(call, plain)
+    call.kind.make_plain(call)
+    plain.order, plain.stack = plain.stack, plain.order
+    operands = plain.order.count            # the call's, at which the plain nodes end
+    for i in range(operands):
+        plain.order.items[i].flags |= VISITED
+    for i in range(outputs.count):
+        if is_operation(outputs.items[i].op):
+            visit_operands(plain, outputs.items[i])
+    sort(plain)
+    replace_in_order(&s.order, place, plain.order.items + operands, plain.order.count - operands)
+    push(&s.kept, &call.body.node)
+    call.sweep = NULL
+    abandon(plain)                          # Python code may run from here on
+    for i in range(to_come, outputs.count):
+        sweep_as_delivered(outputs.items[i], call)
+    return 0
+
+cdef Py_ssize_t add_outputs_to_come(Nodes* outputs, Sweep* s, Call* call) except -1:
+    """Add the call's outputs whose turn has not come. Returns the call's place in the order."""
+    cdef Py_ssize_t place = s.order.count - 1
+    while s.order.items[place] != &call.body.node:
+        if s.order.items[place].op == OUTPUT and call_of(s.order.items[place]) == call:
+            reserve(outputs, 1)
+            push(outputs, s.order.items[place])
+        place -= 1
+    return place
+
+cdef int add_swept_outputs(Nodes* outputs, Call* call) except -1:
+    """Add those that have delivered their gradients."""
     cdef int j
     for j in range(call.nout):
-        if call.grad_kind[j] != NO_GRADIENT:
-            reserve(pending, 1)
-            push(pending, call.outputs[j])
+        if call.grad_kind[j] != NO_GRADIENT and call.outputs[j] != NULL:
+            reserve(outputs, 1)
+            push(outputs, call.outputs[j])
+    return 0
+
+cdef int replace_in_order(Nodes* order, Py_ssize_t place, Node** nodes, Py_ssize_t count) except -1:
+    """Put so many nodes, which get a reference each, in place of one of the order."""
+    cdef Py_ssize_t i
+    reserve(order, count)
+    memmove(order.items + place + count, order.items + place + 1, (order.count - place - 1) * sizeof(Node*))
+    memcpy(order.items + place, nodes, count * sizeof(Node*))
+    order.count += count - 1
+    for i in range(count):
+        Py_INCREF(value_of(nodes[i]))
+    return 0
+
+cdef int sweep_as_delivered(Node* out, Call* call) except -1:
+    """Sweep an output that is plain now with the gradient that it had at its turn."""
+    cdef Slot grad = out.grad
+    cdef unsigned char kind = out.grad_kind
+    out.grad.x, out.grad_kind = call.grad[out.index], call.grad_kind[out.index]
+    try:
+        if not add_by_rule(out):
+            add_objects(out)
+    finally:
+        clear_slot(&out.grad, &out.grad_kind)
+        out.grad, out.grad_kind = grad, kind
     return 0
 
 cdef int sweep(Sweep* s) except -1:
@@ -249,9 +305,10 @@ cdef int sweep(Sweep* s) except -1:
     while s.order.count:
         n = s.order.items[s.order.count - 1]
         work += call_of(n).kind.work(call_of(n)) if n.op == CALL else 1
+        if s.broken:
+            raise RuntimeError("backward cannot go on, because a look at its graph was stopped by an error")
         if s.pinned:
-            s.order.count -= 1
-            sweep_with_python(steal(value_of(n)))
+            sweep_pinned(s, n)
         elif sweep_numbers(n):
             s.order.count -= 1
             n.flags &= ~VISITED
@@ -314,6 +371,21 @@ cdef inline bint sweep_numbers(Node* n) noexcept:
     if n.op == CALL:
         return call_of(n).kind.sweep(call_of(n))
     return True
+
+cdef int sweep_pinned(Sweep* s, Node* n) except -1:
+    """The backward of the node on top of the order, when Python code may have run."""
+    if n.op != OUTPUT and n.op != CALL:
+        s.order.count -= 1
+        return sweep_with_python(steal(value_of(n)))
+    cdef Call* call = call_of(n)
+    reserve(&s.kept, 1)
+    if not (call.kind.is_current(call) and sweep_numbers(n)):
+        return expand(call)         # n is no OUTPUT now, or no longer in the order
+    push(&s.kept, n)
+    s.order.count -= 1
+    if n.op == CALL:
+        call.sweep = NULL
+    return 0
 
 cdef int sweep_with_python(object value) except -1:
     cdef Node* n = node_of(<PyObject*>value)
@@ -423,17 +495,18 @@ cdef void finish(Sweep* s) noexcept:
     """Release what the sweep holds; keep the arrays for the next one."""
     global idle
     cdef Py_ssize_t i
-    if s.pinned:
-        for i in range(s.order.count):
-            Py_DECREF(value_of(s.order.items[i]))
-    else:
-        unmark(s)
+    for i in range(s.order.count if s.pinned else 0):
+        if s.order.items[i].op == CALL:
+            call_of(s.order.items[i]).sweep = NULL
+    unmark(s)
+    for i in range(s.order.count if s.pinned else 0):
+        Py_DECREF(value_of(s.order.items[i]))
     s.order.count = s.stack.count = 0
-    for i in range(s.plain_calls.count):
-        Py_DECREF(value_of(s.plain_calls.items[i]))
-    PyMem_Free(s.plain_calls.items)
-    memset(&s.plain_calls, 0, sizeof(Nodes))
-    s.pinned = s.plain = s.named = s.foreign = False
+    for i in range(s.kept.count):
+        Py_DECREF(value_of(s.kept.items[i]))
+    PyMem_Free(s.kept.items)
+    memset(&s.kept, 0, sizeof(Nodes))
+    s.pinned = s.broken = s.plain = s.named = s.foreign = False
     if (idle.order.items == NULL and idle.stack.items == NULL
             and s.order.capacity <= KEPT and s.stack.capacity <= KEPT):
         idle = s[0]

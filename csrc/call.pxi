@@ -18,7 +18,7 @@
 #   accepts     says whether sweep can work with this gradient of an output
 #
 # A call is made plain when a program could see the difference: it reads `_prev` or `_backward` of an output,
-# sweeps a second time, or has Python code run during a sweep.
+# or sweeps a second time.
 
 cdef struct CallKind:
     int (*visit)(Call*, Sweep*) except -1
@@ -42,6 +42,7 @@ cdef struct Call:
     Call* previous
     int nout
     Node** outputs              # the Value of each output, NULL where it is dead; not owned references
+    Sweep* sweep                # the pinned sweep that has still to sweep the call, if there is one
     double* grad                # each output's gradient, as delivered in this sweep
     Kind* grad_kind
 
@@ -67,7 +68,7 @@ cdef inline void begin_call(Call* call, const CallKind* kind) noexcept:
     memset(&call.body.node, 0, sizeof(Node))
     call.body.node.op = CALL
     call.body.attrs = call.body.weakrefs = call.body.backward = NULL
-    call.kind = kind
+    call.kind, call.sweep = kind, NULL
     forget_gradients(call)
     call.next, call.previous = calls, NULL
     if calls != NULL:
@@ -110,7 +111,10 @@ cdef inline void forget_gradients(Call* call) noexcept:
 
 cdef inline int make_plain(Node* n) except -1:
     """Make n, if it is the output of a call, the result of plain nodes."""
-    return call_of(n).kind.make_plain(call_of(n)) if n.op == OUTPUT else 0
+    return make_call_plain(call_of(n)) if n.op == OUTPUT else 0
+
+cdef inline int make_call_plain(Call* call) except -1:
+    return call.kind.make_plain(call) if call.sweep == NULL else expand(call)
 
 cdef inline int operation_of(Node* n) noexcept:
     """The operation that n is the result of in the original's graph."""

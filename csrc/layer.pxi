@@ -318,6 +318,9 @@ cdef int first_width(tuple parameters, Py_ssize_t given) noexcept:
 cdef int visit_layers(Call* call, Sweep* s) except -1:
     cdef LayersCall* c = <LayersCall*>call
     cdef int i
+    for i in range(1, c.depth):
+        if matrix(&c.stages[i]).unpacked:       # then they may be no leaves
+            visit_all(s, (<Parameters>c.stages[i].parameters).values)
     reserve(&s.stack, c.stages[0].nout)
     for i in range(c.stages[0].nout - 1, -1, -1):
         if c.inputs[i] != NULL and c.inputs[i].ob_type == value_type:
@@ -325,7 +328,8 @@ cdef int visit_layers(Call* call, Sweep* s) except -1:
     return 0
 
 cdef bint layers_are_current(Call* call) noexcept:
-    """Whether all parameters, inputs and outputs still have their numbers, and the call was not swept."""
+    """Whether all parameters, inputs and outputs still to come have their numbers, and the call was not
+    swept."""
     cdef LayersCall* c = <LayersCall*>call
     cdef Stage* last = &c.stages[c.depth - 1]
     cdef bint integer
@@ -333,7 +337,8 @@ cdef bint layers_are_current(Call* call) noexcept:
     if c.swept:
         return False
     for i in range(call.nout):
-        if call.outputs[i] != NULL and not is_same(data_of_node(call.outputs[i]), number_at(last, OUT, i)):
+        if (call.outputs[i] != NULL and call.grad_kind[i] == NO_GRADIENT
+                and not is_same(data_of_node(call.outputs[i]), number_at(last, OUT, i))):
             return False
     for i in range(1, c.depth):
         if matrix(&c.stages[i]).unpacked or matrix(&c.stages[i]).version != c.stages[i].version:

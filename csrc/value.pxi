@@ -107,6 +107,7 @@ cdef int become_result(object value, int op, Node* a, Node* b) except -1:
     cdef Body* body = <Body*>value
     cdef PyObject* old = body.backward
     unpack(&body.node)
+    make_plain(&body.node)
     body.node.flags &= ~CALLBACK
     body.backward = NULL
     Py_XDECREF(old)
@@ -339,6 +340,7 @@ cdef class Value:
             n.flags = flag_of_new(self)
             drop_unused_dict(self)
             unpack(n)
+            make_plain(n)
             replace_operands(n, LEAF, NULL, NULL)
             forget_attributes(<Body*>self)
             if type(self) is not Value:

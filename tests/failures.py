@@ -115,7 +115,10 @@ class Looking:
 
 
 class Callback:
-    """A callback in the middle of a sweep: the layers become plain nodes first."""
+    """A callback in the middle of a sweep, between two networks."""
+
+    def look(self, inner):
+        pass
 
     def prepare(self):
         random.seed(5)
@@ -125,6 +128,7 @@ class Callback:
         y = Value(inner.data, (inner, x), "custom")
 
         def backward():
+            self.look(inner)
             inner.grad += y.grad
             x.grad += y.grad
 
@@ -138,6 +142,13 @@ class Callback:
         clear(it[-1])
         it[-1].backward()
         return [p.grad for p in it[0].parameters()], it[1].grad
+
+
+class LookingCallback(Callback):
+    """It looks into the lower one, whose plain nodes are then to be swept."""
+
+    def look(self, inner):
+        nodes_under(inner)
 
 
 class Objects:

@@ -12,8 +12,8 @@ if "c" not in ENGINES:
     pytest.skip("about the compiled engine", allow_module_level=True)
 
 SCRIPT = pathlib.Path(__file__).with_name("failures.py")
-PROGRAMS = ["Chain", "Sweep", "Training", "Looking", "Callback", "Objects", "Attributes", "Copies",
-            "Dissolved", "Updates", "Shares"]
+PROGRAMS = ["Chain", "Sweep", "Training", "Looking", "Callback", "LookingCallback", "Objects",
+            "Attributes", "Copies", "Dissolved", "Updates", "Shares"]
 MAKE_FUNCTIONS = ["Attributes", "Copies"]
 
 
