@@ -80,7 +80,7 @@ def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) 
     In two reverse sweeps: it is the gradient of v · grad(f) (Pearlmutter, 1994: Fast exact
     multiplication by the Hessian). ValueError unless v has a number for each x.
     """
-    leaves, v = inputs(xs), list(v)
+    leaves, v = inputs(xs), listed_numbers(v, "v")
     if len(v) != len(leaves):
         raise ValueError(f"v must have one number for each x, not {len(v)} for {len(leaves)}")
     if isinstance(f, Recording):
@@ -130,8 +130,10 @@ def check_grad(f: Callable[[list[Value]], Value], xs: Iterable[Any],
     For f([x, ...]) with operations whose `_backward` is your own. The differences are central
     ones, of `step` times x (of `step` where x is small), and may be off by `tolerance` times the
     gradient (`tolerance` where that is small). They say nothing at a kink. xs as in jacobian;
-    every `.grad` and `.data` is afterwards what it was.
+    every `.grad` and `.data` is afterwards what it was. ValueError unless `step` is above 0.
     """
+    if not step > 0:
+        raise ValueError(f"step must be above 0, not {step!r:.60}")
     leaves = inputs(xs)
     slopes = slopes_by_backward(checked_result(f, leaves), leaves)
     wrong = []
@@ -385,6 +387,16 @@ def inputs(xs: Iterable[Any]) -> list[Value]:
             raise TypeError(f"input {i} must be a number or a Value, "
                             f"not {described(x)}")
     return [x if isinstance(x, Value) else Value(x) for x in xs]
+
+
+def listed_numbers(numbers: Any, name: str) -> list[Any]:
+    if isinstance(numbers, (Value, Number)) or not hasattr(numbers, "__iter__"):
+        raise TypeError(f"{name} must be a list of numbers, not {described(numbers)}")
+    listed = list(numbers)
+    for i, x in enumerate(listed):
+        if not isinstance(x, Number):
+            raise TypeError(f"item {i} of {name} must be a number, not {described(x)}")
+    return listed
 
 
 def checked_result(f: Callable[[list[Value]], Value], leaves: list[Value]) -> Value:

@@ -329,6 +329,23 @@ def test_a_vector_of_another_length(G):
         G.hvp(lambda x: x[0], [1.0], [1, 2])
 
 
+@pytest.mark.parametrize("v, message", [
+    (1.0, "v must be a list of numbers, not float: 1.0"),
+    ([1.0, None], "item 1 of v must be a number, not NoneType: None"),
+    (["1.0", 2.0], "item 0 of v must be a number, not str: '1.0'")])
+def test_a_vector_that_is_none(G, v, message):
+    """None among the gradients stands for no gradient, and float() takes a text."""
+    for f in (lambda x: x[0] * x[1], record(lambda x: x[0] * x[1])):
+        with pytest.raises(TypeError, match=message):
+            G.hvp(f, [1.0, 2.0], v)
+
+
+@pytest.mark.parametrize("step", [0, -1e-6, math.nan])
+def test_check_grad_takes_a_step(G, step):
+    with pytest.raises(ValueError, match=f"step must be above 0, not {step}"):
+        G.check_grad(lambda x: x[0] ** 2, [3.0], step=step)
+
+
 def test_errors_of_the_functions_reach_the_program(G):
     """They leave nothing behind: conftest counts the nodes."""
     x = G.Value(1e-200)
