@@ -70,8 +70,9 @@ def predict(module: Callable[[Any], Any], X: Any) -> Any:
 
     X is a list of rows or an array of shape (n, nin). A list gives a list, of floats where the
     module returns a bare Value, else of lists; an array gives a float64 array of shape (n,) or (n,
-    nout). The numbers are those of module(row), to the last bit. TypeError or ValueError if X has
-    no rows; ValueError if a row is shorter or longer than a Neuron, Layer or MLP takes.
+    nout). The numbers are those of module(row), to the last bit. TypeError if X is neither, or an
+    array of what is not real; ValueError if an array has another shape, or a row is shorter or
+    longer than a Neuron, Layer or MLP takes.
     """
     numpy = sys.modules.get("numpy")    # a program that has an array has imported it
     if numpy is not None and isinstance(X, numpy.ndarray):
@@ -90,6 +91,8 @@ def predict(module: Callable[[Any], Any], X: Any) -> Any:
 def predict_array(module: Callable[[Any], Any], X: Any, numpy: Any) -> Any:
     if X.ndim != 2:
         raise ValueError(f"X must be an array of shape (n, nin), not {X.shape}")
+    if X.dtype.kind not in "biufO":     # float() would take the real part of a complex output
+        raise TypeError(f"X must be an array of real numbers, not of {X.dtype}")
     check_width("the rows of X have", X.shape[1], known_width(module))
     layers = plain_layers(module)
     nin, nout = widths(layers)

@@ -202,8 +202,10 @@ def test_a_network_taken_apart():
     ([[1.0, 2.0], "ab"], TypeError, "list of rows, but row 1 is str: 'ab'"),
     (1.0, TypeError, "X must be a list of rows or an array, not float: 1.0"),
     ({1: 2}, TypeError, "X must be a list of rows or an array, not dict"),
+    (np.ones((1, 2), complex), TypeError, "X must be an array of real numbers, not of complex128"),
+    (np.array([["a", "b"]]), TypeError, "X must be an array of real numbers, not of <U1"),
     (np.ones(2), ValueError, r"X must be an array of shape \(n, nin\), not \(2,\)"),
-    (np.ones((1, 2, 3)), ValueError, r"not \(1, 2, 3\)")], ids=range(6))
+    (np.ones((1, 2, 3)), ValueError, r"not \(1, 2, 3\)")], ids=range(8))
 def test_what_has_no_rows(X, error, message):
     with pytest.raises(error, match=message):
         model(2, 3, 1).predict(X)
