@@ -33,7 +33,8 @@ def binary_cross_entropy(logits: Iterable[Value], targets: Iterable[Any]) -> Val
 
     As torch.nn.functional.binary_cross_entropy_with_logits. Computed as `t*softplus(-z) +
     (1-t)*softplus(z)`, which is the same: nothing overflows, and no small loss is a difference of
-    large numbers. ValueError for a target outside 0..1.
+    large numbers. ValueError for a target outside 0..1; in a recording it is that of a square
+    root, and a target of nan gives nan.
     """
     return mean([probability(t) * (-z).softplus() + (1 - t) * z.softplus()
                  for z, t in pairs(logits, targets)])
@@ -68,7 +69,7 @@ def cross_entropy(logits: Iterable[Any], targets: Any, label_smoothing: float = 
     evenly over all classes (Szegedy et al., 2015).
     """
     if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be a number in 0..1, not {label_smoothing!r:.60}")
+        raise ValueError(f"label_smoothing must be a number in 0..1, not {described(label_smoothing)}")
     rows = listed(logits, "logits")
     if not rows or is_value(rows[0]) or not hasattr(rows[0], "__iter__"):
         return surprise(rows, number(targets), label_smoothing)
@@ -107,7 +108,7 @@ def log_of_sum(zs: list[Value]) -> Value:
 
 def l2(parameters: Iterable[Value], alpha: float) -> Value:
     """alpha * sum(p*p), the notebook's regularization. ValueError where there are no parameters."""
-    parameters = list(parameters)
+    parameters = listed(parameters, "parameters")
     check_values(parameters, "parameter")
     return alpha * total([p * p for p in parameters])
 
@@ -123,7 +124,11 @@ def total(values: list[Value]) -> Value:
 def pairs(outputs: Iterable[Value], targets: Iterable[Any]) -> list[tuple[Value, Any]]:
     outputs = listed(outputs, "outputs")
     check_values(outputs)
-    return aligned(outputs, targets)
+    couples = aligned(outputs, targets)
+    for i, (_, t) in enumerate(couples):
+        if type(t) not in (float, int) and not isinstance(t, Real) and not is_value(t):
+            raise TypeError(f"target {i} must be a number or a Value, not {described(t)}")
+    return couples
 
 
 def aligned(outputs: list[Any], targets: Iterable[Any]) -> list[tuple[Any, Any]]:
@@ -175,7 +180,7 @@ def logit_of_class(zs: list[Value], target: Any) -> Any:
 
 
 def checked_class(target: Any, count: int) -> int:
-    k = target.data if is_value(target) else target
+    k = number(target.data) if is_value(target) else target
     if is_value(target) and isinstance(k, float) and k.is_integer():
         k = int(k)          # recorded functions get all numbers as floats
     if not isinstance(k, int):

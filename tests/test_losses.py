@@ -211,11 +211,25 @@ def test_labels_of_the_other_kind(Value):
             losses.binary_cross_entropy([Value(1.0)], [t])
 
 
+@pytest.mark.parametrize("loss", [losses.mse, losses.binary_cross_entropy, losses.max_margin])
+@pytest.mark.parametrize("bad", ["a", None, [1.0], 1j])
+def test_targets_are_numbers(Value, loss, bad):
+    with pytest.raises(TypeError, match=f"target 1 must be a number or a Value, not {type(bad).__name__}"):
+        loss([Value(1.0), Value(2.0)], [1, bad])
+
+
+def test_a_class_of_numpy_in_a_value(Value):
+    z = [Value(1.0), Value(2.0)]
+    assert losses.cross_entropy(z, Value(np.int64(1))).data == losses.cross_entropy(z, 1).data
+
+
 def test_no_parameters(Value):
     with pytest.raises(ValueError, match="there are no parameters"):
         losses.l2([], 0.1)
     with pytest.raises(TypeError, match="parameter 1 must be a Value, not float: 1.0"):
         losses.l2([Value(1.0), 1.0], 0.1)
+    with pytest.raises(TypeError, match="parameters must be a list of Values, not Value"):
+        losses.l2(Value(1.0), 0.1)
 
 
 # Recorded: the engine's own Values, and targets that differ from row to row.
@@ -283,6 +297,11 @@ def test_errors_of_recorded_losses():
             with pytest.raises(ValueError, match="sqrt of -.*: "):
                 loss(ROWS[0], [0, 1, bad])
             loss(ROWS[0], [0, 1, 1])
+
+
+def test_a_share_that_is_no_static_argument():
+    with pytest.raises(ValueError, match=r"label_smoothing must be a number in 0\.\.1, not Value"):
+        record(losses.cross_entropy)(ROWS[0], 1, 0.1)
 
 
 def test_eager_graphs_are_no_larger():
