@@ -186,6 +186,16 @@ def test_a_model_without_parameters_is_not_saved(tmp_path):
     assert load(tmp_path / "x") == {}
 
 
+def test_what_is_no_model_is_not_saved(tmp_path):
+    for bad in ([Value(1.0)], Value(1.0), None):
+        with pytest.raises(TypeError, match=f"a model is a Module, or a mapping .*, not {type(bad).__name__}"):
+            save(bad, tmp_path / "x")
+    for bad in (small(), 3):        # a module has a state_dict too
+        with pytest.raises(TypeError, match="an optimizer is one of micrograd.optim, not "):
+            save(small(), tmp_path / "x", optimizer=bad)
+    assert os.listdir(tmp_path) == []
+
+
 def trained(optimizer, model, steps):
     for k in range(steps):
         optimizer.zero_grad()
