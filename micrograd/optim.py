@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
+from micrograd._functions import described, is_value
 from micrograd.engine import Value, __core__
 
 
@@ -70,6 +71,12 @@ class Optimizer:
         """A 0.0 for each parameter."""
         return array("d", bytes(8 * len(self.parameters)))
 
+    def check_count(self, kept: array[float]) -> None:
+        """ValueError where the list of parameters has got longer or shorter."""
+        if len(kept) != len(self.parameters):
+            raise ValueError(f"the optimizer was made for {len(kept)} parameters, and has "
+                             f"{len(self.parameters)} now: make another")
+
     def read(self) -> Iterable[tuple[float, float]]:
         """(datum, gradient) of each parameter, the gradient of what is to be made small; TypeError
         unless all are real numbers."""
@@ -109,6 +116,7 @@ class SGD(Optimizer):
     def step(self) -> None:
         """Move every parameter against its gradient. TypeError, and nothing changed, unless all
         gradients and data are real numbers."""
+        self.check_count(self.velocity)
         if self.nesterov or self.maximize or not __core__._sgd(       # which knows neither
                 self.parameters, self.velocity, self.lr, self.momentum, self.weight_decay,
                 self.first):
@@ -145,6 +153,8 @@ class Adam(Optimizer):
                  weight_decay: float = 0, *, amsgrad: bool = False, maximize: bool = False) -> None:
         super().__init__(parameters, lr, weight_decay, maximize)
         check("eps", eps)
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ValueError(f"betas must be two numbers, not {described(betas)}")
         beta1, beta2 = betas
         check("betas[0]", beta1, below=1)
         check("betas[1]", beta2, below=1)
@@ -159,6 +169,7 @@ class Adam(Optimizer):
     def step(self) -> None:
         """Move every parameter against its gradient. TypeError, and nothing changed, unless all
         gradients and data are real numbers."""
+        self.check_count(self.mean)
         if self.amsgrad or self.maximize or not __core__._adam(       # which knows neither
                 self.parameters, self.mean, self.square, self.lr, *self.betas, self.eps,
                 self.weight_decay, self.decoupled, self.t + 1):
@@ -242,18 +253,24 @@ def remembered(name: str, x: Any, like: Any) -> Any:
 
 def distinct(parameters: Iterable[Value]) -> list[Value]:
     """The parameters in a list, each of them a Value and there once."""
-    if isinstance(parameters, Value) or not hasattr(parameters, "__iter__"):
-        raise TypeError("parameters must be a list of Values, "
-                        f"not {type(parameters).__name__}: {parameters!r:.60}")
-    parameters = list(parameters)
+    parameters = listed(parameters)
     if not parameters:
         raise ValueError("there are no parameters to optimise")
     places: dict[int, int] = {}
     for i, p in enumerate(parameters):
-        if not isinstance(p, Value):
-            raise TypeError(f"parameter {i} must be a Value, not {type(p).__name__}: {p!r:.60}")
         if places.setdefault(id(p), i) != i:
             raise ValueError(f"parameters {places[id(p)]} and {i} are the same Value")
+    return parameters
+
+
+def listed(parameters: Iterable[Value]) -> list[Value]:
+    """The parameters in a list; TypeError unless each of them is a Value, of either engine."""
+    if isinstance(parameters, Value) or not hasattr(parameters, "__iter__"):
+        raise TypeError(f"parameters must be a list of Values, not {described(parameters)}")
+    parameters = list(parameters)
+    for i, p in enumerate(parameters):
+        if not is_value(p):
+            raise TypeError(f"parameter {i} must be a Value, not {described(p)}")
     return parameters
 
 
@@ -278,7 +295,7 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
     As torch.nn.utils.clip_grad_norm_: the factor is max_norm / (norm + 1e-6), where below 1.
     """
     check("max_norm", max_norm)
-    parameters = list(parameters)
+    parameters = listed(parameters)
     gradients = numbers(parameters, "grad")
     norm = math.hypot(*gradients)
     factor = max_norm / (norm + 1e-6)
@@ -291,7 +308,7 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
 def clip_grad_value(parameters: Iterable[Value], limit: float) -> None:
     """Clip every gradient to -limit..limit, as torch.nn.utils.clip_grad_value_."""
     check("limit", limit)
-    parameters = list(parameters)
+    parameters = listed(parameters)
     for p, g in zip(parameters, numbers(parameters, "grad")):
         if abs(g) > limit:
             p.grad = math.copysign(limit, g)

@@ -156,8 +156,8 @@ def test_arguments_are_numbers(bad):
     for arguments in (dict(lr=bad), dict(weight_decay=bad), dict(eps=bad), dict(betas=(0.9, bad))):
         with pytest.raises(TypeError, match=f"must be a real number, not {type(bad).__name__}"):
             optim.Adam(values(1.0), **arguments)
-    for betas in ((0.9,), (0.9, 0.9, 0.9)):
-        with pytest.raises(ValueError, match="values to unpack"):
+    for betas in ((0.9,), (0.9, 0.9, 0.9), 0.9):
+        with pytest.raises(ValueError, match="betas must be two numbers, not "):
             optim.Adam(values(1.0), betas=betas)
 
 
@@ -295,6 +295,27 @@ def test_clip_grad_value(Value):
         p.grad = g
     optim.clip_grad_value(parameters, 1.0)
     assert repr([p.grad for p in parameters]) == "[1.0, -0.5, -1.0, 1.0, nan]"
+
+
+def test_clipping_takes_parameters():
+    for clip in (optim.clip_grad_norm, optim.clip_grad_value):
+        for bad, message in ((Value(1.0), "parameters must be a list of Values, not Value"),
+                             ([1.0], "parameter 0 must be a Value, not float: 1.0")):
+            with pytest.raises(TypeError, match=message):
+                clip(bad, 1.0)
+
+
+@pytest.mark.parametrize("optimizer", [
+    lambda ps: optim.SGD(ps, momentum=0.9), lambda ps: optim.SGD(ps, maximize=True), optim.Adam,
+    lambda ps: optim.AdamW(ps, amsgrad=True)])
+def test_a_list_of_parameters_that_has_changed(optimizer):
+    """What is remembered of one parameter must not move another, nor a new one stay where it is."""
+    parameters = values(1.0, 2.0)
+    for change in (lambda ps: ps.append(Value(3.0)), lambda ps: ps.pop(0)):
+        stepping = optimizer(parameters)
+        change(stepping.parameters)
+        with pytest.raises(ValueError, match="was made for 2 parameters, and has [13] now: make anot"):
+            stepping.step()
 
 
 def test_clipping_is_all_or_nothing(Value):
