@@ -68,6 +68,14 @@ def pick(values: Any, i: Any) -> Any:
     return __core__._pick([value if isinstance(value, Value) else Value(value) for value in values], i)
 
 
+def named(static: Any) -> list[str]:
+    """The names in `static`, which may be one alone."""
+    names = [static] if isinstance(static, str) else list(static) if hasattr(static, "__iter__") else None
+    if names is None or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"static must be a list of names of arguments, not {described(static)}")
+    return names
+
+
 class Kept(NamedTuple):
     """What is kept of a function for one structure of its arguments."""
     program: Any
@@ -87,7 +95,7 @@ class Recording:
         update_wrapper(self, function)
         self._function = function
         self._name = getattr(function, "__name__", type(function).__name__)
-        self._static = frozenset([static] if isinstance(static, str) else static)
+        self._static = frozenset(named(static))
         self._threads = min(threads, 64)        # more are never of use
         self._kept: dict[Any, Kept] = {}        # by the structure of the arguments
         self._gradient: Recording | None = None     # what micrograd.gradients made of this one
@@ -336,7 +344,7 @@ class Rows:
             return x
         if is_array(x):
             return x.astype("d", order="C", copy=False) if x.dtype.kind in "biuf" else x
-        if not hasattr(x, "__len__") or isinstance(x, dict) or getattr(x, "shape", None) == ():
+        if not hasattr(x, "__len__") or isinstance(x, (Mapping, Set)) or getattr(x, "shape", None) == ():
             raise TypeError(f"a column must be a list or an array, not {described(x)}")
         return x.tolist() if hasattr(x, "tolist") else list(x)
 

@@ -167,6 +167,12 @@ def test_static_names_an_argument(twin):
             return x
 
 
+@pytest.mark.parametrize("static", [3, [3], ["n", None]])
+def test_static_is_a_list_of_names(twin, static):
+    with pytest.raises(TypeError, match="static must be a list of names of arguments, not "):
+        twin.record(lambda n: n, static=static)
+
+
 def test_a_new_structure_records_anew(twin):
     @counted
     def f(v):
@@ -492,7 +498,7 @@ def test_columns_are_of_one_length(twin, how, columns, lengths):
         getattr(f, how)(*columns)
 
 
-@pytest.mark.parametrize("column", [1.0, np.array(1.0), {"a": 1}, iter([1.0]), object()])
+@pytest.mark.parametrize("column", [1.0, np.array(1.0), {"a": 1}, {1.0, 2.0}, iter([1.0]), object()])
 def test_what_is_no_column(twin, column):
     with pytest.raises(TypeError, match="a column must be a list or an array, not"):
         twin.record(lambda x: x).sum(column)
