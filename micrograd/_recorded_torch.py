@@ -46,7 +46,8 @@ class RecordedModule(torch.nn.Module):
     Called with a tensor for each argument but the fixed ones: of shape (rows,) for a number, and (rows, ...)
     for the numbers in a list, an array or any nesting of them. Gives what the function gives, with tensors
     of shape (rows,) in place of Values. ValueError for columns of another shape. Where micrograd raises an
-    error, as for the logarithm of 0, the result is infinite or nan. All parameters are one vector, `weights`.
+    error, as for the logarithm of 0, the result is infinite or nan, or PyTorch raises one, as for a place
+    that `pick` does not have. All parameters are one vector, `weights`.
     """
 
     constants: Tensor
@@ -114,11 +115,14 @@ def added(y: Tensor, plain: list[Tensor], size: int) -> Tensor:
 
 
 def picked(size: int, values: Tensor, i: Tensor) -> Tensor:
+    """The value at place i, and nan where that is no whole number; PyTorch's error where there is no such
+    place."""
     values = values.reshape(size, -1, values.shape[1])
     rows = max(values.shape[2], i.shape[1])
     place = i.detach().long().expand(-1, rows)
-    place = torch.where(place < 0, place + values.shape[1], place)
-    return values.expand(-1, -1, rows).gather(1, place[:, None]).squeeze(1)
+    from_start = torch.where(place < 0, place + values.shape[1], place)
+    chosen = values.expand(-1, -1, rows).gather(1, from_start[:, None]).squeeze(1)
+    return torch.where(place == i.detach(), chosen, torch.nan)
 
 
 def doubles(numbers: Iterable[float]) -> Tensor:

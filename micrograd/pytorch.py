@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from micrograd import nn
+from micrograd._functions import described
 from micrograd.engine import Value
 from micrograd.recording import Kept, Recording
 
@@ -37,12 +38,16 @@ def to_torch(model: nn.MLP | Recording) -> Any:
     Of a recording, which must have been called with arguments of one structure, else ValueError, a
     module of ordinary operations. It takes a tensor for each argument, (n,) for a number and
     (n, ...) for a list of them, and gives tensors (n,) in place of Values. All parameters are one
-    vector, `weights`. Where micrograd raises an error, its results are infinite or nan.
+    vector, `weights`, in the order in which the recording has them, which need not be that of
+    model.parameters(): from_torch_parameters takes them back. Where micrograd raises an error, its
+    results are infinite or nan, or PyTorch raises one, as for a place that `pick` does not have.
     """
     import torch
     if isinstance(model, Recording):
         from micrograd._recorded_torch import RecordedModule
         return RecordedModule(*only(model))
+    if not isinstance(model, nn.MLP):
+        raise TypeError(f"to_torch takes an MLP or a recording, not {described(model)}")
     check_call(model, nn.MLP, "__call__")
     modules = []
     kinds = [kind(layer, i) for i, layer in enumerate(model.layers)]
@@ -61,6 +66,8 @@ def to_torch(model: nn.MLP | Recording) -> Any:
 def from_torch_parameters(module: Any, recording: Recording) -> None:
     """Set the parameters of a recording to those of a module that to_torch made of it, or of one that
     PyTorch has wrapped around that. ValueError where their number differs."""
+    if not isinstance(recording, Recording):
+        raise TypeError(f"the parameters go to a recording, not to {described(recording)}")
     _, kept = only(recording)
     weights = [x for p in module.parameters() for x in p.detach().double().flatten().tolist()]
     if len(weights) != len(kept.program.parameters):
@@ -73,7 +80,7 @@ def from_torch_parameters(module: Any, recording: Recording) -> None:
 def only(recording: Recording) -> tuple[Any, Kept]:
     """The structure of the arguments that a recording was called with, and what is kept for it."""
     if len(recording._kept) != 1:
-        raise ValueError(f"{recording!r} must have been called with arguments of one structure, "
+        raise ValueError(f"{recording!r} must have been called, and with arguments of one structure, "
                          f"not of {len(recording._kept)}")
     (structure, kept), = recording._kept.items()
     return structure, kept
@@ -165,6 +172,7 @@ def parsed(modules: list[Any]) -> tuple[list[Any], list[str]]:
             linears.append(module)
             names.append("")
         elif not names or names[-1]:
+            recognised(module)
             raise ValueError(f"module {i}, {module}, must come after a Linear")
         else:
             names[-1] = recognised(module)

@@ -5,7 +5,7 @@ import pytest
 
 from micrograd import nn
 from micrograd.engine import Value
-from micrograd.pytorch import ACTIVATIONS, from_torch, to_torch
+from micrograd.pytorch import ACTIVATIONS, from_torch, from_torch_parameters, to_torch
 
 torch = pytest.importorskip("torch")
 ROW = [0.7, -1.3]
@@ -144,8 +144,10 @@ def test_a_forward_of_its_own(cls, arguments):
 
 def test_what_is_no_network():
     for bad in (nn.Neuron(2), nn.Layer(2, 1), None, torch.nn.Linear(1, 1)):
-        with pytest.raises(TypeError, match="must be of class MLP, not "):
+        with pytest.raises(TypeError, match="to_torch takes an MLP or a recording, not "):
             to_torch(bad)
+    with pytest.raises(TypeError, match="the parameters go to a recording, not to MLP"):
+        from_torch_parameters(torch.nn.Linear(1, 1), nn.MLP(1, [1]))
     with pytest.raises(TypeError, match="weights must be real, not torch.complex64"):
         from_torch(torch.nn.Linear(1, 1, dtype=torch.complex64))
 
@@ -154,11 +156,12 @@ def test_what_is_no_network():
     ((), "there is no Linear"),
     ((torch.nn.ReLU(),), r"module 0, ReLU\(\), must come after a Linear"),
     ((torch.nn.Linear(1, 1), torch.nn.ReLU(), torch.nn.Tanh()), "module 2, .* come after a Linear"),
+    ((torch.nn.Linear(1, 1), torch.nn.ReLU(), torch.nn.Dropout()), "must be Linear, .*, not Dropout"),
     ((torch.nn.Linear(1, 1), torch.nn.GELU()), "must be Linear, ReLU, Tanh, .*, not GELU"),
     ((torch.nn.Linear(1, 1), torch.nn.LeakyReLU(0.1)), "negative_slope 0.01, not LeakyReLU"),
     ((torch.nn.Linear(1, 1), torch.nn.Softplus(beta=2)), "Softplus with beta 1 .*, not Softplus"),
     ((torch.nn.Linear(1, 2), torch.nn.Linear(3, 1)), "layer 1 takes 3 inputs, but there are 2"),
-], ids=range(7))
+], ids=range(8))
 def test_what_does_not_come_in(modules, message):
     with pytest.raises(ValueError, match=message):
         from_torch(torch.nn.Sequential(*modules))

@@ -149,6 +149,8 @@ def test_pick_is_an_index():
     recording(1)
     with pytest.raises((IndexError, RuntimeError)):
         to_torch(recording)(torch.tensor([5]))
+    assert repr(to_torch(recording)(torch.tensor([1.0, 0.5, -0.1])).tolist()) == repr(
+        [table[1][1].data, math.nan, math.nan])
 
 
 def check_alone(f, parameters):
