@@ -116,8 +116,8 @@ def named(function):
     def apply(a):
         try:
             return function(a)
-        except (TypeError, ValueError) as error:
-            kind = TypeError if isinstance(error, TypeError) else ValueError
+        except (TypeError, ValueError, OverflowError) as error:
+            kind = next(cls for cls in (TypeError, ValueError, OverflowError) if isinstance(error, cls))
             raise kind(f"{function.__name__} of {a!r:.60}: {error}") from None
 
     return apply
@@ -219,7 +219,11 @@ def slope_above_0(a, below):
 def leads(a, than, b):
     """Whether a is the greater (with `le`, the smaller) of two; nan is taken before any number."""
     a, b = number(a), number(b)
-    return than(a, b) or a != a
+    try:
+        return than(a, b) or a != a
+    except TypeError as error:
+        kind = "maximum" if than is ge else "minimum"
+        raise TypeError(f"{kind} of {a!r:.60} and {b!r:.60}: {error}") from None
 
 
 def share(a, b, g):

@@ -131,7 +131,11 @@ def test_errors_are_those_of_math(Value, f, error, message):
 def test_errors_name_the_operation_and_the_number(Value):
     for f, text in ((lambda: Value("1").exp(), "exp of '1'"), (lambda: Value(1j).tanh(), "tanh of 1j"),
                     (lambda: Value(1e200) ** Value(2.0), r"1e\+200 \*\* 2.0"),
-                    (lambda: 0.0 ** Value(-1.0), r"0.0 \*\* -1.0")):
+                    (lambda: 0.0 ** Value(-1.0), r"0.0 \*\* -1.0"),
+                    (lambda: Value(10**400).gelu(), "gelu of 10+"),
+                    (lambda: Value(10**400).softplus(), "softplus of 10+"),
+                    (lambda: Value(1.0).maximum("a"), "maximum of 1.0 and 'a'"),
+                    (lambda: Value(1.0).clamp(0, None), "minimum of 1.0 and None")):
         with pytest.raises((TypeError, ArithmeticError), match=f"^{text}: "):
             f()
 
