@@ -25,7 +25,7 @@ class Function:
         self.db = db            # b.grad += db(a, b, y, g); None where b gets no gradient
 
 
-def is_value(a):
+def is_value(a: object) -> bool:
     """Whether a is a Value, of either engine; tensors have a relu too."""
     return hasattr(type(a), "leaky_relu")
 
