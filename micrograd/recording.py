@@ -23,7 +23,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import update_wrapper
 from itertools import islice
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
 from typing import Any, NamedTuple
 
 from micrograd._functions import described, set_slots, slots_of
@@ -57,7 +57,7 @@ def pick(values: Any, i: Any) -> Any:
     """
     if not isinstance(i, Value):
         return values[i]
-    if isinstance(values, (Mapping, Set)):      # as a list, the keys
+    if isinstance(values, (Mapping, Set, str)) or not hasattr(values, "__iter__"):  # of a dict, the keys
         raise TypeError(f"pick takes a list of values where the place is a Value, not {described(values)}")
     values = list(values)
     if values and all(isinstance(value, (list, tuple)) or is_array(value) for value in values):
@@ -65,6 +65,10 @@ def pick(values: Any, i: Any) -> Any:
             raise ValueError("pick takes rows of one length, "
                              f"not of {sorted({len(value) for value in values})}")
         return [pick(column, i) for column in zip(*values)]
+    for value in values:
+        if not isinstance(value, (Value, Number)):
+            raise TypeError("pick takes Values or numbers where the place is a Value, or rows of these, not "
+                            f"{described(value)}")
     return __core__._pick([value if isinstance(value, Value) else Value(value) for value in values], i)
 
 

@@ -1001,6 +1001,20 @@ def test_pick_takes_a_list(twin, kind):
             f()
 
 
+@pytest.mark.parametrize("values", [3, "ab", None])
+def test_pick_takes_no_single_thing(twin, values):
+    with pytest.raises(TypeError, match="pick takes a list of values .*, not (int|str|NoneType): "):
+        twin.pick(values, twin.Value(0))
+
+
+@pytest.mark.parametrize("values", [[[1.0, 2.0], 3.0], [1.0, None], ["a"]])
+def test_pick_takes_values_and_numbers(twin, values):
+    """A Value would hold the list."""
+    for f in (lambda i: twin.pick(values, i), twin.record(lambda i: twin.pick(values, i))):
+        with pytest.raises(TypeError, match="pick takes Values or numbers .*, not (list|NoneType|str): "):
+            f(twin.Value(0))
+
+
 def test_pick_of_rows_of_different_lengths(twin):
     for f in (twin.pick, twin.record(lambda rows, i: twin.pick(rows, i))):
         with pytest.raises(ValueError, match="pick takes rows of one length"):
