@@ -52,7 +52,8 @@ def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
     leaves = inputs(xs)
     if isinstance(f, Recording):
         run, kept = f._run_of([leaves])
-        if not reached_otherwise(run, leaves):
+        is_nested = kept.results is not Value and any(x is not Value for x in kept.results[1:])
+        if not is_nested and not reached_otherwise(run, leaves):
             with suppress(ArithmeticError):     # that of backward() in the slope of a power
                 found = run.jacobian(f._threads)
                 return found[0] if isinstance(kept.results, type) else found    # type: ignore[no-any-return]

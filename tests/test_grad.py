@@ -324,6 +324,14 @@ def test_errors(G, call, message):
     assert str(raised.value).startswith(message)
 
 
+def test_a_recording_that_gives_nested_lists():
+    """They would become one row each, as those of no other function do."""
+    for f in (lambda x: [x[0], [x[1]]], lambda x: [[x[0]], [x[1]]]):
+        for g in (f, record(f)):
+            with pytest.raises(TypeError, match=r"item \d of what f returns must be a Value, not list"):
+                jacobian(g, [1.0, 2.0])
+
+
 def test_a_vector_of_another_length(G):
     with pytest.raises(ValueError, match="v must have one number for each x, not 2 for 1"):
         G.hvp(lambda x: x[0], [1.0], [1, 2])
