@@ -1,7 +1,7 @@
 """Networks and recordings to PyTorch and back, their outputs and gradients equal to rounding.
 
     torch_model = to_torch(model)       # a Sequential of Linear, in double precision
-    model = from_torch(torch_model)     # an MLP with the same parameters, bit by bit
+    twin = from_torch(torch_model)      # an MLP with the same parameters, bit by bit
 
     module = to_torch(loss)             # of a recording, for all rows at once
     from_torch_parameters(module, loss) # the numbers that PyTorch trained, into its parameters
