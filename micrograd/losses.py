@@ -110,6 +110,8 @@ def l2(parameters: Iterable[Value], alpha: float) -> Value:
     """alpha * sum(p*p), the notebook's regularization. ValueError where there are no parameters."""
     parameters = listed(parameters, "parameters")
     check_values(parameters, "parameter")
+    if not isinstance(alpha, Real) and not is_value(alpha):
+        raise TypeError(f"alpha must be a number or a Value, not {described(alpha)}")
     return alpha * total([p * p for p in parameters])
 
 

@@ -230,6 +230,8 @@ def test_no_parameters(Value):
         losses.l2([Value(1.0), 1.0], 0.1)
     with pytest.raises(TypeError, match="parameters must be a list of Values, not Value"):
         losses.l2(Value(1.0), 0.1)
+    with pytest.raises(TypeError, match="alpha must be a number or a Value, not str: '0.1'"):
+        losses.l2([Value(1.0)], "0.1")
 
 
 # Recorded: the engine's own Values, and targets that differ from row to row.
