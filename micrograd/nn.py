@@ -50,6 +50,8 @@ class Neuron(Module):
             y = getattr(x, nonlin)() if isinstance(nonlin, str) else nonlin(x)
         except (AttributeError, TypeError):
             y = None
+        except (ArithmeticError, ValueError):
+            return                      # 0.5 is outside its domain
         if not isinstance(y, Value) or y is not x and not y._prev:      # no gradient would come back
             raise ValueError("nonlin must be True (the ReLU), False, a function from Value to Value, or the "
                              f"name of a function of Value, not {nonlin!r:.60}")

@@ -248,6 +248,15 @@ def test_what_is_no_activation(bad):
         nn.Neuron(2, nonlin=bad)
 
 
+def test_an_activation_may_have_a_domain():
+    """Its check takes one number, at which the logarithm may be an error."""
+    neuron = nn.Neuron(1, nonlin=lambda v: (v - 1).log())
+    neuron.w[0].data = 1.0
+    assert neuron([2.0]).data == 0.0
+    with pytest.raises(ValueError, match="log of"):
+        neuron([0.5])
+
+
 def test_an_activation_may_be_a_function():
     outputs = []
     for nonlin in ("tanh", Value.tanh, lambda v: v.tanh()):
