@@ -17,7 +17,8 @@ cdef void* value_compare = NULL
 cdef bint constructor_shipped = False   # Value(data) makes a node, and no more
 cdef bint operators_shipped = False     # + and *
 cdef bint access_shipped = False        # nobody overrides the access to Value's attributes
-cdef bint networks_shipped = False      # the classes of nn and the activations are what they were
+cdef bint networks_shipped = False      # the classes of nn are what they were
+cdef unsigned long long own_functions = 0   # the activations that the program has replaced: a bit for each
 
 cdef inline bint shipped() noexcept:
     return (value_is_as_seen() or look_at_classes()) and constructor_shipped
@@ -39,9 +40,12 @@ cdef tuple ACCESS = ("data", "grad", "_prev", "_op", "_backward")
 cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
 cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 
+cdef inline unsigned long long bit_of(int op) noexcept:
+    return <unsigned long long>1 << op
+
 cdef bint look_at_classes() noexcept:
     """Record what the classes override now. Always true: it stands in `is_as_seen() or look_at_classes()`."""
-    global constructor_shipped, operators_shipped, access_shipped, networks_shipped
+    global constructor_shipped, operators_shipped, access_shipped, networks_shipped, own_functions
     begin_to_watch()
     for cls in shipped_attributes:
         watch_class(<PyTypeObject*>cls)
@@ -51,6 +55,10 @@ cdef bint look_at_classes() noexcept:
         operators_shipped &= find_in_class(value_type, name) is value_attributes[name]
     constructor_shipped = (access_shipped and value_type.tp_init == value_init
                            and value_type.tp_new == object_new)
+    own_functions = 0
+    for name, op in activations.items():
+        if find_in_class(value_type, name) is not value_attributes[name]:
+            own_functions |= bit_of(op)
     for cls, attributes in shipped_attributes.items():
         for name, attribute in attributes.items():
             if find_in_class(<PyTypeObject*>cls, name) is not attribute:
@@ -76,7 +84,7 @@ cdef bint overrides_access(PyTypeObject* cls) except -1:
             return True
     return False
 
-cdef dict value_attributes = {}         # those of the three tuples, as shipped
+cdef dict value_attributes = {}         # those of the three tuples and the activations, as shipped
 
 cdef enum:
     SUBCLASSES = 32

@@ -301,12 +301,13 @@ cdef object fused(tuple parameters, object x, list outputs):
 
 cdef int first_width(tuple parameters, Py_ssize_t given) noexcept:
     """The number of inputs of the first layer; -1 where the layers must be called as Python code: the input
-    is too short, the layers do not fit, or one may have changed."""
+    is too short, the layers do not fit, or one may have changed, or has an activation of the program's own."""
     cdef int nin = -1
     cdef Matrix* m
     for p in parameters:
         m = &(<Parameters>p).m
-        if not is_found(<Parameters>p) or given < m.nin or (nin >= 0 and given != m.nin):
+        if (not is_found(<Parameters>p) or (<Parameters>p).functions & own_functions
+                or given < m.nin or (nin >= 0 and given != m.nin)):
             return -1
         nin = m.nin if nin < 0 else nin
         given = m.nout

@@ -34,6 +34,7 @@ cdef class Parameters:
     """Owns a Matrix and the Values whose numbers it holds; kept by the Layer."""
     cdef tuple values           # neuron by neuron, each one's weights and then its bias
     cdef list ops               # of each neuron: its activation, or ADD where it has none
+    cdef unsigned long long functions   # a bit for each of these (see access.pxi)
     cdef Matrix m
     cdef unsigned long long seen        # the count of touches at which the layer was last found to be so
     cdef bint held                      # the program holds a list or dict of the layer
@@ -65,6 +66,8 @@ cdef Parameters pack_layer(list values, list ops, int nin):
         return None
     p = Parameters.__new__(Parameters)
     p.values, p.ops = tuple(values), ops
+    for op in ops:
+        p.functions |= bit_of(op)
     m = &p.m
     m.unpacked = True
     m.nin, m.nout, m.width = nin, nout, width

@@ -680,9 +680,10 @@ set_dict_offset(<PyTypeObject*>_Parts, <Py_ssize_t>&(<PartsBody*>NULL).attrs)
 for part in ("w", "b", "nonlin", "neurons"):
     setattr(_Parts, part, _Part(part))
 gc.callbacks.append(_before_collection)
-value_attributes.update({name: find_in_class(value_type, name) for name in ACCESS + OPERATORS + ORDER})
+for name in (*ACCESS, *OPERATORS, *ORDER, *activations):
+    value_attributes[name] = find_in_class(value_type, name)
 activation_functions.update({getattr(Value, name): op for name, op in activations.items()})
-shipped_attributes[Value] = {name: find_in_class(value_type, name) for name in activations}
+shipped_attributes[Value] = {}          # it is watched
 cdef Value first = Value(0)
 if not heads_are_as_described(<PyObject*>first):
     raise ImportError("micrograd-native cannot run on this Python: its garbage collector is not the one "

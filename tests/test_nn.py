@@ -350,3 +350,20 @@ def test_numbers_that_a_layer_leaves_to_python(weight, nonlin):
             for factor in (1, np.float32(3)):
                 c, python = (outcome(TWINS[name], x, w, nonlin, factor) for name in ("c", "python"))
                 assert c == python, (x, w, factor)
+
+
+def test_a_function_set_on_the_class(monkeypatch):
+    """Programs give Value a tanh of their own. A network that does not use it stays fused; one that does uses
+    theirs, also if it was called before."""
+    from micrograd import engine
+    plain, named = nn.MLP(2, [50, 1]), nn.MLP(2, [3, 1], nonlin="tanh")
+    before = named([1.0, 2.0]).data
+    monkeypatch.setattr(Value, "tanh", lambda v: v * 0)
+    assert named([1.0, 2.0]).data == named.layers[1].neurons[0].b.data
+    if engine.__engine__ == "c":
+        count = engine.__core__._count_values()
+        out = plain([1.0, 2.0])
+        assert engine.__core__._count_values() == count + 1
+        del out
+    monkeypatch.undo()
+    assert named([1.0, 2.0]).data == before
