@@ -57,14 +57,6 @@ cdef class _Parts:
         touch()
         object.__dict__["__class__"].__set__(self, cls)
 
-    @property
-    def _parameters(self):
-        """Does nothing: pickles of an older version set this attribute of a Layer to None."""
-
-    @_parameters.setter
-    def _parameters(self, value):
-        pass
-
     def __getstate__(self):
         """The __dict__, for copy and pickle; with the values of a program's own __slots__, if it has any."""
         import copyreg
