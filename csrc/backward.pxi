@@ -441,9 +441,8 @@ cdef inline Pair derivatives_of_node(Node* n, Node* second) noexcept:
 
 cdef bint add_rounded(Node* n) noexcept:
     cdef Node* second = n.a if n.b == NULL else n.b
-    cdef Number g, before = grad_of_node(n.a)
+    cdef Number g = Number(n.grad.x, n.grad_kind), before = grad_of_node(n.a)
     cdef Pair d
-    g.x, g.kind = n.grad.x, n.grad_kind
     if n.op == ADD:
         d.a, d.b = g, g
     elif n.op == MUL:

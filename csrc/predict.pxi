@@ -85,13 +85,9 @@ cdef bint is_in_single_precision(tuple layers) noexcept:
     """Whether all products and sums of such rows are numpy.float32, except where all inputs of a layer are
     0."""
     cdef Matrix* m
-    cdef Py_ssize_t i
     for layer in layers:
         m = &(<Parameters>layer).m
-        for i in range(matrix_size(m)):
-            if m.data_kind[i] == NUMPY:
-                return False
-        if not (m.all_relu or m.all_linear):
+        if memchr(m.data_kind, NUMPY, matrix_size(m)) != NULL or not (m.all_relu or m.all_linear):
             return False
     return True
 
@@ -129,11 +125,9 @@ cdef bint predict_row(tuple layers, const float* x, double* y) except -1:
     """The outputs for one row of numpy.float32, computed one by one."""
     cdef LayersCall* c = new_call(layers, (<Parameters>layers[0]).m.nin)
     cdef Stage* last = &c.stages[c.depth - 1]
-    cdef Number n
     cdef int i
     for i in range(c.stages[0].nout):
-        n.x, n.kind = x[i], FLOAT32
-        set_number(&c.stages[0], OUT, i, n)
+        set_number(&c.stages[0], OUT, i, Number(x[i], FLOAT32))
     c.rounds = True
     cdef bint fine = forward(c)
     memcpy(y, row(last, OUT), last.nout * sizeof(double))
