@@ -37,14 +37,12 @@ cdef void move_matrix(Matrix* m, double lr, double weight_decay) noexcept:
     cdef double* g
     for i in range(m.nin + 1):
         x, g = m.data + i * m.width, m.grad + i * m.width
-        for j in range(m.nout):         # and not the filling, which stays 0
+        for j in range(m.nout):         # the padding stays 0; its gradient may be nan
             x[j] -= lr * (g[j] if weight_decay == 0 else g[j] + weight_decay * x[j])
     for i in range(matrix_size(m)):
         if m.data_kind[i] != REAL:
             m.data_kind[i] = REAL
             m.kinds_known = False
-    for i in range(m.nin + 1):          # the gradient of filling is nan where an input was infinite
-        memset(m.data + i * m.width + m.nout, 0, (m.width - m.nout) * sizeof(double))
 
 def _sgd(list parameters, velocity, double lr, double momentum, double weight_decay, bint first):
     """One step of SGD; None where Python must take it. velocity is an array of a double for each
