@@ -151,18 +151,16 @@ cdef inline void clear_and_free(Body* body) noexcept:
         Py_DECREF(<PyObject*>type)
 
 cdef inline void clear(Body* body) noexcept:
-    if (body.attrs != NULL or body.backward != NULL or body.node.data_kind == OBJECT
-            or body.node.grad_kind == OBJECT):
+    if may_lead_back(body):
         value_clear(&body.head)
     else:
         replace_operands(&body.node, LEAF, NULL, NULL)      # all that nearly every Value refers to
 
 cdef inline void clear_slot(Slot* slot, unsigned char* kind) noexcept:
     """Release what a data or grad holds; the attribute is not set afterwards."""
-    cdef PyObject* old = slot.object if kind[0] == OBJECT else NULL
-    kind[0] = OBJECT
-    slot.object = NULL
-    Py_XDECREF(old)
+    if kind[0] != OBJECT:
+        kind[0], slot.object = OBJECT, NULL
+    Py_CLEAR(slot.object)
 
 cdef inline void replace_operands(Node* n, int op, Node* a, Node* b) noexcept:
     """Make n the result of op on a and b, of which either may be NULL, and release its former operands.
@@ -188,12 +186,9 @@ cdef inline void set_operands(Node* n, int op, Node* a, Node* b) noexcept:
 cdef int value_clear(PyObject* value) noexcept:
     """tp_clear: release everything."""
     cdef Body* body = <Body*>value
-    cdef PyObject* attrs = body.attrs
-    cdef PyObject* backward = body.backward
-    body.attrs = body.backward = NULL
     body.node.flags = 0
-    Py_XDECREF(attrs)
-    Py_XDECREF(backward)
+    Py_CLEAR(body.attrs)
+    Py_CLEAR(body.backward)
     clear_slot(&body.node.data, &body.node.data_kind)
     clear_slot(&body.node.grad, &body.node.grad_kind)
     replace_operands(&body.node, LEAF, NULL, NULL)
@@ -239,7 +234,7 @@ cdef inline void track_if_needed(PyObject* value, PyObject* referent) noexcept:
 cdef inline bint is_live(Cell* cell) noexcept:
     return cell.body.head.ob_type != NULL and Py_REFCNT(&cell.body.head) > 0
 
-cdef bint may_lead_back(Body* body) noexcept:
+cdef inline bint may_lead_back(Body* body) noexcept:
     return (body.attrs != NULL or body.backward != NULL or body.node.data_kind == OBJECT
             or body.node.grad_kind == OBJECT)
 

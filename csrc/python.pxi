@@ -44,6 +44,7 @@ cdef extern from "Python.h":
     void Py_INCREF(PyObject*) noexcept
     void Py_DECREF(PyObject*) noexcept
     void Py_XDECREF(PyObject*) noexcept
+    void Py_CLEAR(PyObject*) noexcept       # sets it to NULL first
     void PyObject_GC_Track(void*) noexcept
     void PyObject_GC_UnTrack(void*) noexcept
     bint PyObject_IS_GC(PyObject*) noexcept
@@ -58,7 +59,6 @@ cdef extern from "Python.h":
     bint PyOS_InterruptOccurred() noexcept
     int check_signals "PyErr_CheckSignals"() noexcept
     unsigned long PyThread_get_thread_ident() noexcept
-    void* PyMem_RawMalloc(size_t) noexcept
     void* PyMem_RawRealloc(void*, size_t) noexcept
     void PyMem_RawFree(void*) noexcept
     void PyErr_SetInterrupt() noexcept

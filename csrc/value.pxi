@@ -105,12 +105,10 @@ cdef object compute_with_objects(int op, Node* a, Node* b):
 cdef int become_result(object value, int op, Node* a, Node* b) except -1:
     """Make a Value, which the program's constructor has made, the result of an operation."""
     cdef Body* body = <Body*>value
-    cdef PyObject* old = body.backward
     unpack(&body.node)
     make_plain(&body.node)
     body.node.flags &= ~CALLBACK
-    body.backward = NULL
-    Py_XDECREF(old)
+    Py_CLEAR(body.backward)
     if body.node.op == CUSTOM_PREV:
         attrs_of(value)["_prev"] = <object>own_prev(value)
     replace_operands(&body.node, op, a, b)
@@ -243,9 +241,7 @@ cdef int give_operands(object value, object children, object op) except -1:
 
 cdef void forget_attributes(Body* body) noexcept:
     """Delete the attributes that the constructor sets again."""
-    cdef PyObject* old = body.backward
-    body.backward = NULL
-    Py_XDECREF(old)
+    Py_CLEAR(body.backward)
     if body.attrs != NULL:
         for name in ("_prev", "_op"):
             (<dict>body.attrs).pop(name, None)
@@ -280,10 +276,8 @@ cdef dict attrs_of(object value):
 cdef inline void drop_unused_dict(object value) noexcept:
     """Before Python 3.13, a new instance of a subclass has a dict already, which the collector counts."""
     cdef Body* body = <Body*>value
-    cdef PyObject* attrs = body.attrs
-    if attrs != NULL and Py_REFCNT(attrs) == 1 and PyDict_Size(attrs) == 0:
-        body.attrs = NULL
-        Py_DECREF(attrs)
+    if body.attrs != NULL and Py_REFCNT(body.attrs) == 1 and PyDict_Size(body.attrs) == 0:
+        Py_CLEAR(body.attrs)
 
 cdef PyObject* find_attribute(object value, str name) noexcept:
     """What the program set as the attribute, or NULL. Runs no Python code, as a lookup could: a key of the
