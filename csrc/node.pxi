@@ -62,20 +62,14 @@ cdef inline PyObject* value_of(Node* n) noexcept:
 # Where a node's numbers stand. (What has kind OBJECT is no number; nobody reads its double.)
 
 cdef inline Number data_of_node(Node* n) noexcept:
-    cdef Number data
     if n.data_kind != PACKED:
-        data.x, data.kind = n.data.x, n.data_kind
-    else:
-        data.x, data.kind = matrix_of(n).data[n.index], matrix_of(n).data_kind[n.index]
-    return data
+        return Number(n.data.x, n.data_kind)
+    return packed_data(matrix_of(n), n.index)
 
 cdef inline Number grad_of_node(Node* n) noexcept:
-    cdef Number grad
     if n.grad_kind != PACKED:
-        grad.x, grad.kind = n.grad.x, n.grad_kind
-    else:
-        grad.x, grad.kind = matrix_of(n).grad[n.index], matrix_of(n).grad_kind[n.index]
-    return grad
+        return Number(n.grad.x, n.grad_kind)
+    return packed_grad(matrix_of(n), n.index)
 
 cdef inline void set_grad_of_node(Node* n, Number grad) noexcept:
     if n.grad_kind != PACKED:

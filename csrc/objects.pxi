@@ -146,7 +146,7 @@ cdef inline void put_number_grad(Node* n, Number new) noexcept:
 cdef inline void unpack(Node* n) noexcept:
     """Let n hold its own numbers, if it is a parameter of a packed layer."""
     if n.data_kind == PACKED or n.grad_kind == PACKED:
-        unpack_layer_of(n)
+        unpack_layer(<Parameters>n.data.object)
 
 # The table of operations once more, in Python's arithmetic. (With functions of the C API: Cython's own + and
 # * word some errors differently.)

@@ -118,9 +118,6 @@ cdef void unpack_layer(Parameters p) noexcept:
             n.data.x, n.data_kind = m.data[place], m.data_kind[place]
             n.grad.x, n.grad_kind = m.grad[place], m.grad_kind[place]
 
-cdef void unpack_layer_of(Node* n) noexcept:
-    unpack_layer(<Parameters>n.data.object)
-
 cdef inline Matrix* matrix_of(Node* n) noexcept:
     return &(<Parameters>n.data.object).m
 

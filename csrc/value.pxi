@@ -261,7 +261,7 @@ cdef object prev_of(object value):
     prev = set()
     if n.a != NULL:
         prev.add(<object>value_of(n.a))
-    if n.b != NULL and has_second_operand(n.op):
+    if n.b != NULL and gradients[n.op] == 2:    # an exponent that is a number gets no gradient
         prev.add(<object>value_of(n.b))
     return prev
 
@@ -296,10 +296,6 @@ cdef int set_label(object value, object label) except -1:
         Value.label = ""        # the label of all other Values, once a program uses labels
     value.label = label
     return 0
-
-cdef inline bint has_second_operand(int op) noexcept:
-    """Whether b, if there is one, stands in `_prev`: an exponent that is a number does not."""
-    return gradients[op] == 2
 
 cdef int check_child(object child) except -1:
     if not is_value(child):
