@@ -14,7 +14,7 @@ cdef void* value_init = NULL    # Value.__init__, as shipped
 cdef void* value_compare = NULL
 
 # What was found when the classes were last looked at, which is after each change of one.
-cdef bint constructor_shipped = False   # Value(data) makes a node, and no more
+cdef bint constructor_shipped = False   # Value(data) only makes a node
 cdef bint operators_shipped = False     # + and *
 cdef bint access_shipped = False        # nobody overrides the access to Value's attributes
 cdef bint networks_shipped = False      # the classes of nn are what they were

@@ -337,8 +337,7 @@ cdef int raise_interrupt() except -1:
     """Raise KeyboardInterrupt if Ctrl-C was pressed. A handler of the program may not run here, and waits."""
     if PyOS_InterruptOccurred():
         if interrupt_raises():
-            PyErr_SetNone(PyExc_KeyboardInterrupt)
-            return -1
+            raise KeyboardInterrupt
         interrupt_again()
     return 0
 

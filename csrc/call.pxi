@@ -29,8 +29,9 @@ cdef struct CallKind:
     Py_ssize_t (*work)(Call*) noexcept          # multiply-adds of a sweep
     int (*traverse)(Call*, visitproc, void*) noexcept
     void (*release)(Call*) noexcept             # its references, and its memory
-    # Whose result an output is, once it is plain. Or, where outputs are shown as the results of one
-    # operation, its name, and a set of an output's operands. The other is NULL.
+    # Either the operation that an output is the result of, once the call is plain. Or, where outputs are
+    # shown as the results of one operation, its name, and the set of an output's operands. What is not
+    # given is NULL.
     int (*operation)(Call*, int) noexcept
     object (*name)(Call*)
     object (*operands)(Call*, int)

@@ -9,7 +9,7 @@ cdef object copy_value(object value):
     check_child(twin)
     if n.op != LEAF or (<Body*>value).attrs != NULL:
         attrs_of(value)["_op"] = value._op
-        if n.op != CUSTOM_PREV:                 # the next one that asks gets the same
+        if n.op != CUSTOM_PREV:                 # the set itself, which both copies share
             attrs_of(value)["_prev"] = value._prev
         if (<Body*>value).backward == NULL:
             function = backward_of(value)

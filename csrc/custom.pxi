@@ -65,13 +65,13 @@ cdef int set_children(object value, object children) except -1:
         count = PySequence_Fast_GET_SIZE(<PyObject*>children)
         if count == 0:
             return 0
-        if count <= 2 and is_told_by_address(items[0]) and is_told_by_address(items[count - 1]):
+        if count <= 2 and equals_only_itself(items[0]) and equals_only_itself(items[count - 1]):
             replace_with_custom(n, items[0], NULL if items[0] == items[count - 1] else items[count - 1])
             return 0
     return set_any_children(value, children)
 
-cdef inline bint is_told_by_address(PyObject* child) noexcept:
-    """Whether it is a Value, and equal to itself alone."""
+cdef inline bint equals_only_itself(PyObject* child) noexcept:
+    """Whether it is a Value, compared by identity."""
     cdef PyTypeObject* cls = Py_TYPE(child)
     return (cls.tp_hash == value_hash and cls.tp_richcompare == value_compare
             and (cls == value_type or PyType_IsSubtype(cls, value_type)))
@@ -94,7 +94,7 @@ cdef int set_any_children(object value, object children) except -1:
     return 0
 
 cdef int set_prev(object value, object prev) except -1:
-    """Replace `_prev` by any object; by `deleted`, if there shall be none. A CUSTOM node keeps it in place of
+    """Replace `_prev` by any object; `deleted` deletes it. A CUSTOM node keeps it in place of
     its operands. Any other node still needs these, and keeps it as an attribute."""
     cdef Node* n = node_of(<PyObject*>value)
     make_plain(n)
@@ -113,7 +113,7 @@ cdef inline PyObject* own_prev(object value) noexcept:
     return value_of(n.a) if n.op == CUSTOM_PREV else find_attribute(value, "_prev")
 
 cdef int set_backward(object value, object function) except -1:
-    """Replace the operation's derivative by the function; by `deleted`, if there shall be none."""
+    """Replace the operation's derivative by the function; `deleted` deletes `_backward`."""
     cdef Body* body = <Body*>value
     cdef PyObject* old
     make_plain(&body.node)

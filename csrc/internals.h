@@ -7,8 +7,8 @@
 #include <Python.h>
 #include <frameobject.h>
 
-/* Fill in the head of an object in memory of the engine's. All of the head is set, because it has more than a
-   count and a type: from 3.14 on, flags beside the count say which references are counted. (These functions
+/* Fill in the head of an object in the engine's own memory. All of it is set, because it has more than a
+   count and a type: from 3.14 on, flags next to the count say which references are counted. (These functions
    are public, and inline, where PyObject_Init is a call. Values and calls own no reference to their types,
    which live as long as the process.) */
 static inline void init_head(PyObject *o, PyTypeObject *type) {

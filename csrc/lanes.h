@@ -212,8 +212,8 @@ TARGET static void NAME(forward)(const Code *c, const double *parameters, const 
     }
 }
 
-/* Only steps marked in `live` are swept: they lead to an output that has a gradient. Nobody asks for the
-   gradients of slots before the `first`. */
+/* Only steps marked in `live` are swept: they lead to an output that has a gradient. The gradients
+   of slots before `first` are not needed. */
 TARGET static void NAME(backward)(const Code *c, const double *packed, const double *v, double *d,
                                   double *parameter_grads, double *packed_grads, double *scratch,
                                   const unsigned char *live, int first, unsigned char *odd) {

@@ -3,9 +3,9 @@
 # The parts of a module (`w`, `b` and `nonlin` of a Neuron, `neurons` of a Layer) stand in its __dict__, as
 # those of any object. A program that sets one, or reads one that is a list, or reads the __dict__, may change
 # the network then or later. Each such access is counted in `touches`. A layer is looked at once, and its
-# parameters are packed (parameters.pxi); while the count stays the same, so has the layer, and a call checks
-# only the count. If the program keeps a reference to one of its lists or dicts, it is looked at before each
-# call.
+# parameters are packed (parameters.pxi). While the count stays the same, the layer has not changed, and a
+# call checks only the count. If the program keeps a reference to one of its lists or dicts, the layer is
+# looked at before each call.
 #
 # A layer is fused where no program can see the difference: Value, Neuron and Layer are as they were shipped;
 # the neurons are Neurons with equally many Values for weights, and with activations that this engine has;
@@ -162,8 +162,8 @@ cdef int activation(object nonlin) except -2:
     return activation_functions.get(nonlin, -1) if type(nonlin) is type(Value.relu) else -1
 
 cdef tuple parameters_of_layers(list layers):
-    """The Parameters of each layer, or None where one cannot be fused. Until Python code runs, each of them
-    is_found."""
+    """The Parameters of each layer, or None where one cannot be fused. is_found is true of each of
+    them until Python code runs."""
     cdef Parameters p
     cdef list found = []
     for layer in layers:

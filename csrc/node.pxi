@@ -16,8 +16,8 @@
 # 1. The pool. Values come from chunks of CHUNK bytes, never from malloc one by one, and a chunk
 #    whose last Value died goes back to the system (but for a few, kept for the next step).
 # 2. Deallocation is iterative. The last reference to a root may be the last reference to a million
-#    nodes. A Value that dies while another is being cleared only joins a list (linked through
-#    the dead themselves, so nothing can fail); the outermost deallocation works the list off.
+#    nodes. A Value that dies while another is being cleared is only put on a list (linked through
+#    the dead Values themselves, so nothing can fail); the outermost deallocation empties the list.
 # 3. The cyclic garbage collector does not track a plain Value: numbers cannot form cycles. A Value
 #    is tracked once it refers to an object that could lead back: a `_backward`, say.
 # 4. Such a cycle may run through plain Values (leaf -> attribute -> root -> ... -> leaf). Before a
@@ -59,7 +59,7 @@ cdef inline Node* node_of(PyObject* value) noexcept:
 cdef inline PyObject* value_of(Node* n) noexcept:
     return <PyObject*>(<char*>n - sizeof(PyObject))
 
-# Where a node's numbers stand. (What has kind OBJECT is no number; nobody reads its double.)
+# A node's numbers, wherever they stand. (One of kind OBJECT is no number, and its double is not read.)
 
 cdef inline Number data_of_node(Node* n) noexcept:
     if n.data_kind != PACKED:
@@ -83,7 +83,7 @@ cdef inline void set_grad_of_node(Node* n, Number grad) noexcept:
 cdef PyTypeObject* value_type = NULL    # class Value
 cdef unsigned char made_flag = 0        # the flag of new nodes: MADE, or 0
 cdef PyObject* dead = NULL              # objects to clear and free, linked through weakrefs
-cdef bint deallocating = False          # the outermost deallocation is working that list off
+cdef bint deallocating = False          # the outermost deallocation is emptying that list
 
 cdef inline PyObject* new_value() noexcept:
     """A Value from the pool with nothing filled in, or NULL. It owns no reference to its type,

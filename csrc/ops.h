@@ -189,7 +189,7 @@ static inline Number step(Number y, Number g) {
     return number((y.x > 0) * g.x, STEP(y.kind, g.kind));
 }
 
-/* Arithmetic is inlined, because there are millions of it; a function costs more than the call of it. */
+/* Arithmetic is inlined: a graph has millions of such nodes. The call of exp costs less than exp itself. */
 #if defined(__GNUC__)
 #define OUT_OF_LINE __attribute__((noinline)) static
 #else

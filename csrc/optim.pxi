@@ -10,8 +10,8 @@ cdef double* open_doubles(object array, Py_buffer* view, Py_ssize_t count) excep
     return <double*>view.buf
 
 cdef bint may_move(list parameters, Py_ssize_t size) except -1:
-    """Whether every parameter is a Value whose data and gradient are numbers, and there are as many as
-    doubles in an array of so many bytes. Then moving one cannot fail, and no Python code runs until the last
+    """Whether every parameter is a Value whose data and gradient are numbers, and `size` bytes are a double
+    for each. Then moving one cannot fail, and no Python code runs until the last
     one is moved."""
     cdef Parameters layer
     cdef Py_ssize_t i = 0

@@ -56,7 +56,7 @@ cdef inline bint stand_at(tuple values, list items, Py_ssize_t i) noexcept:
         len(values) * sizeof(PyObject*)) == 0
 
 cdef Parameters pack_layer(list values, list ops, int nin):
-    """Move the parameters of a layer into a Matrix; None unless each of them may_be_packed and stands there
+    """Move the parameters of a layer into a Matrix; None unless each of them may_be_packed and is there
     once, and the engine has the activations."""
     cdef int nout = len(ops), width = 1 if nout == 1 else (nout + 7) & ~7, i, j
     cdef Py_ssize_t size = <Py_ssize_t>(nin + 1) * width

@@ -1,8 +1,8 @@
 # pickle. A Value is made empty and then gets its state, so that it may stand in a cycle. The root's
-# state lists all nodes under it, operands before results; when pickle comes to one of them, its
-# operands are behind it, and no depth of graph is a depth of recursion. PICKLING marks these nodes until
-# the list's last entry is pickled, which wipes the marks. (A mark left by a dump that failed does no
-# harm, but that a later dump of that node recurses.)
+# state lists all nodes under it, operands before results. When pickle comes to one of them, it has
+# written its operands, so that a deep graph needs no deep recursion. PICKLING marks these nodes until
+# the list's last entry is pickled, which wipes the marks. (A mark left by a dump that failed has one
+# effect: a later dump of that node recurses.)
 
 cdef dict operations = {names[op].decode(): op for op in range(OPERATION_END)
                         if op in (CUSTOM, LOCAL) or is_operation(op)}
@@ -45,7 +45,7 @@ cdef dict state_of(object value):
     return state
 
 cdef list operands_of(Node* n):
-    """The operands in order, as often as they stand there."""
+    """The operands in order; one that is used twice is there twice."""
     operands = []
     if n.op == LOCAL:
         return list(locals_of(n).operands)
@@ -118,7 +118,7 @@ cdef int restore_operands(object value, graph) except -1:
     return 0
 
 cdef int set_result(object value, int op, list operands) except -1:
-    """Make value, a leaf, the result of op on a list of operands that nobody else has."""
+    """Make value, a leaf, the result of op on the operands, in a list that nobody else has."""
     cdef Py_ssize_t count = len(operands), wanted = operand_counts[op]
     if op == LOCAL or count > wanted or (count < wanted and op != CUSTOM):
         raise ValueError(f"a leaf cannot become the result of {names[op].decode()} on {count} operands")

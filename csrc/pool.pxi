@@ -112,7 +112,7 @@ cdef inline Cell* cell_of(PyObject* value) noexcept:
 
 cdef inline void give_cell(Cell* cell) noexcept:
     cdef Chunk* c = <Chunk*>(<size_t>cell & ~<size_t>(CHUNK - 1))
-    if not has_room(c):         # it will have: move it before the full ones
+    if not has_room(c):         # it gets some now: move it before the full ones
         unlink(c)
         link(c)
     cell.body.head.ob_type = NULL

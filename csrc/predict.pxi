@@ -1,8 +1,8 @@
 # Forward without a graph: fused layers over many rows, numbers in and numbers out.
 #
 # BLOCK rows at a time go through all layers. Rows of numpy.float32 are computed in single precision, to which
-# numpy rounds their products and sums. A row in which all outputs of a layer are the ReLU's int 0, and so no
-# numpy.float32, is computed one by one.
+# numpy rounds their products and sums. An odd row, in which all outputs of a layer are the ReLU's int 0, and
+# so no numpy.float32, is computed number by number.
 
 cdef enum:
     BLOCK = 32                  # rows
@@ -122,7 +122,7 @@ cdef bint predict_odd_rows(tuple layers, int rows, const float* x, double* y, un
     return True
 
 cdef bint predict_row(tuple layers, const float* x, double* y) except -1:
-    """The outputs for one row of numpy.float32, computed one by one."""
+    """The outputs for one row of numpy.float32, computed number by number."""
     cdef LayersCall* c = new_call(layers, (<Parameters>layers[0]).m.nin)
     cdef Stage* last = &c.stages[c.depth - 1]
     cdef int i

@@ -62,8 +62,6 @@ cdef extern from "Python.h":
     void* PyMem_RawRealloc(void*, size_t) noexcept
     void PyMem_RawFree(void*) noexcept
     void PyErr_SetInterrupt() noexcept
-    void PyErr_SetNone(PyObject*) noexcept
-    PyObject* PyExc_KeyboardInterrupt
     bint PyGC_Disable() noexcept
     bint PyGC_Enable() noexcept
     bint PyFloat_CheckExact(PyObject*) noexcept
@@ -92,7 +90,7 @@ cdef extern from *:
     """
     #define steal(p) ((PyObject *)(p))
     """
-    object steal(PyObject*)     # a new reference, to a caller that counts references
+    object steal(PyObject*)     # as an object that Cython releases; p is a new reference
     size_t PyVectorcall_NARGS(size_t)
 
 cdef extern from "internals.h":

@@ -8,11 +8,11 @@
 # While a function is recorded.
 
 cdef object refuse = None               # raises RecordingError
+cdef unsigned long recording_thread
 
 cdef int refused(str what) except -1:
     refuse(what)
-    raise RuntimeError(f"what is refused in a recording went on: {what}")
-cdef unsigned long recording_thread
+    raise RuntimeError(f"{what!r} was refused, but no error was raised")
 
 def _is_recording():
     return is_recording()
@@ -24,7 +24,7 @@ def _begin_recording(refusing):
     """Mark the Values that are made from now on; False where another thread is recording."""
     global made_flag, refuse, recording_thread
     if not callable(refusing):
-        raise TypeError(f"what refuses must be a function, not {type(refusing).__name__}")
+        raise TypeError(f"a recording takes a function that refuses, not {type(refusing).__name__}")
     if made_flag:
         return False
     if not (shipped() and access_as_shipped()):
@@ -32,9 +32,9 @@ def _begin_recording(refusing):
     refuse, recording_thread, made_flag = refusing, PyThread_get_thread_ident(), MADE
     return True
 
-def _end_recording(beside=False):
-    """End what this thread records, unless it is beside the caller's own recording."""
-    if is_recording() and not beside:
+def _end_recording(nested=False):
+    """End this thread's recording; not where the caller is nested in it, and so began none."""
+    if is_recording() and not nested:
         end_recording()
 
 def _after_fork():
@@ -161,7 +161,7 @@ cdef class _Graph:
 
     def __cinit__(self, list inputs not None, list outputs not None):
         if not is_recording():
-            raise RuntimeError("a program is made of what is being recorded")
+            raise RuntimeError("a _Program is made while a function is recorded")
         for value in inputs + outputs:
             check_child(value)
         self.numbers, self.parameters, self.leaf_of, self.leaf_of_number = [], [], {}, {}
@@ -266,7 +266,7 @@ cdef class _Graph:
         return place
 
     cdef int use_number(self, double x) except? -1:
-        cdef long long bits             # 0.0 is not -0.0, and nan is nan
+        cdef long long bits             # they tell 0.0 from -0.0, and are equal for nan
         memcpy(&bits, &x, sizeof(double))
         place = self.leaf_of_number.get(bits)
         if place is None:

@@ -124,7 +124,7 @@ cdef class _Builder:
         for i in range(self.sum_of.count):
             k = self.sum_of.items[i]
             if k >= 0 and self.is_neuron(&self.sums[k]):
-                xs = self.operands_of_neuron(&self.sums[k])
+                xs = self.every_second(self.factors.items + self.sums[k].factors + 1, self.sums[k].terms)
                 self.sums[k].layer = layer_of.setdefault(xs, len(self.layers))
                 if self.sums[k].layer == len(self.layers):
                     self.layers.append([])
@@ -145,9 +145,6 @@ cdef class _Builder:
             if g.is_parameter(f[2 * i + 1]):
                 f[2 * i], f[2 * i + 1] = f[2 * i + 1], f[2 * i]
         return True
-
-    cdef bytes operands_of_neuron(self, Sum* s):
-        return self.every_second(self.factors.items + s.factors + 1, s.terms)
 
     cdef bytes every_second(self, const int* items, int count):
         cdef bytes result = PyBytes_FromStringAndSize(NULL, count * sizeof(int))

@@ -8,7 +8,7 @@
 
 #include "layer.h"
 
-/* What a step can be beside an operation of ops.h. */
+/* What a step can be besides an operation of ops.h. */
 enum {
     DOT = OPERATION_END,    /* a sum of b products. From places[a] on: the slot that the sum begins with, or
                                -1, and two slots for each product */

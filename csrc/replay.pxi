@@ -18,7 +18,7 @@ cdef class _Program:
     cdef list matrices                  # layers that nn has packed too: (Parameters, place among the packed)
     cdef Ints loose_places              # places of packed parameters that are in no such layer
     cdef Ints held, place               # parameters that are taken alone, and where they stand in a Matrix
-    cdef list holders                   # ... of which Parameters: (these, how many of `held` end with theirs)
+    cdef list holders                   # ... of which Parameters: (these, the place in `held` after theirs)
     cdef Ints loose                     # the parameters that hold their own numbers
 
     def __cinit__(self, name, list inputs not None, list outputs not None):
@@ -193,7 +193,7 @@ cdef class _Run:
     cdef bytearray given_numbers
     cdef double* gathered               # the parameters, and those that are packed
     cdef double* outcome                # the results, and which rows are odd
-    cdef object fixed                   # a view of given_numbers, by which nobody can resize them
+    cdef object fixed                   # a view of given_numbers, so that nobody can resize them
     cdef bint gave_results
     cdef double factor                  # of each row in the one result of all; 0 if each row has results
 
@@ -334,8 +334,7 @@ cdef class _Run:
 
     def jacobian(self, int threads, bint finite=False):
         """The derivatives of each result of one row by each input, in forward mode or by gradients of the
-        results: the one that takes fewer passes, a lane for each. None where all shall be finite and one is
-        not."""
+        results: the one that takes fewer passes, a lane for each. None if `finite` and one of them is not."""
         cdef Code* c = &self.program.code
         cdef Py_ssize_t count = c.outputs, i
         cdef bytearray seeds, kinds
@@ -354,7 +353,7 @@ cdef class _Run:
         found = run.gradients_of_rows(seeds)
         if all([isfinite(x) for row in found for x in row]):
             return found
-        # One by one, without what other results lead to, times 0.
+        # One by one: the other results' gradient of 0 times an infinite slope would be nan.
         return None if finite else run.gradients_of_rows(seeds, kinds)
 
     cdef list jacobian_by_directions(self):

@@ -76,7 +76,7 @@ cdef Py_ssize_t place_of_result(Node* out):
 cdef int visit_replay(Call* call, Sweep* s) except -1:
     cdef _Run run = run_of(call)
     cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>run.program.parameters)
-    cdef bint is_packed = run.program.is_packed()       # then only loose ones may be no leaves
+    cdef bint is_packed = run.program.is_packed()       # packed parameters are leaves
     cdef Py_ssize_t i
     if given_to(call):
         visit_all(s, [leaf for _, leaf in given_to(call)])
@@ -104,7 +104,7 @@ cdef inline bint takes_python(PyObject* operand) noexcept:
         operand.ob_type != value_type and accesses(<object>operand))
 
 cdef bint replay_accepts(Call* call, int j, Number g) noexcept:
-    """Also infinity and nan: as a local gradient, 0 times these would be nan."""
+    """Infinity and nan too: the plain nodes would multiply them by a local gradient of 0, which gives nan."""
     return g.kind != OBJECT and g.kind != FLOAT32
 
 cdef Py_ssize_t work_of_replay(Call* call) noexcept:
@@ -355,7 +355,7 @@ cdef int make_replay_plain(Call* call) except -1:
     try:
         for j in range(count):
             if outputs[j] != NULL:
-                value = <object>value_of(outputs[j])        # which a collection may drop meanwhile
+                value = <object>value_of(outputs[j])        # held: a collection may drop it meanwhile
                 make_local(outputs[j], local_gradients(run, given, before + j), run.program.name)
     finally:
         Py_DECREF(&call.body.head)

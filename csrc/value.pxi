@@ -7,8 +7,8 @@
 cdef inline bint is_value(object o):
     return Py_TYPE(<PyObject*>o) == value_type or isinstance(o, Value)
 
-# What only Python code can make: a signature with the original's error messages, functions that inspect takes
-# for functions, and a docstring indented as this version of Python does it.
+# What only Python code can make: a signature with the original's error messages, functions that inspect
+# recognises, and a docstring indented as this version of Python does it.
 cdef dict python = {}
 exec("""
 class Value:
@@ -65,7 +65,7 @@ cdef inline object leaf(object data):
     return plain_leaf(data) if shipped() else Value(data)
 
 cdef inline object compute(int op, Node* a, Node* b):
-    """The node of an operation on two operands, quickly for plain numbers. A PACKED one gives no plain y."""
+    """The node of an operation of two operands; fast for plain numbers. A PACKED one gives no plain y."""
     cdef Number y = apply(op, a.data.x, a.data_kind, b.data.x, b.data_kind)
     if is_plain(y) and shipped():
         return number_node(y, op, a, b)
@@ -226,7 +226,7 @@ cdef object divisor(object o):
     return int(o) if isinstance(o, Integral) else o
 
 
-# Attributes beside the node's own.
+# Attributes besides the node's own.
 
 cdef int give_operands(object value, object children, object op) except -1:
     """The constructor's second and third argument."""
@@ -325,7 +325,7 @@ cdef class Value:
         if accesses(self):
             init_by_attributes(self, data, children, op)
         else:
-            if made_flag and not n.flags & MADE and (n.data_kind != OBJECT or n.data.object != NULL):
+            if made_flag and not n.flags & MADE and has_data(n):
                 forbid("writing", NULL)
             n.flags = flag_of_new(self)
             drop_unused_dict(self)
@@ -341,7 +341,7 @@ cdef class Value:
             if n.op != LEAF:                    # it may be its own operand
                 track(<PyObject*>self)
                 if type(self) is Value:
-                    attrs_of(self)              # the collector counts dicts, but no Values from the pool
+                    attrs_of(self)              # so that collections come: they count dicts, and no Values
         if label is not None:
             set_label(self, label)
 

@@ -103,9 +103,9 @@ def _begin_recording(refuse):
     return True
 
 
-def _end_recording(beside=False):
-    """End the recording of this thread, unless the caller began `beside` one, and so began none."""
-    if _is_recording() and not beside:
+def _end_recording(nested=False):
+    """End this thread's recording; not where the caller is nested in it, and so began none."""
+    if _is_recording() and not nested:
         end_recording()
 
 
@@ -194,7 +194,7 @@ class _Program:
         if list(map(id, self.parameters)) != list(map(id, other.parameters)):
             return "other Values take part"
         for step, now in zip(self.steps, other.steps):
-            if repr(step) != repr(now):         # 0.0 is not -0.0, and nan is nan
+            if repr(step) != repr(now):         # tells 0.0 from -0.0, and is equal for nan
                 if step[0] == now[0] == "constant":
                     return f"a number that was {step[1]!r} is {now[1]!r}"
                 return "it computes something else"
@@ -353,8 +353,8 @@ class _Run:
         return total
 
     def jacobian(self, threads, finite=False):
-        """The gradients of the inputs of one row, from each of its results in turn; None where all shall be
-        finite and one is not."""
+        """The gradients of the inputs of one row, from each of its results in turn; None if `finite`
+        and one of them is not."""
         found = [self.of_inputs(self.sweep(0, place, 1.0)) for place in self.program.outputs]
         return None if finite and not all(isfinite(x) for row in found for x in row) else found
 

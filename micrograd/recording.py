@@ -153,7 +153,7 @@ class Recording:
     def _call(self, structure: Any, leaves: list[Any]) -> Any:
         kept = None if __core__._is_recording() else (
             self._kept.get(structure) or self._recorded(structure, leaves))
-        if kept is None:                        # within another recording, or beside one
+        if kept is None:                        # within another recording, or another thread records
             return self._as_written(structure, leaves)
         results = self._forward(kept, structure, leaves, 1, 1).results("map")
         return results[0] if kept.results is Value else rebuilt(kept.results, iter(results))
@@ -239,14 +239,14 @@ class Recording:
         recording."""
         inputs = [stand_in(leaf) for leaf in leaves]
         outputs: list[Value] = []
-        beside = __core__._is_recording()
+        nested = __core__._is_recording()
         try:            # Ctrl-C may come before the next line is over
             if not __core__._begin_recording(refuse):
                 return None
             results = flattened_results(self._as_written(structure, inputs), outputs, self._name)
             program = __core__._Program(self._name, inputs, outputs)
         finally:
-            __core__._end_recording(beside)
+            __core__._end_recording(nested)
         return Kept(program, results, [number_in(y.data) for y in outputs], [0, 0])
 
     def _verify(self, kept: Kept, structure: Any, run: Any, rows: int) -> None:
@@ -412,7 +412,7 @@ def fixed_key(thing: Any) -> Any:
     if isinstance(thing, dict):
         return type(thing), *[(fixed_key(k), fixed_key(x)) for k, x in thing.items()]
     if isinstance(thing, float):
-        return type(thing), repr(thing)         # 0.0 is not -0.0, and nan is nan
+        return type(thing), repr(thing)         # tells 0.0 from -0.0, and is equal for nan
     return type(thing), thing
 
 
