@@ -219,7 +219,7 @@ def check(name: str, x: float, below: float = math.inf) -> None:
     """ValueError unless 0 <= x < below, or x is infinite and so is the bound; TypeError for what is
     no real number."""
     if not isinstance(x, Real):
-        raise TypeError(f"{name} must be a real number, not {type(x).__name__}: {x!r:.60}")
+        raise TypeError(f"{name} must be a real number, not {described(x)}")
     if not 0 <= x <= below or x == below != math.inf:
         bound = "" if below == math.inf else f" and below {below}"
         raise ValueError(f"{name} must be at least 0{bound}, not {x!r}")
@@ -228,8 +228,7 @@ def check(name: str, x: float, below: float = math.inf) -> None:
 def check_names(state: object, names: set[str]) -> None:
     """TypeError unless a state is a mapping, ValueError unless it has these names."""
     if not isinstance(state, Mapping):
-        raise TypeError("a state is a mapping, as state_dict() gives it, "
-                        f"not {type(state).__name__}: {state!r:.60}")
+        raise TypeError(f"a state is a mapping, as state_dict() gives it, not {described(state)}")
     problems = [f"{kind} {', '.join(sorted(map(repr, there)))}" for kind, there in [
         ("missing", names - set(state)), ("unexpected", set(state) - names)] if there]
     if problems:
@@ -241,10 +240,10 @@ def remembered(name: str, x: Any, like: Any) -> Any:
     if not isinstance(like, array):
         if type(x) is not type(like) or x < 0:
             kind = "a bool" if isinstance(like, bool) else "an int from 0"
-            raise ValueError(f"{name} must be {kind}, not {type(x).__name__}: {x!r:.60}")
+            raise ValueError(f"{name} must be {kind}, not {described(x)}")
         return x
     if not isinstance(x, (list, tuple)) or not all(isinstance(number, Real) for number in x):
-        raise ValueError(f"{name} must be a list of numbers, not {type(x).__name__}: {x!r:.60}")
+        raise ValueError(f"{name} must be a list of numbers, not {described(x)}")
     if len(x) != len(like):
         raise ValueError(f"{name} must have {len(like)} numbers, not {len(x)}: the state is that "
                          "of another number of parameters")
@@ -279,8 +278,7 @@ def numbers(parameters: Iterable[Value], name: str) -> list[float]:
     values = [getattr(p, name) for p in parameters]
     for i, x in enumerate(values):
         if not isinstance(x, Real):
-            raise TypeError(f"{name} of parameter {i} must be a real number, "
-                            f"not {type(x).__name__}: {x!r:.60}")
+            raise TypeError(f"{name} of parameter {i} must be a real number, not {described(x)}")
     return [float(x) for x in values]
 
 

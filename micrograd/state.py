@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any
 
+from micrograd._functions import described
 from micrograd.engine import Value
 from micrograd.nn import Module
 from micrograd.optim import Optimizer
@@ -101,10 +102,6 @@ def some(names: list[str]) -> str:
 
 def is_number(x: object) -> bool:
     return isinstance(x, Real) and not isinstance(x, bool)
-
-
-def described(x: object) -> str:
-    return f"{type(x).__name__}: {x!r:.60}"
 
 
 def save(model: Module | Mapping[str, float], path: str | os.PathLike[str], *,
