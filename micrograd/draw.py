@@ -8,12 +8,13 @@ from __future__ import annotations
 import html
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from numbers import Real
 from typing import Any
 from zlib import crc32
 
+from micrograd._engine_py import operands_first
 from micrograd.engine import Value
 
 # What has a meaning in the label of a record, and a line break.
@@ -152,22 +153,11 @@ def topological_order(root: Value) -> list[Value]:
     prints: numbers made of what is drawn of a node, and under it.
     """
     prints: dict[Value, int] = {}
-    for node in operands_first(root, lambda operands: operands):
+    for node in operands_first(root):           # type: ignore[no-untyped-call]
         under = sorted(prints.get(operand, 0) for operand in node._prev)    # 0 in a cycle
         prints[node] = crc32(repr((cells(node), node._op, under)).encode())
-    return operands_first(root, lambda operands: sorted(operands, key=prints.__getitem__))
-
-
-def operands_first(root: Value, arranged: Callable[[set[Value]], Iterable[Value]]) -> list[Value]:
-    order, seen, stack = [], set(), [(root, False)]
-    while stack:                    # as in Value.backward
-        node, operands_done = stack.pop()
-        if operands_done:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            stack += [(operand, False) for operand in arranged(node._prev)]
+    order: list[Value] = operands_first(        # type: ignore[no-untyped-call]
+        root, operands=lambda node: sorted(node._prev, key=prints.__getitem__))
     return order
 
 
