@@ -227,7 +227,7 @@ class Tape:
             self.append_step(y, value, k, lambda a, k, y, g: (is_zero(i - k) + is_zero(i + (n - k))) * g)
 
     def append_step(self, y: Value, a: Value, b: Any, da: Callable[..., Any]) -> None:
-        """The step from an operand that is on the tape to a result; b is what da knows beside a."""
+        """The step from an operand that is on the tape to a result; b is what da takes besides a."""
         place = self.places.get(id(a))
         if place is not None:
             at_y = self.places.setdefault(id(y), len(self.places))
@@ -284,11 +284,12 @@ def is_zero(a: Value) -> Any:
 def unrolled(run: Any, row: int, steps: list[Any], output: int) -> tuple[list[Any], Value]:
     """The operations of a row of a recording, by nodes, and the node of an output. What the
     arguments and parameters were computed from is not among them."""
-    leaves, values, operations = run.leaves(row), [], []
+    given = {"input": run.leaves(row), "parameter": run.program.parameters}
+    values: list[Value] = []
+    operations: list[Any] = []
     for symbol, *operands in steps:
-        if symbol in ("input", "parameter", "constant"):
-            y = {"input": leaves, "parameter": run.program.parameters}[symbol][operands[0]] \
-                if symbol != "constant" else operands[0]
+        if symbol in given or symbol == "constant":
+            y = given[symbol][operands[0]] if symbol in given else operands[0]
             values.append(y if isinstance(y, Value) else Value(y))
         else:
             xs = [values[x] for x in operands]
