@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-import children
+import processes
 from micrograd import arrays, engine, nn
 from micrograd.arrays import data, grads, leaves, predict
 from micrograd.engine import Value
@@ -214,7 +214,7 @@ def test_what_has_no_rows(X, error, message):
 def test_numpy_is_not_imported():
     code = ("import sys; from micrograd.nn import MLP; from micrograd.arrays import leaves, data;"
             "MLP(2, [1]).predict([[1.0, 2.0]]); data(leaves([1.0])); print('numpy' in sys.modules)")
-    assert children.run("-c", code, MICROGRAD_ENGINE=engine.__engine__).stdout == "False\n"
+    assert processes.run("-c", code, MICROGRAD_ENGINE=engine.__engine__).stdout == "False\n"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-import children
+import processes
 from micrograd import draw
 
 
@@ -157,7 +157,7 @@ def test_the_same_text_in_every_process(Value):
     code = ("import sys; sys.modules['graphviz'] = None;"
             "import random; from micrograd import draw, nn; random.seed(1);"
             "print(draw.draw_dot(nn.MLP(2, [3, 1])([1.0, 2.0])), end='')")
-    texts = {children.run("-c", code, PYTHONHASHSEED=str(i)).stdout for i in range(3)}
+    texts = {processes.run("-c", code, PYTHONHASHSEED=str(i)).stdout for i in range(3)}
     assert texts == {draw.draw_dot(network(nn))}
 
 

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-import children
 import twins
+from processes import python
 
 if twins.COMPILED is None:
     pytest.skip("about the compiled engine", allow_module_level=True)
@@ -132,6 +132,6 @@ for name in ("w", "b", "nonlin", "neurons", "layers"):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_engine_goes_on(name):
-    ran = children.run("-c", PREAMBLE + PROGRAMS[name] + ENDING,
-                       PYTHONMALLOC=os.environ.get("PYTHONMALLOC", "debug"))
-    assert ran.returncode == 0 and "went on" in ran.stdout, ran.stderr[-2000:]
+    printed = python("-c", PREAMBLE + PROGRAMS[name] + ENDING,
+                     PYTHONMALLOC=os.environ.get("PYTHONMALLOC", "debug"))
+    assert "went on" in printed

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-import children
+import processes
 from conftest import ENGINES
 from micrograd import engine
 from micrograd._functions import FUNCTIONS
@@ -289,7 +289,7 @@ print(c.label, repr(a.label), c)
 @pytest.mark.parametrize("name", ENGINES)
 def test_labels(name):
     """In a process of its own: the first label gives all Values one."""
-    run = children.run("-c", LABELS, MICROGRAD_ENGINE=name)
+    run = processes.run("-c", LABELS, MICROGRAD_ENGINE=name)
     assert run.stdout.splitlines() == ["False False", "'b' '' '' ['', 'b']",
                                        "c '' Value(data=2.0, grad=0)"], run.stderr
 

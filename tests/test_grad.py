@@ -11,22 +11,21 @@ from functools import partial
 
 import pytest
 
-import children
 import micrograd
-from conftest import ENGINES
-from gradient_twins import GRADIENTS
+from conftest import ENGINES, TWINS
 from micrograd import MLP, Value, grad, record
 from micrograd._functions import FUNCTIONS
 from micrograd.gradients import hessian, hvp, jacobian
 from micrograd.recording import pick
+from processes import python
 
 METHODS = {"**": "__pow__"}
 
 
-@pytest.fixture(params=GRADIENTS)
-def G(request):
+@pytest.fixture
+def G(twin):
     """micrograd.gradients over each engine; G.Value is that engine's."""
-    return GRADIENTS[request.param]
+    return twin.gradients
 
 
 def numbers(values):
@@ -213,9 +212,9 @@ def test_depth(G):
 
 
 def test_a_chain_of_a_million_nodes():
-    if "c" not in GRADIENTS:
+    if "c" not in TWINS:
         pytest.skip("the reference takes too long")
-    G = GRADIENTS["c"]
+    G = TWINS["c"].gradients
     x = G.Value(0.5)
     y = x
     for _ in range(500_000 // int(os.environ.get("MICROGRAD_SMALLER", 1))):
@@ -373,8 +372,7 @@ def test_grad_is_imported_when_asked_for():
     program = ("import sys, micrograd; assert 'micrograd.gradients' not in sys.modules; "
                "from micrograd import grad, gradients; assert grad is gradients.grad; "
                "assert 'grad' in dir(micrograd)")
-    run = children.run("-c", program)
-    assert run.returncode == 0, run.stderr
+    python("-c", program)
 
 
 def test_local_gradients(G):

@@ -9,7 +9,6 @@ import math
 import pytest
 from hypothesis import assume, given
 
-from gradient_twins import GRADIENTS
 from micrograd.gradients import nodes_under
 from test_functions import CASES, THEIRS, ids
 from test_gradients import TWINS, ByHand, function, inputs, made, models, parameters, programs, run, settled
@@ -63,9 +62,9 @@ def tensor(x):
 
 
 def second_derivatives(name, f, point):
-    values = [GRADIENTS[name].Value(x) for x in point]
-    found = GRADIENTS[name].grad(f(*values), values)
-    return [[h.data for h in GRADIENTS[name].grad(g, values)] for g in found]
+    values = [TWINS[name].gradients.Value(x) for x in point]
+    found = TWINS[name].gradients.grad(f(*values), values)
+    return [[h.data for h in TWINS[name].gradients.grad(g, values)] for g in found]
 
 
 def assert_close(found, expected, tolerance):
@@ -77,10 +76,10 @@ def assert_close(found, expected, tolerance):
 @pytest.mark.parametrize("operation, f, point", [case for case in CASES
                                                 if case[2] not in OVERFLOWS + LEFT_OUT], ids=ids)
 def test_every_function(name, operation, f, point):
-    values, tensors = [GRADIENTS[name].Value(x) for x in point], [tensor(x) for x in point]
+    values, tensors = [TWINS[name].gradients.Value(x) for x in point], [tensor(x) for x in point]
     y = f(*values)
     expected = THEIRS[operation](torch.nn.functional, *tensors) if operation in THEIRS else f(*tensors)
-    found = derivatives(y, values, GRADIENTS[name].grad)
+    found = derivatives(y, values, TWINS[name].gradients.grad)
     for ours, theirs in zip(found, derivatives(expected, tensors, torch_grad)):
         assert [g.data for g in ours] == pytest.approx([g.item() for g in theirs], rel=1e-12,
                                                        abs=1e-300, nan_ok=True)
@@ -97,7 +96,7 @@ def test_powers_where_pytorch_has_nan_or_forgets_a_term(name):
 
 
 def test_poles(name):
-    for f in (lambda a: a.sqrt(), lambda a: a ** 0.5, lambda a: a ** GRADIENTS[name].Value(0.5)):
+    for f in (lambda a: a.sqrt(), lambda a: a ** 0.5, lambda a: a ** TWINS[name].gradients.Value(0.5)):
         assert second_derivatives(name, f, (0.0,)) == [[-math.inf]]
     assert second_derivatives(name, lambda a: a ** 1, (0.0,)) == [[0]]
     assert second_derivatives(name, lambda a: a ** 2, (0.0,)) == [[2]]
@@ -119,7 +118,7 @@ def test_like_pytorch(name, program, numbers, model):
     assume(not has_exponent_of_0(y))            # where PyTorch forgets a term, see above
     tensors = [tensor(x) for x in numbers + parameters(model)]
     expected = run(program, tensors[:count], ByHand(model, tensors[count:]), model[0][0])
-    found = derivatives(y, leaves + ours.parameters(), GRADIENTS[name].grad)
+    found = derivatives(y, leaves + ours.parameters(), TWINS[name].gradients.grad)
     for row, theirs in zip(found, derivatives(expected, tensors, torch_grad)):
         assert_close([g.data for g in row], [g.item() for g in theirs], 1e-8)
 
@@ -133,7 +132,7 @@ def test_like_finite_differences(name, program, numbers, model):
         direction = weights(orders - 1, len(numbers))
         leaves = [TWINS[name].Value(x + h * w) for x, w in zip(numbers, direction)]
         y = run(program, leaves, ours, model[0][0])
-        return [[g.data for g in row] for row in derivatives(y, leaves, GRADIENTS[name].grad, orders)]
+        return [[g.data for g in row] for row in derivatives(y, leaves, TWINS[name].gradients.grad, orders)]
 
     ours = made(TWINS[name], model)
     for order in range(1, ORDERS):
@@ -166,10 +165,11 @@ def readme(x):
 def test_hessian_of_expressions(name, f, point):
     at = torch.tensor(point, dtype=torch.double)
     expected = torch.func.hessian(lambda x: f(list(x)))(at)
-    assert_rows(GRADIENTS[name].hessian(f, point), expected)
-    assert_rows([GRADIENTS[name].jacobian(f, point)], torch.func.jacrev(lambda x: f(list(x)))(at)[None])
+    assert_rows(TWINS[name].gradients.hessian(f, point), expected)
+    assert_rows([TWINS[name].gradients.jacobian(f, point)], torch.func.jacrev(lambda x: f(list(x)))(at)[None])
     v = [0.5, -2.0, 1.0, 0.25][:len(point)]
-    assert_rows([GRADIENTS[name].hvp(f, point, v)], (expected @ torch.tensor(v, dtype=torch.double))[None])
+    found = TWINS[name].gradients.hvp(f, point, v)
+    assert_rows([found], (expected @ torch.tensor(v, dtype=torch.double))[None])
 
 
 def assert_rows(found, expected):
@@ -198,7 +198,7 @@ def test_hessian_of_a_small_network(name, nonlin):
         return sum((f(x) - t) ** 2 for x, t in zip(rows, targets)) * (1 / 3)
 
     hessian = torch.func.hessian(lambda p: loss(lambda x: network(model, p, x)[0]))
-    found = GRADIENTS[name].hessian(lambda _: loss(ours), ours.parameters())
+    found = TWINS[name].gradients.hessian(lambda _: loss(ours), ours.parameters())
     assert_rows(found, hessian(torch.tensor(numbers, dtype=torch.double)))
     assert all(p.grad == 0 for p in ours.parameters())
 
@@ -206,7 +206,7 @@ def test_hessian_of_a_small_network(name, nonlin):
 def test_jacobian_of_a_network(name):
     model = (2, 3, 2), "tanh", 8
     expected = torch.func.jacrev(lambda x: torch.stack(network(model, parameters(model), list(x))))
-    found = GRADIENTS[name].jacobian(made(TWINS[name], model), [0.5, -1.0])
+    found = TWINS[name].gradients.jacobian(made(TWINS[name], model), [0.5, -1.0])
     assert_rows(found, expected(torch.tensor([0.5, -1.0], dtype=torch.double)))
 
 
@@ -218,7 +218,7 @@ def test_a_gradient_penalty(name):
 
     model, point = ((2, 4, 1), "tanh", 3), [0.5, -1.0]
     ours, tensors = made(TWINS[name], model), [tensor(p) for p in parameters(model)]
-    loss = penalized(ours, [TWINS[name].Value(x) for x in point], GRADIENTS[name].grad)
+    loss = penalized(ours, [TWINS[name].Value(x) for x in point], TWINS[name].gradients.grad)
     loss.backward()
     expected = penalized(lambda x: network(model, tensors, x)[0], [tensor(x) for x in point], torch_grad)
     expected.backward()

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-import children
+import processes
 import twins
 from micrograd import nn, optim, state
 from micrograd.engine import Value
@@ -268,7 +268,7 @@ def test_killed_while_writing(tmp_path):
     code = ("import os, signal; from micrograd.state import save;"
             "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL);"
             f"save({{'a': 2}}, {str(tmp_path / 'x')!r})")
-    assert children.run("-c", code).returncode == -9
+    assert processes.run("-c", code).returncode == -9
     assert load(tmp_path / "x") == {"a": 1}
 
 

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-import children
 import micrograd
+import processes
 import test_readme
 from micrograd import engine
 
@@ -64,7 +64,7 @@ micrograd.Valeu
 def mypy(tmp_path_factory):
     """Runs mypy; what it learns of the standard library and of numpy serves all these tests."""
     cache = tmp_path_factory.mktemp("mypy")
-    return lambda *arguments: children.run("-m", "mypy", "--cache-dir", cache, *arguments)
+    return lambda *arguments: processes.run("-m", "mypy", "--cache-dir", cache, *arguments)
 
 
 def is_typed(modules, mypy):
@@ -113,8 +113,8 @@ ONLY_COMPILED = [r"micrograd\.engine\.Value",
 def test_the_stubs_fit_the_modules(tmp_path):
     allowed = tmp_path / "allowed"
     allowed.write_text("\n".join(NOT_THERE + (ONLY_COMPILED if engine.__engine__ == "python" else [])))
-    run = children.run("-m", "mypy.stubtest", "micrograd.engine", "micrograd.nn", "--allowlist",
-                       allowed, "--ignore-unused-allowlist", MICROGRAD_ENGINE=engine.__engine__)
+    run = processes.run("-m", "mypy.stubtest", "micrograd.engine", "micrograd.nn", "--allowlist",
+                        allowed, "--ignore-unused-allowlist", MICROGRAD_ENGINE=engine.__engine__)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
