@@ -48,7 +48,7 @@ if _core is not None:
     TWINS["c"] = COMPILED or Twin("c", _core)
 
 
-@pytest.fixture(params=TWINS)
+@pytest.fixture(params=TWINS, scope="module")      # with Hypothesis, a fixture serves all examples
 def twin(request):
     """Each engine, with the modules over it."""
     return TWINS[request.param]

@@ -6,17 +6,10 @@ from fractions import Fraction
 
 import pytest
 
-import twins
 from conftest import ENGINES
 from graphs import nodes_under
 
 np = pytest.importorskip("numpy")
-TWINS = [t for t in (twins.COMPILED, twins.REFERENCE) if t is not None]
-
-
-@pytest.fixture(params=TWINS, ids=["c", "python"][-len(TWINS):])
-def twin(request):
-    return request.param
 
 
 def model(twin, *shape):

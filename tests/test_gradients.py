@@ -13,9 +13,6 @@ import pytest
 pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, assume, given, settings, strategies as st
 
-import twins
-
-TWINS = {"c": twins.COMPILED, "python": twins.REFERENCE}
 EXAMPLES = int(os.environ.get("MICROGRAD_EXAMPLES", 60))
 LARGE = 987.6       # beyond, differences say little (no bound is a number that sums and products hit: there,
                     # a rounding would decide what a program does)
@@ -153,11 +150,6 @@ def run(program, leaves, network, nin):
     for value in values[1:]:
         total = total + value * 0.5
     return total
-
-
-@pytest.fixture(params=[name for name, twin in TWINS.items() if twin], scope="module")
-def twin(request):
-    return TWINS[request.param]
 
 
 def swept(twin, program, numbers, model):

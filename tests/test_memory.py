@@ -1,13 +1,12 @@
 """The life of a node: everything the original would free is freed, at any depth."""
 import gc
 import inspect
-import subprocess
-import sys
 import weakref
 
 import pytest
 
 from conftest import ENGINES
+from processes import python
 
 if "c" not in ENGINES:
     pytest.skip("about the compiled engine", allow_module_level=True)
@@ -15,15 +14,8 @@ core = ENGINES["c"]
 Value = core.Value
 
 
-def alone(code):
-    """Run the code in a fresh process; what it prints."""
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ran.returncode == 0, f"exit {ran.returncode}: {ran.stderr}"
-    return ran.stdout
-
-
 def test_five_million_nodes_in_at_most_100_bytes_each():
-    printed = alone("""if True:
+    printed = python("-c", """if True:
         import resource
         from micrograd.engine import Value
         def resident():
@@ -124,7 +116,7 @@ def test_cycles_are_collected(make):
 @pytest.mark.parametrize("make", CYCLES)
 def test_cycles_are_collected_by_python_itself(make):
     """A program that makes cycles and never calls gc.collect() loses all of them."""
-    alone(inspect.getsource(make) + f"""
+    python("-c", inspect.getsource(make) + f"""
 import weakref
 from micrograd.engine import Value
 for _ in range(3):
@@ -184,7 +176,7 @@ def test_attributes_that_hold_deep_graphs():
 
 
 def test_training_does_not_grow():
-    printed = alone("""if True:
+    printed = python("-c", """if True:
         import random, resource, sys
         from micrograd.engine import Value
         from micrograd.nn import MLP
@@ -213,7 +205,7 @@ def test_training_does_not_grow():
 
 
 def test_interpreter_exit_and_fork():
-    alone("""if True:
+    python("-c", """if True:
         import os
         from micrograd.engine import Value
         x = Value(1.0)

@@ -1,16 +1,14 @@
 """pickle: leaves, models and graphs come back as they were, their sharing included."""
 import copy
 import gc
-import os
 import pickle
 import random
-import subprocess
-import sys
 
 import pytest
 
 from micrograd import nn
 from micrograd.engine import Value, __engine__
+from processes import python
 
 compiled = pytest.mark.skipif(__engine__ != "c", reason="about the compiled engine")
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -64,9 +62,8 @@ def test_a_leaf_goes_from_one_engine_to_the_other():
             "print(v, v.note, (v * 2).data)")
     v = Value(1.5)
     v.note = "n"
-    said = subprocess.run([sys.executable, "-c", code, pickle.dumps(v).hex()], capture_output=True,
-                          text=True, env={**os.environ, "MICROGRAD_ENGINE": "python"})
-    assert said.stdout == "Value(data=1.5, grad=0) n 3.0\n", said.stderr
+    said = python("-c", code, pickle.dumps(v).hex(), MICROGRAD_ENGINE="python")
+    assert said == "Value(data=1.5, grad=0) n 3.0\n"
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS[2:])

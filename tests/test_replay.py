@@ -14,13 +14,11 @@ pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import random_functions
-from conftest import TWINS
 from graphs import nodes_under
 
 EXAMPLES = int(os.environ.get("MICROGRAD_EXAMPLES", 100))
 ROWS = [1, 2, 7, 8, 9, 16, 65, 100]
 tried = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-every = pytest.mark.parametrize("engine", TWINS)
 
 
 @contextmanager
@@ -101,12 +99,10 @@ def check_close(a, b, scale):
             assert math.isclose(x, y, rel_tol=1e-12, abs_tol=1e-12 * scale), (x, y, scale)
 
 
-@every
 @tried
 @given(steps=random_functions.steps, seed=st.integers(0, 99), count=st.sampled_from(ROWS),
        threads=st.sampled_from([1, 2, 3]), choice=st.integers(0, 9))
-def test_as_the_function_itself(engine, steps, seed, count, threads, choice):
-    twin = TWINS[engine]
+def test_as_the_function_itself(twin, steps, seed, count, threads, choice):
     example = Example(twin, steps, seed, count)
     names = arithmetics(twin.core)
     recorded = twin.record(example.function, threads=threads)
@@ -135,11 +131,9 @@ def test_as_the_function_itself(engine, steps, seed, count, threads, choice):
                 check_close(expected[0], got[0], expected[1])
 
 
-@every
 @tried
 @given(steps=random_functions.steps, seed=st.integers(0, 99), count=st.sampled_from(ROWS))
-def test_equal_bits_for_any_threads_and_arithmetic(engine, steps, seed, count):
-    twin = TWINS[engine]
+def test_equal_bits_for_any_threads_and_arithmetic(twin, steps, seed, count):
     example = Example(twin, steps, seed, count)
 
     def numbers(name, threads):
@@ -153,12 +147,10 @@ def test_equal_bits_for_any_threads_and_arithmetic(engine, steps, seed, count):
     assert all(each == seen[0] for each in seen)
 
 
-@every
 @tried
 @given(steps=random_functions.steps, seed=st.integers(0, 99), count=st.sampled_from(ROWS))
-def test_as_pytorch(engine, steps, seed, count):
+def test_as_pytorch(twin, steps, seed, count):
     torch = pytest.importorskip("torch")
-    twin = TWINS[engine]
     example = Example(twin, steps, seed, count)
     total = outcome(lambda: twin.record(example.last).mean(example.rows))
     if isinstance(total, type) or not abs(total.data) < 1e6:

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 
 from micrograd.gradients import nodes_under
 from test_functions import CASES, THEIRS, ids
-from test_gradients import TWINS, ByHand, function, inputs, made, models, parameters, programs, run, settled
+from test_gradients import ByHand, function, inputs, made, models, parameters, programs, run, settled
 
 torch = pytest.importorskip("torch")
 ORDERS = 3
@@ -19,11 +19,6 @@ OVERFLOWS = [(1e-300,)]                 # the second derivatives of log and sqrt
 # Of **; see test_powers_...
 LEFT_OUT = [(3.0, 0.0), (-2.0, 0.0), (0.0, 0.0), (0.0, 1.0), (0.0, 2.0)]
 differentiable = programs.map(lambda program: [step for step in program if step[0] != "custom"])
-
-
-@pytest.fixture(params=[name for name, twin in TWINS.items() if twin], scope="module")
-def name(request):
-    return request.param
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -61,10 +56,10 @@ def tensor(x):
     return torch.tensor(x, dtype=torch.double, requires_grad=True)
 
 
-def second_derivatives(name, f, point):
-    values = [TWINS[name].gradients.Value(x) for x in point]
-    found = TWINS[name].gradients.grad(f(*values), values)
-    return [[h.data for h in TWINS[name].gradients.grad(g, values)] for g in found]
+def second_derivatives(twin, f, point):
+    values = [twin.Value(x) for x in point]
+    found = twin.gradients.grad(f(*values), values)
+    return [[h.data for h in twin.gradients.grad(g, values)] for g in found]
 
 
 def assert_close(found, expected, tolerance):
@@ -75,32 +70,32 @@ def assert_close(found, expected, tolerance):
 
 @pytest.mark.parametrize("operation, f, point", [case for case in CASES
                                                 if case[2] not in OVERFLOWS + LEFT_OUT], ids=ids)
-def test_every_function(name, operation, f, point):
-    values, tensors = [TWINS[name].gradients.Value(x) for x in point], [tensor(x) for x in point]
+def test_every_function(twin, operation, f, point):
+    values, tensors = [twin.Value(x) for x in point], [tensor(x) for x in point]
     y = f(*values)
     expected = THEIRS[operation](torch.nn.functional, *tensors) if operation in THEIRS else f(*tensors)
-    found = derivatives(y, values, TWINS[name].gradients.grad)
+    found = derivatives(y, values, twin.gradients.grad)
     for ours, theirs in zip(found, derivatives(expected, tensors, torch_grad)):
         assert [g.data for g in ours] == pytest.approx([g.item() for g in theirs], rel=1e-12,
                                                        abs=1e-300, nan_ok=True)
 
 
-def test_powers_where_pytorch_has_nan_or_forgets_a_term(name):
+def test_powers_where_pytorch_has_nan_or_forgets_a_term(twin):
     """d2(a**b)/(da db) is a**(b-1) * (1 + b*log(a)), so 1/a at b = 0, where PyTorch 2.13 has 0."""
     log3 = math.log(3)
-    assert second_derivatives(name, lambda a, b: a ** b, (3.0, 0.0)) == [
+    assert second_derivatives(twin, lambda a, b: a ** b, (3.0, 0.0)) == [
         [0, pytest.approx(1 / 3)], [pytest.approx(1 / 3), pytest.approx(log3 * log3)]]
-    assert second_derivatives(name, lambda a, b: a ** b, (0.0, 2.0)) == [[2, 0], [0, 0]]
-    assert second_derivatives(name, lambda a, b: a ** b, (0.0, 3.0)) == [[0, 0], [0, 0]]
-    assert second_derivatives(name, lambda a: a ** a, (1.0,)) == [[2]]
+    assert second_derivatives(twin, lambda a, b: a ** b, (0.0, 2.0)) == [[2, 0], [0, 0]]
+    assert second_derivatives(twin, lambda a, b: a ** b, (0.0, 3.0)) == [[0, 0], [0, 0]]
+    assert second_derivatives(twin, lambda a: a ** a, (1.0,)) == [[2]]
 
 
-def test_poles(name):
-    for f in (lambda a: a.sqrt(), lambda a: a ** 0.5, lambda a: a ** TWINS[name].gradients.Value(0.5)):
-        assert second_derivatives(name, f, (0.0,)) == [[-math.inf]]
-    assert second_derivatives(name, lambda a: a ** 1, (0.0,)) == [[0]]
-    assert second_derivatives(name, lambda a: a ** 2, (0.0,)) == [[2]]
-    assert second_derivatives(name, lambda a: a.relu() + a.abs() + a.leaky_relu(), (2.0,)) == [[0]]
+def test_poles(twin):
+    for f in (lambda a: a.sqrt(), lambda a: a ** 0.5, lambda a: a ** twin.Value(0.5)):
+        assert second_derivatives(twin, f, (0.0,)) == [[-math.inf]]
+    assert second_derivatives(twin, lambda a: a ** 1, (0.0,)) == [[0]]
+    assert second_derivatives(twin, lambda a: a ** 2, (0.0,)) == [[2]]
+    assert second_derivatives(twin, lambda a: a.relu() + a.abs() + a.leaky_relu(), (2.0,)) == [[0]]
 
 
 def has_exponent_of_0(y):
@@ -111,30 +106,30 @@ def has_exponent_of_0(y):
 
 @settled
 @given(program=differentiable, numbers=inputs, model=models)
-def test_like_pytorch(name, program, numbers, model):
-    twin, count = TWINS[name], len(numbers)
+def test_like_pytorch(twin, program, numbers, model):
+    count = len(numbers)
     leaves, ours = [twin.Value(x) for x in numbers], made(twin, model)
     y = run(program, leaves, ours, model[0][0])
     assume(not has_exponent_of_0(y))            # where PyTorch forgets a term, see above
     tensors = [tensor(x) for x in numbers + parameters(model)]
     expected = run(program, tensors[:count], ByHand(model, tensors[count:]), model[0][0])
-    found = derivatives(y, leaves + ours.parameters(), TWINS[name].gradients.grad)
+    found = derivatives(y, leaves + ours.parameters(), twin.gradients.grad)
     for row, theirs in zip(found, derivatives(expected, tensors, torch_grad)):
         assert_close([g.data for g in row], [g.item() for g in theirs], 1e-8)
 
 
 @settled
 @given(program=differentiable, numbers=inputs, model=models)
-def test_like_finite_differences(name, program, numbers, model):
+def test_like_finite_differences(twin, program, numbers, model):
     """The derivatives of each order, against differences of those of the order before."""
     def at(h, orders):
         """All derivatives at the point moved by h in the direction of the order's weights."""
         direction = weights(orders - 1, len(numbers))
-        leaves = [TWINS[name].Value(x + h * w) for x, w in zip(numbers, direction)]
+        leaves = [twin.Value(x + h * w) for x, w in zip(numbers, direction)]
         y = run(program, leaves, ours, model[0][0])
-        return [[g.data for g in row] for row in derivatives(y, leaves, TWINS[name].gradients.grad, orders)]
+        return [[g.data for g in row] for row in derivatives(y, leaves, twin.gradients.grad, orders)]
 
-    ours = made(TWINS[name], model)
+    ours = made(twin, model)
     for order in range(1, ORDERS):
         here, h = at(0, order + 1), 1e-6
         below, above = at(-h, order)[-1], at(h, order)[-1]
@@ -162,13 +157,13 @@ def readme(x):
 
 
 @pytest.mark.parametrize("f, point", [(readme, [-4.0, 2.0]), (rosenbrock, [0.3, -1.2, 0.7, 2.0])])
-def test_hessian_of_expressions(name, f, point):
+def test_hessian_of_expressions(twin, f, point):
     at = torch.tensor(point, dtype=torch.double)
     expected = torch.func.hessian(lambda x: f(list(x)))(at)
-    assert_rows(TWINS[name].gradients.hessian(f, point), expected)
-    assert_rows([TWINS[name].gradients.jacobian(f, point)], torch.func.jacrev(lambda x: f(list(x)))(at)[None])
+    assert_rows(twin.gradients.hessian(f, point), expected)
+    assert_rows([twin.gradients.jacobian(f, point)], torch.func.jacrev(lambda x: f(list(x)))(at)[None])
     v = [0.5, -2.0, 1.0, 0.25][:len(point)]
-    found = TWINS[name].gradients.hvp(f, point, v)
+    found = twin.gradients.hvp(f, point, v)
     assert_rows([found], (expected @ torch.tensor(v, dtype=torch.double))[None])
 
 
@@ -188,37 +183,37 @@ def network(model, numbers, x):
 
 
 @pytest.mark.parametrize("nonlin", ["tanh", "relu", "softplus", "leaky_relu", "sigmoid"])
-def test_hessian_of_a_small_network(name, nonlin):
+def test_hessian_of_a_small_network(twin, nonlin):
     """Of its mean squared error over three rows, by all its parameters."""
     model = (2, 4, 1), nonlin, 5
-    ours, numbers = made(TWINS[name], model), parameters(model)
+    ours, numbers = made(twin, model), parameters(model)
     rows, targets = [[0.5, -1.0], [1.5, 0.25], [-0.75, -0.3]], [1.0, -1.0, 0.5]
 
     def loss(f):
         return sum((f(x) - t) ** 2 for x, t in zip(rows, targets)) * (1 / 3)
 
     hessian = torch.func.hessian(lambda p: loss(lambda x: network(model, p, x)[0]))
-    found = TWINS[name].gradients.hessian(lambda _: loss(ours), ours.parameters())
+    found = twin.gradients.hessian(lambda _: loss(ours), ours.parameters())
     assert_rows(found, hessian(torch.tensor(numbers, dtype=torch.double)))
     assert all(p.grad == 0 for p in ours.parameters())
 
 
-def test_jacobian_of_a_network(name):
+def test_jacobian_of_a_network(twin):
     model = (2, 3, 2), "tanh", 8
     expected = torch.func.jacrev(lambda x: torch.stack(network(model, parameters(model), list(x))))
-    found = TWINS[name].gradients.jacobian(made(TWINS[name], model), [0.5, -1.0])
+    found = twin.gradients.jacobian(made(twin, model), [0.5, -1.0])
     assert_rows(found, expected(torch.tensor([0.5, -1.0], dtype=torch.double)))
 
 
-def test_a_gradient_penalty(name):
+def test_a_gradient_penalty(twin):
     """The squared norm of the gradient by the inputs, in a loss whose gradients go to the parameters."""
     def penalized(f, x, grad):
         y = f(x)
         return y * y + sum(g ** 2 for g in grad(y, x))
 
     model, point = ((2, 4, 1), "tanh", 3), [0.5, -1.0]
-    ours, tensors = made(TWINS[name], model), [tensor(p) for p in parameters(model)]
-    loss = penalized(ours, [TWINS[name].Value(x) for x in point], TWINS[name].gradients.grad)
+    ours, tensors = made(twin, model), [tensor(p) for p in parameters(model)]
+    loss = penalized(ours, [twin.Value(x) for x in point], twin.gradients.grad)
     loss.backward()
     expected = penalized(lambda x: network(model, tensors, x)[0], [tensor(x) for x in point], torch_grad)
     expected.backward()
