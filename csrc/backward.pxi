@@ -37,15 +37,18 @@ cdef inline int reserve(Nodes* nodes, Py_ssize_t more) except -1:
 
 cdef int grow(Nodes* nodes, Py_ssize_t more) except -1:
     cdef Py_ssize_t capacity = 2 * (nodes.count + more) + 64
-    cdef void* items = PyMem_Realloc(nodes.items, capacity * sizeof(Node*))
-    if items == NULL:
-        raise MemoryError
-    nodes.items, nodes.capacity = <Node**>items, capacity
+    nodes.items = <Node**>checked(PyMem_Realloc(nodes.items, capacity * sizeof(Node*)))
+    nodes.capacity = capacity
     return 0
 
 cdef inline void push(Nodes* nodes, Node* n) noexcept:
     nodes.items[nodes.count] = n
     nodes.count += 1
+
+cdef inline int append(Nodes* nodes, Node* n) except -1:
+    reserve(nodes, 1)
+    push(nodes, n)
+    return 0
 
 cdef inline Node* pop(Nodes* nodes) noexcept:
     nodes.count -= 1
@@ -158,8 +161,7 @@ cdef bint must_be_plain(Sweep* s, Call* call) noexcept:
     return call.sweep != NULL or not call.kind.is_current(call)
 
 cdef int make_plain_and_keep(Sweep* s, Call* call) except -1:
-    reserve(&s.kept, 1)
-    push(&s.kept, &call.body.node)
+    append(&s.kept, &call.body.node)
     Py_INCREF(&call.body.head)
     return make_call_plain(call)
 
@@ -260,8 +262,7 @@ cdef Py_ssize_t add_outputs_to_come(Nodes* outputs, Sweep* s, Call* call) except
     cdef Py_ssize_t place = s.order.count - 1
     while s.order.items[place] != &call.body.node:
         if s.order.items[place].op == OUTPUT and call_of(s.order.items[place]) == call:
-            reserve(outputs, 1)
-            push(outputs, s.order.items[place])
+            append(outputs, s.order.items[place])
         place -= 1
     return place
 
@@ -270,8 +271,7 @@ cdef int add_swept_outputs(Nodes* outputs, Call* call) except -1:
     cdef int j
     for j in range(call.nout):
         if call.grad_kind[j] != NO_GRADIENT and call.outputs[j] != NULL:
-            reserve(outputs, 1)
-            push(outputs, call.outputs[j])
+            append(outputs, call.outputs[j])
     return 0
 
 cdef int replace_in_order(Nodes* order, Py_ssize_t place, Node** nodes, Py_ssize_t count) except -1:
@@ -524,8 +524,7 @@ cdef bint run_backward(Node* root) except -1:
     cdef Sweep s
     begin(&s)
     try:
-        reserve(&s.stack, 1)
-        push(&s.stack, root)
+        append(&s.stack, root)
         undisturbed(sort, &s)
         if s.foreign:
             return False

@@ -72,8 +72,7 @@ cdef list nodes_under(list roots, bint named):
     s.plain, s.named = True, named
     try:
         for root in reversed(roots):
-            reserve(&s.stack, 1)
-            push(&s.stack, node_of(<PyObject*>root))
+            append(&s.stack, node_of(<PyObject*>root))
         undisturbed(sort, &s)
         for i in range(s.order.count):
             if s.order.items[i].op != CALL:

@@ -98,9 +98,7 @@ cdef LayersCall* new_call(tuple layers, int nin) except NULL:
         nout = (<Parameters>layers[i]).m.nout
     size = (sizeof(LayersCall) + (depth - 1) * sizeof(Stage) + (nin + nout) * sizeof(void*)
             + numbers * (sizeof(double) + sizeof(Kind)))
-    c = allocate_call(size)
-    if c == NULL:
-        raise MemoryError
+    c = <LayersCall*>checked(allocate_call(size))
     c.size, c.depth, c.swept, c.rounds, c.integers = size, depth, False, False, False
     c.inputs = <PyObject**>(c.stages + depth)
     c.call.outputs = <Node**>(c.inputs + nin)

@@ -73,9 +73,7 @@ cdef inline object number_object(double x, int kind):
     return numpy_object(x) if kind == NUMPY else (<object><PyObject*>numpy_float32)(x)
 
 cdef object numpy_object(double x):
-    cdef PyObject* o = numpy_float64.tp_alloc(numpy_float64, 0)
-    if o == NULL:
-        raise MemoryError
+    cdef PyObject* o = <PyObject*>checked(numpy_float64.tp_alloc(numpy_float64, 0))
     set_float(o, x)
     return steal(o)
 

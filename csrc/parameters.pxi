@@ -72,9 +72,7 @@ cdef Parameters pack_layer(list values, list ops, int nin):
     m.unpacked = True
     m.nin, m.nout, m.width = nin, nout, width
     m.all_linear, m.all_relu = set(ops) == {ADD}, set(ops) == {RELU}
-    m.grad = <double*>PyMem_Calloc(1, size * (sizeof(double) + 1) + nout + width)
-    if m.grad == NULL:
-        raise MemoryError
+    m.grad = <double*>checked(PyMem_Calloc(1, size * (sizeof(double) + 1) + nout + width))
     m.grad_kind = <Kind*>(m.grad + size)
     m.op = m.grad_kind + size
     m.sum_kind = m.op + nout
@@ -127,9 +125,7 @@ cdef inline Py_ssize_t matrix_size(Matrix* m) noexcept:
 cdef int renew(Matrix* m) except -1:
     """Give the Matrix a new Version, with the numbers of the former one, if there is one."""
     cdef Py_ssize_t size = matrix_size(m)
-    cdef Version* v = <Version*>PyMem_Calloc(1, sizeof(Version) + size * (sizeof(double) + 1))
-    if v == NULL:
-        raise MemoryError
+    cdef Version* v = <Version*>checked(PyMem_Calloc(1, sizeof(Version) + size * (sizeof(double) + 1)))
     v.users = 1
     v.data = <double*>(v + 1)
     v.data_kind = <Kind*>(v.data + size)

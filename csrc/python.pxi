@@ -93,6 +93,12 @@ cdef extern from *:
     object steal(PyObject*)     # as an object that Cython releases; p is a new reference
     size_t PyVectorcall_NARGS(size_t)
 
+cdef inline void* checked(void* memory) except NULL:
+    """The memory; MemoryError where there is none."""
+    if memory == NULL:
+        raise MemoryError
+    return memory
+
 cdef extern from "internals.h":
     ctypedef struct GCHead:         # what the garbage collector keeps before an object
         size_t next, previous

@@ -135,12 +135,10 @@ cdef struct Ints:
     Py_ssize_t count, capacity
 
 cdef int put(Ints* ints, int i) except -1:
-    cdef void* items
+    cdef Py_ssize_t capacity = 2 * ints.count + 64
     if ints.count == ints.capacity:
-        items = PyMem_RawRealloc(ints.items, (2 * ints.count + 64) * sizeof(int))
-        if items == NULL:
-            raise MemoryError
-        ints.items, ints.capacity = <int*>items, 2 * ints.count + 64
+        ints.items = <int*>checked(PyMem_RawRealloc(ints.items, capacity * sizeof(int)))
+        ints.capacity = capacity
     ints.items[ints.count] = i
     ints.count += 1
     return 0
@@ -168,8 +166,7 @@ cdef class _Graph:
         for k, value in enumerate(inputs):
             self.leaf_of[<size_t>node_of(<PyObject*>value)] = self.new_leaf(INPUT, k)
         for y in reversed(outputs):
-            reserve(&self.sorted.stack, 1)
-            push(&self.sorted.stack, node_of(<PyObject*>y))
+            append(&self.sorted.stack, node_of(<PyObject*>y))
         try:
             self.sort()
             self.number()
@@ -194,8 +191,7 @@ cdef class _Graph:
         while s.stack.count:
             n = pop(&s.stack)
             if is_tagged(n):
-                reserve(&s.order, 1)
-                push(&s.order, untagged(n))
+                append(&s.order, untagged(n))
             elif n.flags & MADE and not n.flags & VISITED and not is_constant(n):
                 if n.op == OUTPUT:
                     make_plain_and_keep(s, call_of(n))
@@ -209,8 +205,7 @@ cdef class _Graph:
         cdef _Marked pair = marked_operands(n)
         if pair is not None:
             for operand in reversed(pair.operands):
-                reserve(&self.sorted.stack, 1)
-                push(&self.sorted.stack, node_of(<PyObject*>operand))
+                append(&self.sorted.stack, node_of(<PyObject*>operand))
         elif n.flags & (CALLBACK | OWN_PREV) or not is_operation(n.op):
             refused("operation")
         else:

@@ -99,7 +99,6 @@ cdef class _Builder:
         return put(&self.factors, NONE)     # stands for the factor 1
 
     cdef int add_sum(self, int root, int begin, int first, int terms) except -1:
-        cdef void* items
         cdef Sum* s
         cdef int i
         cdef int* f = self.factors.items + first
@@ -107,10 +106,8 @@ cdef class _Builder:
             f[2 * i], f[2 * (terms - 1 - i)] = f[2 * (terms - 1 - i)], f[2 * i]
             f[2 * i + 1], f[2 * (terms - 1 - i) + 1] = f[2 * (terms - 1 - i) + 1], f[2 * i + 1]
         if self.sum_count == self.sum_capacity:
-            items = PyMem_RawRealloc(self.sums, (2 * self.sum_count + 16) * sizeof(Sum))
-            if items == NULL:
-                raise MemoryError
-            self.sums, self.sum_capacity = <Sum*>items, 2 * self.sum_count + 16
+            self.sums = <Sum*>checked(PyMem_RawRealloc(self.sums, (2 * self.sum_count + 16) * sizeof(Sum)))
+            self.sum_capacity = 2 * self.sum_count + 16
         s = &self.sums[self.sum_count]
         s.begin, s.factors, s.terms, s.layer, s.slot = begin, first, terms, -1, -1
         self.sum_of.items[root] = self.sum_count

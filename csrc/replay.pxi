@@ -235,9 +235,7 @@ cdef class _Run:
         cdef double* to
         cdef int i, place
         cdef Matrix* m
-        self.gathered = to = take_memory(c.parameters + c.packed)
-        if to == NULL:
-            raise MemoryError
+        self.gathered = to = <double*>checked(take_memory(c.parameters + c.packed))
         cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>self.program.parameters)
         if not access_as_shipped():
             self.program.refuse("override")
@@ -275,9 +273,8 @@ cdef class _Run:
         job.inputs = <double*>PyByteArray_AS_STRING(self.given_numbers)
         job.parameters = self.gathered
         job.packed = job.parameters + c.parameters
-        self.outcome = job.results = take_memory(rows * c.outputs + rows // sizeof(double) + 1)
-        if self.outcome == NULL:
-            raise MemoryError
+        job.results = <double*>checked(take_memory(rows * c.outputs + rows // sizeof(double) + 1))
+        self.outcome = job.results
         job.odd = <unsigned char*>(job.results + rows * c.outputs)
         memset(job.odd, 0, rows)
         if <Py_ssize_t>job.blocks * job.wide * c.slots <= KEPT_SLOTS or rows == 1:

@@ -29,11 +29,9 @@ cdef list results_by_row(_Run run):
 cdef int new_replay(_Run run, Py_ssize_t row, list given, list values, const double* numbers) except -1:
     """Fill the list with the outputs of a new call."""
     cdef Py_ssize_t count = len(values), j
-    cdef char* memory = <char*>PyMem_Malloc(sizeof(GCHead) + sizeof(ReplayCall) + count * (
-        sizeof(void*) + sizeof(double) + sizeof(Kind)))
-    cdef ReplayCall* c = <ReplayCall*>(memory + sizeof(GCHead))
-    if memory == NULL:
-        raise MemoryError
+    cdef void* memory = checked(PyMem_Malloc(sizeof(GCHead) + sizeof(ReplayCall) + count * (
+        sizeof(void*) + sizeof(double) + sizeof(Kind))))
+    cdef ReplayCall* c = <ReplayCall*>(<char*>memory + sizeof(GCHead))
     c.row, c.run, c.given = row, <PyObject*>run, <PyObject*>given
     Py_INCREF(c.run)
     Py_INCREF(c.given)

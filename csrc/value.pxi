@@ -43,9 +43,7 @@ cdef inline object number_node(Number data, int op, Node* a, Node* b):
     return steal(value)
 
 cdef object object_node(object data, int op, Node* a, Node* b):
-    cdef PyObject* value = new_value()
-    if value == NULL:
-        raise MemoryError
+    cdef PyObject* value = <PyObject*>checked(new_value())
     node_of(value).data.object, node_of(value).data_kind = NULL, OBJECT
     fill(node_of(value), op, a, b)
     result = steal(value)
@@ -592,24 +590,21 @@ cdef class Value:
 
 # numpy looks up __array_ufunc__ in the class of an operand that it does not know. Value has none, and before
 # Python 3.12 formatting the text of that AttributeError takes longer than the operation. This descriptor
-# raises the same error with a text formatted once.
+# raises the same error with a text that is ready.
 
-cdef class _NoAttribute:
-    cdef str of_class, of_instance
-
-    def __init__(self, name):
-        self.of_class = f"type object 'Value' has no attribute '{name}'"
-        self.of_instance = f"'Value' object has no attribute '{name}'"
+cdef class _NoArrayUfunc:
+    """Stands for the attribute that Value does not have."""
 
 cdef PyObject* get_no_attribute(PyObject* self, PyObject* value, PyObject* cls) noexcept:
     """tp_descr_get"""
-    text = (<_NoAttribute>self).of_class if value == NULL else (<_NoAttribute>self).of_instance
+    text = ("type object 'Value' has no attribute '__array_ufunc__'" if value == NULL
+            else "'Value' object has no attribute '__array_ufunc__'")
     PyErr_SetObject(PyExc_AttributeError, <PyObject*>text)
     return NULL
 
-(<PyTypeObject*>_NoAttribute).tp_descr_get = get_no_attribute
+(<PyTypeObject*>_NoArrayUfunc).tp_descr_get = get_no_attribute
 if sys.version_info < (3, 12):
-    Value.__array_ufunc__ = _NoAttribute("__array_ufunc__")
+    Value.__array_ufunc__ = _NoArrayUfunc()
 
 
 # Value(data), the call that programs make most, without the steps by which Python calls any class.
