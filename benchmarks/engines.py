@@ -13,9 +13,8 @@ PUBLISHED = pathlib.Path(sys.prefix) / "micrograd-as-published"
 class Engine:
     """How an engine is called and started. `graph` is false where there is none to weigh."""
 
-    def __init__(self, title, micrograd=None, gc="on", graph=True, package=None):
-        self.title, self.micrograd, self.gc = title, micrograd, gc
-        self.graph, self.package = graph, package
+    def __init__(self, title, micrograd=None, gc="on", graph=True):
+        self.title, self.micrograd, self.gc, self.graph = title, micrograd, gc, graph
 
     def environ(self):
         """The environment in which the right micrograd is found."""
@@ -37,10 +36,10 @@ ENGINES = {
     "reference-nogc": Engine("pure reference, GC off", "python", gc="off", graph=False),
     "published": Engine("micrograd 0.1.0", "as published"),
     "published-nogc": Engine("micrograd 0.1.0, GC off", "as published", gc="off", graph=False),
-    "torch-scalars": Engine("PyTorch 0-d", package="torch"),
-    "torch-tensors": Engine("PyTorch batched", graph=False, package="torch"),
-    "xad": Engine("XAD", package="xad"),
-    "casadi": Engine("CasADi SX, built once", package="casadi"),
+    "torch-scalars": Engine("PyTorch 0-d"),
+    "torch-tensors": Engine("PyTorch batched", graph=False),
+    "xad": Engine("XAD"),
+    "casadi": Engine("CasADi SX, built once"),
     "floats": Engine("Python floats", graph=False),
     "c": Engine("C by hand", graph=False),
 }
