@@ -12,7 +12,7 @@ from operator import ge, le
 
 
 class NoGradient(int):
-    """The local gradient by an operand that a result does not depend on: 0 times infinity would be nan."""
+    """Stands for a local gradient where the operand has no influence: 0 times infinity would be nan."""
 
 
 class Function:
@@ -26,7 +26,7 @@ class Function:
 
 
 def is_value(a: object) -> bool:
-    """Whether a is a Value, of either engine; tensors have a relu too."""
+    """Whether a is a Value, of either engine; by a method that tensors do not have."""
     return hasattr(type(a), "leaky_relu")
 
 
@@ -80,8 +80,8 @@ def set_slots(twin, slots):
 
 
 def number(a):
-    """What is compared: of a Value, and of a Value in a Value, the number in it. RecursionError if there
-    is none: a Value may be its own data."""
+    """The number to compare: the one in a Value, or in a Value in a Value. RecursionError if there is none: a
+    Value may be its own data."""
     return number(a.data) if is_value(a) else a
 
 

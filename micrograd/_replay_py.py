@@ -140,7 +140,7 @@ def _marked(name, data, operands):
 
 
 def backward_of_marked(name, operands, out):
-    """Nobody sweeps what is being recorded."""
+    """Never called: what is being recorded is not swept."""
 
 
 def marked_operation(name, operands, out):
@@ -341,7 +341,7 @@ class _Run:
                     for row in range(self.rows) for place in self.program.outputs]
         place = self.program.outputs[0]
         factor = self.weight = 1.0 if how == "sum" else 1.0 / self.rows
-        total = reduce(add, [numbers[place] for numbers in self.values], 0)     # sum() rounds otherwise
+        total = reduce(add, [numbers[place] for numbers in self.values], 0)     # sum() rounds differently
         total *= factor
         return [self.result(total, [(row, place, factor) for row in range(self.rows)])]
 

@@ -149,15 +149,15 @@ def statements(root: Value) -> Iterator[str]:
 def topological_order(root: Value) -> list[Value]:
     """The nodes under root, operands before results, in an order that every process finds.
 
-    The operands of a node are a set, which has the order of addresses. They are taken by their
-    prints: numbers made of what is drawn of a node, and under it.
+    The operands of a node are a set, which has the order of addresses. They are sorted by
+    fingerprint: a number made of what is drawn of a node, and under it.
     """
-    prints: dict[Value, int] = {}
+    fingerprints: dict[Value, int] = {}
     for node in operands_first(root):           # type: ignore[no-untyped-call]
-        under = sorted(prints.get(operand, 0) for operand in node._prev)    # 0 in a cycle
-        prints[node] = crc32(repr((cells(node), node._op, under)).encode())
+        under = sorted(fingerprints.get(operand, 0) for operand in node._prev)    # 0 in a cycle
+        fingerprints[node] = crc32(repr((cells(node), node._op, under)).encode())
     order: list[Value] = operands_first(        # type: ignore[no-untyped-call]
-        root, operands=lambda node: sorted(node._prev, key=prints.__getitem__))
+        root, operands=lambda node: sorted(node._prev, key=fingerprints.__getitem__))
     return order
 
 

@@ -100,7 +100,7 @@ class Recording:
         self._function = function
         self._name = getattr(function, "__name__", type(function).__name__)
         self._static = frozenset(named(static))
-        self._threads = min(threads, 64)        # more are never of use
+        self._threads = min(threads, 64)        # more are of no use
         self._kept: dict[Any, Kept] = {}        # by the structure of the arguments
         self._gradient: Recording | None = None     # what micrograd.gradients made of this one
         self._columns: Any = None               # the structure of the columns that were given last
@@ -204,7 +204,7 @@ class Recording:
         return name in self._static
 
     def _structure(self, arguments: Any, keywords: dict[str, Any], leaves: list[Any]) -> Any:
-        """Add the numbers and Values in the arguments to the leaves; what is around them."""
+        """Add the numbers and Values in the arguments to the leaves; the structure around them."""
         if not self._static and not keywords:
             return (*[flattened(x, leaves) for x in arguments], ())
         arguments, keywords = self._bound(arguments, keywords)
@@ -312,7 +312,7 @@ class Recording:
         return f"<recording of {self._name}>"
 
 
-MANY = 10       # so many recordings of one function give a warning
+MANY = 10       # this many recordings of one function give a warning
 
 
 class Rows:
@@ -320,7 +320,7 @@ class Rows:
 
     def __init__(self, recording: Recording, arguments: Any, keywords: dict[str, Any]):
         if recording._columns is not None and not keywords:
-            self.structure, structures = recording._columns         # as a rule, that of the last call's too
+            self.structure, structures = recording._columns         # as a rule, the last call's too
             self.leaves = __core__._fill(arguments, structures)
             if self.leaves is not None:
                 self.count = len(arguments[0])
@@ -361,7 +361,7 @@ class Rows:
         return lengths[0]
 
     def row(self, i: int, leaves: list[Any]) -> Any:
-        """Add the numbers and Values of row i to the leaves; what is around them."""
+        """Add the numbers and Values of row i to the leaves; the structure around them."""
         return (*[x if isinstance(x, Fixed) else flattened(x[i], leaves) for x in self.arguments],
                 tuple((name, x if isinstance(x, Fixed) else flattened(x[i], leaves))
                       for name, x in self.keywords.items()))
@@ -428,7 +428,7 @@ NUMBERS = frozenset([float, int, Value])
 
 
 def flattened(x: Any, leaves: list[Any]) -> Any:
-    """Add the numbers and Values in x to the leaves; what is around them."""
+    """Add the numbers and Values in x to the leaves; the structure around them."""
     cls = type(x)
     if cls is float or cls is int or cls is Value:
         leaves.append(x)
@@ -470,7 +470,7 @@ def flattened_other(x: Any, leaves: list[Any]) -> Any:
 
 
 def rebuilt(structure: Any, leaves: Iterator[Any]) -> Any:
-    """What has this structure around the leaves."""
+    """An object of this structure, with these leaves."""
     if isinstance(structure, type):
         return next(leaves)
     if isinstance(structure, Fixed):
