@@ -25,7 +25,7 @@ def of_python(number):
     import _testcapi
     _testcapi.set_nomemory(number, number + 1)
     try:
-        yield lambda: False     # it does not tell whether it came so far
+        yield lambda: False     # it does not tell whether it came to that allocation
     finally:
         _testcapi.remove_mem_hooks()
 
@@ -203,8 +203,8 @@ class Copies:
         return copy.deepcopy(it[1]).data
 
 
-class Dissolved:
-    """Parameters that leave their matrix, and a model that is gathered anew."""
+class Unpacked:
+    """Parameters that are unpacked, and packed again at the next call."""
 
     def prepare(self):
         random.seed(5)
@@ -248,8 +248,8 @@ class Updates:
         return [p.data for p in model.parameters()], sorted((v._op, v.data, v.grad) for v in nodes_under(out))
 
 
-class Shares:
-    """A sweep that breaks off after one output has told the layer its gradient; then another sweep."""
+class Aborted:
+    """A sweep that stops after one output has delivered its gradient to the call; then another sweep."""
 
     def prepare(self):
         random.seed(5)

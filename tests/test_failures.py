@@ -13,7 +13,7 @@ if "c" not in ENGINES:
 
 SCRIPT = pathlib.Path(__file__).with_name("failures.py")
 PROGRAMS = ["Chain", "Sweep", "Training", "Looking", "Callback", "LookingCallback", "Objects",
-            "Attributes", "Copies", "Dissolved", "Updates", "Shares"]
+            "Attributes", "Copies", "Unpacked", "Updates", "Aborted"]
 MAKE_FUNCTIONS = ["Attributes", "Copies"]
 
 

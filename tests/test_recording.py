@@ -792,7 +792,7 @@ def test_an_argument_without_a_gradient_is_left_alone(twin):
 
 def test_second_derivatives(twin):
     """Of what a recording gives, for one row and for all; the operations are those that were recorded."""
-    grad = twin.over("gradients").grad
+    grad = twin.gradients.grad
     w, a, b = twin.values([2, 3, 5])
     f = twin.record(lambda x: w * x * x)
     slope, = grad(f(a), [a])
@@ -810,7 +810,7 @@ def test_rows_are_added_up_as_values_are(twin):
 
 
 def test_gradients_through_what_arguments_are_computed_from(twin):
-    grad = twin.over("gradients").grad
+    grad = twin.gradients.grad
     x, w = twin.values([2, 3])
     square = twin.record(lambda v: v * v)
     assert [g.data for g in grad(square(x * 3), [x])] == [36]
@@ -825,8 +825,8 @@ def test_gradients_through_what_arguments_are_computed_from(twin):
 
 
 def test_hessian_by_what_is_used_without_being_given(twin):
-    gradients = twin.over("gradients")
-    model = twin.over("nn").MLP(2, [3, 1], nonlin="tanh")
+    gradients = twin.gradients
+    model = twin.nn.MLP(2, [3, 1], nonlin="tanh")
     w = twin.Value(0.5)
     square = w * w
     for f, xs in ((lambda _: (model([1.0, 2.0]) - 1) ** 2, model.parameters()),
@@ -838,7 +838,7 @@ def test_hessian_by_what_is_used_without_being_given(twin):
 
 
 def test_derivatives_of_powers_at_0(twin):
-    grad = twin.over("gradients").grad
+    grad = twin.gradients.grad
 
     def derivatives(x, n):
         y = x ** n
@@ -852,7 +852,7 @@ def test_derivatives_of_powers_at_0(twin):
 
 
 def test_derivatives_within_a_recording(twin):
-    grad = twin.over("gradients").grad
+    grad = twin.gradients.grad
     w, a = twin.values([2, 3])
     f = twin.record(lambda x: grad(w * x * x, [x])[0])
     for _ in range(3):
@@ -861,7 +861,7 @@ def test_derivatives_within_a_recording(twin):
 
 def test_jacobians_and_hessians_of_a_recording(twin):
     """Those of its function, at several points: also of a method, and where an x is a parameter too."""
-    G, (w,) = twin.over("gradients"), twin.values([0.5])
+    G, (w,) = twin.gradients, twin.values([0.5])
 
     def f(x):
         return (x[0] * x[1]).sin() * w + (x[2].exp() - x[0] * x[2]) ** 2
@@ -882,7 +882,7 @@ def test_jacobians_and_hessians_of_a_recording(twin):
 
 def test_a_jacobian_with_an_infinite_slope(twin):
     """It is infinite by one input, and finite by the others."""
-    G = twin.over("gradients")
+    G = twin.gradients
 
     def f(x):
         return [x[0].sqrt() + x[1], x[0] + x[1] * x[2], x[2].abs()]

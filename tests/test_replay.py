@@ -61,7 +61,7 @@ class Example:
         return self.function(x)[-1]
 
     def columns(self):
-        """Rows of numbers, but that in the middle of Values."""
+        """Rows of numbers, and in the middle one of Values."""
         rows = list(self.rows)
         rows[len(rows) // 2] = self.values
         return rows
@@ -117,7 +117,7 @@ def test_as_the_function_itself(twin, steps, seed, count, threads, choice):
         data = [bits([y.data for y in ys]) for ys in eager]
         for outputs in (replayed, again, [recorded(row) for row in example.columns()]):
             assert [bits([y.data for y in ys]) for ys in outputs] == data
-        total = sum(ys[-1] for ys in eager).data     # sum() of floats rounds otherwise since 3.12
+        total = sum(ys[-1] for ys in eager).data     # sum() of floats rounds differently since 3.12
         assert bits(of_last.sum(example.columns()).data) == bits(total)
         assert bits(of_last.mean(example.columns()).data) == bits(total * (1.0 / count))
         for a, b in ((example.weighted(eager), example.weighted(replayed)),

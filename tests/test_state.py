@@ -9,17 +9,9 @@ from fractions import Fraction
 import pytest
 
 import processes
-import twins
 from micrograd import nn, optim, state
 from micrograd.engine import Value
 from micrograd.state import load, save
-
-TWINS = [t for t in (twins.COMPILED, twins.REFERENCE) if t is not None]
-
-
-@pytest.fixture(params=TWINS, ids=["c", "python"][-len(TWINS):])
-def twin(request):
-    return request.param
 
 
 def small():
