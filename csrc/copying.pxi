@@ -84,19 +84,20 @@ cdef list nodes_under(list roots, bint named):
 cdef object deep_copy_node(object value, dict memo):
     """The copy of one node; its operands that are no leaves have been copied before."""
     twin = memo.get(id(value))
-    if twin is not None:
-        check_child(twin)
-        return twin
-    if reduces_itself(value):
-        twin = memo[id(value)] = own_copy(value, memo)
-        check_child(twin)
-        return twin
-    cdef Node* n = node_of(<PyObject*>value)
-    cls = type(value)
-    twin = memo[id(value)] = cls.__new__(cls)
+    cdef bint whole = twin is not None
+    if not whole:
+        whole = reduces_itself(value)
+        twin = memo[id(value)] = own_copy(value, memo) if whole else type(value).__new__(type(value))
     check_child(twin)
-    cdef Node* t = node_of(<PyObject*>twin)
+    if not whole:
+        fill_copy(value, twin, memo)
+    return twin
+
+cdef int fill_copy(object value, object twin, dict memo) except -1:
+    """Give a new node copies of all that value has."""
     import copy as copying      # the standard library's; late, for it is seldom needed
+    cdef Node* n = node_of(<PyObject*>value)
+    cdef Node* t = node_of(<PyObject*>twin)
     cdef int op = n.op          # copying may run Python code, which may change the node
     cdef unsigned int index = n.index
     if op == LOCAL:
@@ -120,4 +121,4 @@ cdef object deep_copy_node(object value, dict memo):
     if n.flags & CALLBACK:
         set_backward(twin, copying.deepcopy(backward_of(value), memo))
     set_slots(twin, copying.deepcopy(slots_of(value), memo))
-    return twin
+    return 0

@@ -156,7 +156,7 @@ cdef dict activation_functions = {}     # Value's methods of these names, as shi
 cdef int activation(object nonlin) except -2:
     """The operation that nonlin stands for; ADD for none, -1 for one that the engine does not have."""
     if nonlin is None or type(nonlin) in (bool, int, float) or Py_TYPE(<PyObject*>nonlin) == numpy_bool:
-        return RELU if PyObject_IsTrue(<PyObject*>nonlin) else ADD
+        return RELU if nonlin else ADD
     if type(nonlin) is str:
         return activations.get(nonlin, -1)
     return activation_functions.get(nonlin, -1) if type(nonlin) is type(Value.relu) else -1

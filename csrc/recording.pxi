@@ -27,7 +27,7 @@ def _begin_recording(refusing):
         raise TypeError(f"a recording takes a function that refuses, not {type(refusing).__name__}")
     if made_flag:
         return False
-    if not (shipped() and access_as_shipped()):
+    if not shipped():       # which implies access_as_shipped()
         refusing("override")
     refuse, recording_thread, made_flag = refusing, PyThread_get_thread_ident(), MADE
     return True
