@@ -129,7 +129,7 @@ class Symbolic(Functional):
         out = self.workload.graph(self.casadi.vertsplit(x))
         gradient = self.casadi.gradient(out, x)
         self.function = self.casadi.Function("f", [x], [out, gradient])
-        self.build_seconds = time.perf_counter() - start    # not in the timed runs; told apart
+        self.build_seconds = time.perf_counter() - start    # not in the timed runs; reported apart
 
     def forward(self):
         if self.function is None:

@@ -113,7 +113,7 @@ class Worker:
         return [getattr(self.engine, how), loss]
 
     def round(self, workload, seconds=0.1):
-        """The time of a step, over at least so many seconds."""
+        """The time of a step, measured over at least `seconds`."""
         start, step = time.perf_counter(), self.steps[workload]
         for k in itertools.count(1):
             step(k % moons.STEPS)

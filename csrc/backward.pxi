@@ -21,7 +21,7 @@ cdef struct Sweep:
     bint broken                 # pinned, and a call could not be expanded
     Call* call                  # the one whose plain nodes are sorted, when a call is expanded
     bint plain                  # all calls are to be made plain, for copies of the graph,
-    bint named                  # ... but for those whose outputs are shown as results of one operation
+    bint named                  # ... except those whose outputs are shown as results of one operation
     bint foreign                # the sort has met a node that must be read through Python's attributes
 
 import _signal as signals      # not signal, whose functions are Python code, in which a handler could run
@@ -88,8 +88,8 @@ cdef int sort(Sweep* s) except -1:
     return 0
 
 cdef Node* sort_operations(Sweep* s, Py_ssize_t count_limit) noexcept:
-    """Sort results of operations, while there is room, until the order has so many nodes. Stop at any other
-    node, and return it, popped; else NULL."""
+    """Sort results of operations, while there is room, until the order has count_limit nodes. Stop at any
+    other node, and return it, popped; else NULL."""
     cdef Node** stack = s.stack.items
     cdef Node** order = s.order.items
     cdef Py_ssize_t depth = s.stack.count, depth_limit = s.stack.capacity - 2

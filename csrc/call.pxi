@@ -4,7 +4,7 @@
 # makes a call: one node between any number of operands and any number of outputs, which are Values.
 #
 #       x0 <--+               +-- out0
-#       x1 <--+---- Call <----+-- out1        an edge is a reference, as ever
+#       x1 <--+---- Call <----+-- out1        an edge is a reference, as always
 #       ...   |               |   ...
 #
 # What the sort and the sweep need to know of a call is its CallKind, these functions first of all:

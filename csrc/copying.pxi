@@ -95,7 +95,7 @@ cdef object deep_copy_node(object value, dict memo):
 
 cdef int fill_copy(object value, object twin, dict memo) except -1:
     """Give a new node copies of all that value has."""
-    import copy as copying      # the standard library's; late, for it is seldom needed
+    import copy as copying      # the standard library's; late, because it is seldom needed
     cdef Node* n = node_of(<PyObject*>value)
     cdef Node* t = node_of(<PyObject*>twin)
     cdef int op = n.op          # copying may run Python code, which may change the node

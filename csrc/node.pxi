@@ -14,7 +14,7 @@
 # fast and safe:
 #
 # 1. The pool. Values come from chunks of CHUNK bytes, never from malloc one by one, and a chunk
-#    whose last Value died goes back to the system (but for a few, kept for the next step).
+#    whose last Value died goes back to the system (except a few, kept for the next step).
 # 2. Deallocation is iterative. The last reference to a root may be the last reference to a million
 #    nodes. A Value that dies while another is being cleared is only put on a list (linked through
 #    the dead Values themselves, so nothing can fail); the outermost deallocation empties the list.

@@ -2,7 +2,7 @@
 # formulas, with their sources, stand in micrograd/optim.py.
 
 cdef double* open_doubles(object array, Py_buffer* view, Py_ssize_t count) except NULL:
-    """The memory of an array of so many doubles; the caller releases the view, whatever happens."""
+    """The memory of an array of `count` doubles; the caller releases the view, whatever happens."""
     memset(view, 0, sizeof(Py_buffer))      # nothing to release, if the array is none
     PyObject_GetBuffer(array, view, PyBUF_FORMAT | PyBUF_WRITABLE)
     if view.len != count * <Py_ssize_t>sizeof(double) or not has_format(view, c'd'):

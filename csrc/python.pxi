@@ -5,8 +5,9 @@ from cpython.buffer cimport (Py_buffer, PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, 
                              PyObject_CheckBuffer, PyObject_GetBuffer)
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_CheckSignals
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_SetInterrupt
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Multiply
 from cpython.number cimport PyNumber_Negative, PyNumber_Power, PyNumber_Subtract
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
@@ -59,9 +60,6 @@ cdef extern from "Python.h":
     bint PyOS_InterruptOccurred() noexcept
     int check_signals "PyErr_CheckSignals"() noexcept
     unsigned long PyThread_get_thread_ident() noexcept
-    void* PyMem_RawRealloc(void*, size_t) noexcept
-    void PyMem_RawFree(void*) noexcept
-    void PyErr_SetInterrupt() noexcept
     bint PyGC_Disable() noexcept
     bint PyGC_Enable() noexcept
     bint PyFloat_CheckExact(PyObject*) noexcept
@@ -72,7 +70,6 @@ cdef extern from "Python.h":
     double PyFloat_AsDouble(PyObject*) noexcept
     bint PyObject_IsTrue(PyObject*) noexcept
     PyObject* PyNumber_Index(PyObject*) noexcept
-    void PyErr_Clear() noexcept
     bint PyType_IsSubtype(PyTypeObject*, PyTypeObject*) noexcept
     PyObject* PyDict_GetItemWithError(PyObject*, PyObject*) except? NULL
     Py_ssize_t PyDict_Size(PyObject*) noexcept

@@ -152,7 +152,7 @@ cdef class _Graph:
     cdef Sweep sorted                   # the marked nodes in topological order
     cdef Ints op, a, b                  # of each node; the b of a PICK is a place in choices
     cdef Ints uses                      # of each node: how many nodes and outputs have it as an operand
-    cdef Ints choices, outputs          # of each PICK a count, and so many operands; the results
+    cdef Ints choices, outputs          # of each PICK a count, and that many operands; the results
     cdef Ints leaf, leaf_index          # of each leaf: INPUT, CONSTANT or PARAMETER; which of these
     cdef list numbers, parameters       # the constants; the parameters
     cdef dict leaf_of, leaf_of_number   # the leaf of a node's address; of a constant's bits

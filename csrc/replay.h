@@ -13,7 +13,7 @@ enum {
     DOT = OPERATION_END,    /* a sum of b products. From places[a] on: the slot that the sum begins with, or
                                -1, and two slots for each product */
     DENSE,                  /* layer a. The results of its neurons have slots side by side */
-    PICK,                   /* a: the slot of an index. From places[b] on: a count, and so many slots to
+    PICK,                   /* a: the slot of an index. From places[b] on: a count, and that many slots to
                                choose from; -1 - p is parameter p */
     DETACH,                 /* y = a, without a gradient */
     SIGN_OF                 /* 1, 0 or -1, without a gradient */

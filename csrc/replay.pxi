@@ -153,10 +153,10 @@ cdef class _Program:
 
     def listing(self):
         """The steps, as (symbol, operands) with the places of other steps, and the places of the outputs."""
-        return _Listing(self).told()
+        return _Listing(self).result()
 
     def forward(self, leaves, Py_ssize_t rows, int threads):
-        """Run the steps for so many rows. leaves is a list, row by row, or a bytearray of their numbers."""
+        """Run the steps for `rows` rows. leaves is a list, row by row, or a bytearray of their numbers."""
         cdef _Run run = _Run.__new__(_Run)
         if rows < 0 or threads < 1:
             raise ValueError(f"a run is of rows from 0 and threads from 1, not of {rows} and {threads}")

@@ -333,7 +333,7 @@ cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_
     return fine
 
 cdef inline int gradients_in(const Kind* kinds, int count) noexcept:
-    """How many of so many outputs have a gradient."""
+    """How many of `count` outputs have a gradient."""
     cdef int k, seeded = 0
     for k in range(count):
         seeded += kinds[k] != NO_GRADIENT

@@ -21,7 +21,7 @@ cdef class _Listing:
         for k in range(c.step_count):
             self.add_step(&c.steps[k])
 
-    cdef tuple told(self):
+    cdef tuple result(self):
         cdef Code* c = &self.program.code
         return self.steps, [self.place_of_slot[c.output[k]] for k in range(c.outputs)]
 

@@ -214,7 +214,7 @@ class Operations:
                 self.varies[i] = any(self.varies[x] for x in above)
 
     def needed(self, outputs: list[int]) -> set[int]:
-        """The places that lead to the outputs, but for those within sums; sets kinds and operands."""
+        """The places that lead to the outputs, except those within sums; sets kinds and operands."""
         needed, stack = set(outputs), list(outputs)
         while stack:
             i = stack.pop()

@@ -269,7 +269,7 @@ def value_of(symbol, a, b, refuse):
     return y
 
 
-# The chain rule is that of micrograd._functions, but for a number as exponent.
+# The chain rule is that of micrograd._functions, except for a number as exponent.
 FUNCTIONS = {**FUNCTIONS, "pow": Function(lambda a, b: a ** b, None)}
 DERIVATIVES = {**DERIVATIVES, "pow": Function(None, lambda a, b, y, g: b * a ** (b - 1) * g)}
 

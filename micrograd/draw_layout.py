@@ -25,7 +25,7 @@ def layers_of(operands: list[list[int]]) -> list[int]:
     to_root = [0] * len(operands)
     for i in reversed(range(len(operands))):
         for k in operands[i]:
-            if k < i:               # all are, but in a cycle
+            if k < i:               # always, except in a cycle
                 to_root[k] = max(to_root[k], to_root[i] + 1)
     farthest = max(to_root)
     return [farthest - steps for steps in to_root]

@@ -32,7 +32,7 @@ class Graph:
                          for node in order]
 
     def by_label(self, i: int) -> tuple[bool, str, int]:
-        """Where an operand stands among others, for they are a set: labels come first."""
+        """Where an operand stands among others, which are a set: labels come first."""
         text = label(self.order[i])
         return not text, text, i
 

@@ -168,7 +168,7 @@ class Recording:
         return self._forward(kept, structure, leaves, 1, 1), kept
 
     def _forward(self, kept: Kept, structure: Any, leaves: Any, rows: int, threads: int) -> Any:
-        """The verified run for so many rows."""
+        """The verified run for `rows` rows."""
         run = kept.program.forward(leaves, rows, threads)
         self._verify(kept, structure, run, rows)
         return run
@@ -250,8 +250,8 @@ class Recording:
         return Kept(program, results, [number_in(y.data) for y in outputs], [0, 0])
 
     def _verify(self, kept: Kept, structure: Any, run: Any, rows: int) -> None:
-        """Compare with the function as it is written: the rows that need it, for it may raise an error
-        there, and one row at calls 1, 2, 4, 8, ..."""
+        """Compare with the function as it is written: the rows in which it may raise an error, and one row
+        at calls 1, 2, 4, 8, ..."""
         for row in run.odd():
             self._compare(kept, structure, run, row)
         calls = kept.calls

@@ -231,7 +231,7 @@ def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def short_int(digits: str) -> int:
     count = len(digits.lstrip("-"))
-    if count > DIGITS:          # so many would take Python long
+    if count > DIGITS:          # more would take Python long
         raise ValueError(f"it has an integer of {count} digits")
     return int(digits)
 
