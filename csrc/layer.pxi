@@ -121,7 +121,7 @@ cdef inline void enter_stage(Stage* s, PyObject* parameters, int nin) noexcept:
         Py_INCREF(parameters)
         s.width, s.nout, s.version = matrix(s).width, matrix(s).nout, matrix(s).version
         s.version.users += 1
-        memset(row(s, SUM_GRAD) + s.nout, 0, (s.width - s.nout) * sizeof(double))   # the filling
+        memset(row(s, SUM_GRAD) + s.nout, 0, (s.width - s.nout) * sizeof(double))   # the padding
 
 cdef void release_layers(Call* call) noexcept:
     cdef LayersCall* c = <LayersCall*>call
@@ -356,7 +356,7 @@ cdef inline bint is_same(Number a, Number b) noexcept:
 cdef bint accepts_gradient(Call* call, int j, Number g) noexcept:
     cdef LayersCall* c = <LayersCall*>call
     if c.integers and (g.kind == INTEGER or g.kind == FLOAT32):
-        return False            # times one of numpy's ints
+        return False            # its product with one of numpy's ints has another type
     if g.kind == FLOAT32 and not c.piecewise:
         return False
     return is_small(g) and is_number(grad_of_sum(&c.stages[c.depth - 1], j, g))

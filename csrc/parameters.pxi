@@ -26,7 +26,7 @@ cdef struct Matrix:
     double* grad                # in the same places
     Kind* grad_kind
     Kind* op                    # of each neuron: its activation, or ADD where it has none
-    Kind* sum_kind              # of each neuron: of its weights and bias together; a row's width
+    Kind* sum_kind              # of each column: the intersection of the kinds of its weights and bias
 
 @cython.final
 @cython.no_gc_clear
@@ -36,7 +36,7 @@ cdef class Parameters:
     cdef list ops               # of each neuron: its activation, or ADD where it has none
     cdef unsigned long long functions   # a bit for each of these (see access.pxi)
     cdef Matrix m
-    cdef unsigned long long seen        # the count of touches at which the layer was last found to be so
+    cdef unsigned long long seen        # the count of touches when the layer was last looked at
     cdef bint held                      # the program holds a list or dict of the layer
 
     cdef bint holds(self, list values, list ops):

@@ -103,7 +103,7 @@ cdef inline int width_of_floats(Matrix* m) noexcept:
     return 1 if m.width == 1 else (m.nout + 15) & ~15
 
 cdef bytearray matrix_of_floats(Matrix* m):
-    """The parameters in single precision, in rows filled up to sixteens."""
+    """The parameters in single precision, in rows padded to multiples of sixteen."""
     cdef int width = width_of_floats(m), i, j
     cdef bytearray floats = bytearray((m.nin + 1) * width * sizeof(float))
     cdef float* to = <float*>PyByteArray_AS_STRING(floats)

@@ -223,7 +223,7 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
         PyMem_Free(job.odd)
         return sweep_each(run, given, seeds, found)
     if fine and job.rows % job.wide and not all_finite(job.grads, size):
-        # In the last block, 0 is the gradient of a row too many: its product with an infinite slope is nan.
+        # In the last block, surplus rows have a gradient of 0: its product with an infinite slope is nan.
         give_memory(job.grads)
         PyMem_Free(job.odd)
         job = given[0]
