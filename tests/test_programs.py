@@ -1,13 +1,11 @@
 """Whole programs, in processes of their own: the engines print what the original prints."""
 import functools
-import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
 import conftest
+from processes import python
 
 PROGRAMS = sorted(pathlib.Path(__file__).with_name("programs").rglob("*.py"))
 INSTALLED = pathlib.Path(conftest.engine.__file__).parent.parent
@@ -15,10 +13,7 @@ INSTALLED = pathlib.Path(conftest.engine.__file__).parent.parent
 
 @functools.cache
 def printed(program, path, engine=""):
-    environ = {**os.environ, "PYTHONPATH": str(path), "MICROGRAD_ENGINE": engine}
-    ran = subprocess.run([sys.executable, str(program)], env=environ, text=True, capture_output=True)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+    return python(program, PYTHONPATH=str(path), MICROGRAD_ENGINE=engine)
 
 
 @pytest.mark.parametrize("engine", conftest.ENGINES)

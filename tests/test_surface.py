@@ -1,26 +1,23 @@
 """The original's surface, case by case: the same code on the original, the reference and the
 compiled engine, and their printed text compared."""
 import json
-import os
 import pathlib
 import re
-import subprocess
 import sys
 
 import pytest
 
 import conftest
 import run_cases
+from processes import python
 
 CASES = run_cases.read()
 INSTALLED = pathlib.Path(conftest.engine.__file__).parent.parent
 
 
 def run_all(path, engine):
-    environ = {**os.environ, "PYTHONPATH": str(path), "MICROGRAD_ENGINE": engine}
-    ran = subprocess.run([sys.executable, "-W", "ignore", run_cases.__file__], env=environ,
-                         stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(ran.stdout)
+    environ = {"PYTHONPATH": str(path), "MICROGRAD_ENGINE": engine}
+    return json.loads(python("-W", "ignore", run_cases.__file__, **environ))
 
 
 @pytest.fixture(scope="module")
