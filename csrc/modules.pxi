@@ -13,40 +13,35 @@
 
 cdef unsigned long long touches = 1
 
-cdef struct PartsBody:          # a module as C sees it
+cdef struct PartsBody:          # a module as C sees it, whose references are NULL at first
     PyObject head
     PyObject* attrs
+    PyObject* weakrefs
+    PyObject* packed
 
-@cython.no_gc_clear             # the collector breaks cycles at the dicts: a module always has its dict
+@cython.no_gc_clear             # the collector breaks cycles at the dicts
 cdef class _Parts:
-    """The base of nn.Module."""
-    cdef dict attrs             # the instance's __dict__
+    """The base of nn.Module. It is made as any object is, by object.__new__."""
+    cdef object attrs           # laid out as PartsBody: the instance's __dict__
     cdef object __weakref__
-    cdef Parameters packed      # of a Layer: its parameters, as it was when last looked at
-
-    def __cinit__(self):
-        self.attrs = {}
-
-    def __init__(self, *args, **kwargs):
-        if args or kwargs:
-            raise TypeError(f"{type(self).__name__}() takes no arguments")
+    cdef object packed          # of a Layer: its Parameters, as it was when last looked at
 
     @property
     def __dict__(self):
         touch()
-        return self.attrs
+        return dict_of(self)
 
     @__dict__.setter
     def __dict__(self, attrs):
         if not isinstance(attrs, dict):
             raise TypeError(f"__dict__ must be set to a dictionary, not a '{type(attrs).__name__}'")
         touch()
-        self.attrs = <dict>attrs
+        set_reference(&(<PartsBody*>self).attrs, attrs)
 
     @__dict__.deleter
     def __dict__(self):
         touch()
-        self.attrs = {}
+        set_reference(&(<PartsBody*>self).attrs, {})
 
     @property
     def __class__(self):
@@ -62,7 +57,7 @@ cdef class _Parts:
         import copyreg
         touch()
         slots = {name: getattr(self, name) for name in copyreg._slotnames(type(self)) if hasattr(self, name)}
-        return (self.attrs or None, slots) if slots else self.attrs or None
+        return (dict_of(self) or None, slots) if slots else dict_of(self) or None
 
     def __reduce__(self):
         import copyreg
@@ -88,21 +83,40 @@ cdef class _Part:
 
     def __set__(self, module, value):
         touch()
-        (<_Parts?>module).attrs[self.name] = value
+        dict_of(<_Parts?>module)[self.name] = value
 
     def __delete__(self, module):
         self.__get__(module, None)      # raises AttributeError if there is none
         touch()
-        del (<_Parts>module).attrs[self.name]
+        del dict_of(<_Parts>module)[self.name]
+
+cdef dict dict_of(_Parts module):
+    cdef PartsBody* body = <PartsBody*>module
+    if body.attrs == NULL:
+        set_reference(&body.attrs, {})
+    return <dict>body.attrs
+
+cdef inline bint is_held(_Parts module) noexcept:
+    """Whether the program holds the module's dict."""
+    cdef PyObject* attrs = (<PartsBody*>module).attrs
+    return attrs != NULL and Py_REFCNT(attrs) > 1
+
+cdef void set_reference(PyObject** place, object o) noexcept:
+    cdef PyObject* old = place[0]
+    place[0] = <PyObject*>o
+    Py_INCREF(place[0])
+    Py_XDECREF(old)
+
+cdef inline Parameters packed_of(_Parts layer):
+    cdef PyObject* packed = (<PartsBody*>layer).packed
+    return None if packed == NULL else <Parameters>packed
 
 cdef inline object part_of(_Parts module, str name):
     """The attribute in the __dict__, or None. (get may run Python code, which may replace the dict.)"""
-    cdef dict attrs = module.attrs
-    return attrs.get(name)
+    return dict_of(module).get(name)
 
 cdef inline bint has_part(_Parts module, str name) except -1:
-    cdef dict attrs = module.attrs
-    return name in attrs
+    return name in dict_of(module)
 
 cdef inline void touch() noexcept:
     global touches
@@ -122,6 +136,8 @@ def _ships(Neuron, Layer, MLP):
         if not (isinstance(cls, type) and issubclass(cls, _Parts)):
             raise TypeError(f"a subclass of _Parts was expected, not {cls!r:.60}")
     neuron_type, layer_type, mlp_type = kept_type(Neuron), kept_type(Layer), kept_type(MLP)
+    for cls, part in ((Neuron, "w"), (Neuron, "b"), (Neuron, "nonlin"), (Layer, "neurons")):
+        setattr(cls, part, _Part(part))
     for cls in [cls for cls in shipped_attributes if cls is not Value]:
         del shipped_attributes[cls]
     for cls, names in ((Neuron, ("__call__", "parameters", "w", "b", "nonlin", "__dict__", "__getattr__")),
@@ -169,9 +185,10 @@ cdef tuple parameters_of_layers(list layers):
     for layer in layers:
         if Py_TYPE(<PyObject*>layer) != layer_type:
             return None
-        p = (<_Parts>layer).packed
+        p = packed_of(<_Parts>layer)
         if p is None or p.held or not is_found(p):
-            p = (<_Parts>layer).packed = look_at_layer(<_Parts>layer)
+            p = look_at_layer(<_Parts>layer)
+            set_reference(&(<PartsBody*>layer).packed, p)
         if p is None:
             return None
         if not p.m.kinds_known:
@@ -186,8 +203,8 @@ cdef inline bint is_found(Parameters p) noexcept:
 cdef Parameters look_at_layer(_Parts layer):
     """The Parameters of the layer as it is now; None where it cannot be fused."""
     cdef unsigned long long before = touches
-    cdef bint held = Py_REFCNT(<PyObject*>layer.attrs) > 1
-    cdef Parameters p = layer.packed
+    cdef bint held = is_held(layer)
+    cdef Parameters p = packed_of(layer)
     cdef list values = [], ops = []
     cdef Py_ssize_t nin = -1
     cdef object neurons, neuron, w, value
@@ -205,7 +222,7 @@ cdef Parameters look_at_layer(_Parts layer):
         w = part_of(<_Parts>neuron, "w")
         if type(w) is not list or not w or nin not in (-1, len(w)):
             return None
-        held = held or Py_REFCNT(<PyObject*>w) > 2 or Py_REFCNT(<PyObject*>(<_Parts>neuron).attrs) > 1
+        held = held or Py_REFCNT(<PyObject*>w) > 2 or is_held(<_Parts>neuron)
         nin = len(w)
         values += w
         values.append(value)

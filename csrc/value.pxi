@@ -662,8 +662,8 @@ call_type.tp_new = call_type.tp_vectorcall = NULL       # only begin_call makes 
 del _Call.__new__
 PyType_Modified(call_type)
 set_dict_offset(<PyTypeObject*>_Parts, <Py_ssize_t>&(<PartsBody*>NULL).attrs)
-for part in ("w", "b", "nonlin", "neurons"):
-    setattr(_Parts, part, _Part(part))
+(<PyTypeObject*>_Parts).tp_new = object_new
+del _Parts.__new__
 gc.callbacks.append(_before_collection)
 for name in (*ACCESS, *OPERATORS, *ORDER, *activations):
     value_attributes[name] = find_in_class(value_type, name)
