@@ -116,12 +116,12 @@ cdef int init_by_attributes(object value, object data, object children, object o
     value._op = op
     return 0
 
-cdef object sweep_by_attributes = None
+cdef object reference_class = None
 
-cdef int backward_by_attributes(object root) except -1:
-    global sweep_by_attributes
-    if sweep_by_attributes is None:
+cdef object reference():
+    """The reference's Value, whose methods take what has the attributes of one, as the original's do."""
+    global reference_class
+    if reference_class is None:
         from micrograd._engine_py import Value as Reference
-        sweep_by_attributes = Reference.backward
-    sweep_by_attributes(root)
-    return 0
+        reference_class = Reference
+    return reference_class

@@ -526,7 +526,7 @@ cdef bint run_backward(Node* root) except -1:
     try:
         append(&s.stack, root)
         undisturbed(sort, &s)
-        if s.foreign:
+        if s.foreign or value_type.tp_hash != value_hash:
             return False
         if root.grad_kind == OBJECT:
             pin(&s)

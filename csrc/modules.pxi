@@ -65,30 +65,49 @@ cdef class _Parts:
         return copyreg.__newobj__, (type(self), *arguments), self.__getstate__()
 
 cdef class _Part:
-    """A descriptor of an attribute that stands in the __dict__ of a module."""
+    """A descriptor of an attribute that stands in the __dict__ of a module. It does as if it were not there
+    where a further base of the module's class has that attribute."""
     cdef str name
 
     def __init__(self, str name):
         self.name = name
 
+    cdef object of_further_base(self, cls):
+        if <PyTypeObject*>cls != neuron_type and <PyTypeObject*>cls != layer_type:
+            for base in cls.__mro__[cls.__mro__.index(_Parts) + 1:]:
+                if self.name in base.__dict__:
+                    return base.__dict__[self.name]
+        return None
+
     def __get__(self, module, cls):
-        if module is None:
-            raise AttributeError(f"type object '{cls.__name__}' has no attribute '{self.name}'")
-        if has_part(<_Parts?>module, self.name):
+        if module is not None and has_part(<_Parts?>module, self.name):
             value = part_of(<_Parts>module, self.name)
             if type(value) is list:
                 touch()
             return value
-        raise AttributeError(f"'{type(module).__name__}' object has no attribute '{self.name}'")
+        found = self.of_further_base(cls)
+        if found is not None:
+            return found.__get__(module, cls) if hasattr(type(found), "__get__") else found
+        kind = f"type object '{cls.__name__}'" if module is None else f"'{cls.__name__}' object"
+        raise AttributeError(f"{kind} has no attribute '{self.name}'")
 
     def __set__(self, module, value):
-        touch()
-        dict_of(<_Parts?>module)[self.name] = value
+        found = self.of_further_base(type(module))
+        if hasattr(type(found), "__set__"):
+            found.__set__(module, value)
+        else:
+            touch()
+            dict_of(<_Parts?>module)[self.name] = value
 
     def __delete__(self, module):
-        self.__get__(module, None)      # raises AttributeError if there is none
-        touch()
-        del dict_of(<_Parts>module)[self.name]
+        found = self.of_further_base(type(module))
+        if hasattr(type(found), "__delete__"):
+            found.__delete__(module)
+        elif has_part(<_Parts?>module, self.name):
+            touch()
+            del dict_of(<_Parts>module)[self.name]
+        else:
+            raise AttributeError(f"'{type(module).__name__}' object has no attribute '{self.name}'")
 
 cdef dict dict_of(_Parts module):
     cdef PartsBody* body = <PartsBody*>module
@@ -136,8 +155,6 @@ def _ships(Neuron, Layer, MLP):
         if not (isinstance(cls, type) and issubclass(cls, _Parts)):
             raise TypeError(f"a subclass of _Parts was expected, not {cls!r:.60}")
     neuron_type, layer_type, mlp_type = kept_type(Neuron), kept_type(Layer), kept_type(MLP)
-    for cls, part in ((Neuron, "w"), (Neuron, "b"), (Neuron, "nonlin"), (Layer, "neurons")):
-        setattr(cls, part, _Part(part))
     for cls in [cls for cls in shipped_attributes if cls is not Value]:
         del shipped_attributes[cls]
     for cls, names in ((Neuron, ("__call__", "parameters", "w", "b", "nonlin", "__dict__", "__getattr__")),

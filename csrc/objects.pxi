@@ -78,6 +78,8 @@ cdef object numpy_object(double x):
     return steal(o)
 
 cdef object attribute_object(object value, PyObject* o, str name):
+    if o == NULL and name in ("data", "grad"):      # a program may have set it in the __dict__
+        o = find_attribute(value, name)
     if o == NULL:
         raise AttributeError(f"'{type(value).__name__}' object has no attribute '{name}'")
     return <object>o

@@ -94,24 +94,31 @@ cdef object compute_with_objects(int op, Node* a, Node* b):
     if shipped():
         return object_node(y, op, a, b)
     children = (first,) if gradients[op] == 1 else (first, second)
-    result = Value(y, children, operation_name(op, b))
+    name = operation_name(op, b)
+    result = Value(y, children, name)
     if is_value(result):
-        become_result(result, op, node_of(<PyObject*>first),
+        become_result(result, op, name, node_of(<PyObject*>first),
                       NULL if b == NULL else node_of(<PyObject*>second))
     return result
 
-cdef int become_result(object value, int op, Node* a, Node* b) except -1:
-    """Make a Value, which the program's constructor has made, the result of an operation."""
+cdef int become_result(object value, int op, str name, Node* a, Node* b) except -1:
+    """Make a Value, which the program's constructor has made, the result of an operation. It keeps what the
+    constructor has given it for `_prev` and `_op`."""
     cdef Body* body = <Body*>value
-    unpack(&body.node)
-    make_plain(&body.node)
-    body.node.flags &= ~CALLBACK
-    Py_CLEAR(body.backward)
-    if body.node.op == CUSTOM_PREV:
-        attrs_of(value)["_prev"] = <object>own_prev(value)
-    replace_operands(&body.node, op, a, b)
+    cdef Node* n = &body.node
+    make_plain(n)
+    unpack(n)
     if accesses(value):
         value._backward = make_backward(_run, value)
+    else:
+        n.flags &= ~CALLBACK
+        Py_CLEAR(body.backward)
+        if op_of(value) != name:
+            attrs_of(value)["_op"] = op_of(value)
+        if n.op != CUSTOM or n.a != a or n.b != (NULL if b == a or gradients[op] == 1 else b):
+            attrs_of(value)["_prev"] = prev_of(value)
+            n.flags |= OWN_PREV
+    replace_operands(n, op, a, b)
     return 0
 
 cdef str operation_name(int op, Node* b):
@@ -143,7 +150,8 @@ cdef object compare(object a, object b, int than):
     if is_value(b):
         forbid("comparison", <PyObject*>b)
     if has_own_order(a) or (is_value(b) and has_own_order(b)):
-        return compare_by_own_order(a, b, than)
+        from micrograd import _functions
+        return _functions.compare_by_own_order(a, b, ORDER[than if than <= Py_LE else than - 2], value_attributes)
     from numbers import Number as AnyNumber
     if not is_value(b) and not isinstance(b, AnyNumber):
         return NotImplemented
@@ -158,17 +166,6 @@ cdef bint has_own_order(object value) except -1:
     if cls.tp_richcompare == value_compare:
         return False
     return any([find_in_class(cls, name) is not value_attributes[name] for name in ORDER])
-
-cdef object compare_by_own_order(object a, object b, int than):
-    """With a `<` of its own, <= and >= follow as by functools.total_ordering; Python itself tries b < a for
-    a > b."""
-    own_less = find_in_class(Py_TYPE(<PyObject*>a), "__lt__") is not value_attributes["__lt__"]
-    if than not in (Py_LE, Py_GE) or not own_less:
-        return NotImplemented
-    less = type(a).__lt__(a, b)
-    if less is NotImplemented:
-        return less
-    return not less if than == Py_GE else less or a == b
 
 cdef object differs(object a, object b):
     """a != b, by the `==` of the program's own, if it has one; else by identity."""
@@ -185,9 +182,16 @@ cdef object call_with_data(object function, object value, object argument):
         Py_LeaveRecursiveCall()
 
 cdef object unary(int op, object a):
+    check_self(a)
     if goes_by_attributes(a):
         return compute_with_objects(op, node_of(<PyObject*>a), NULL)
     return compute_any(op, node_of(<PyObject*>a), NULL)
+
+cdef inline int check_self(object self) except -1:
+    """That a method of Value was not called with an object of another class: Value.exp(1)."""
+    if not is_value(self):
+        raise TypeError(f"a method of Value was called with {type(self).__name__}: {self!r:.60}")
+    return 0
 
 cdef object reflected(int op, object a, object b):
     """a + b or a * b as b's class does it: b + a, b * a."""
@@ -321,6 +325,7 @@ cdef class Value:
         else:
             data, children, op, label = arguments(self, *args, **kwargs)
         if accesses(self):
+            become_custom(n)                    # so that the sort visits it
             init_by_attributes(self, data, children, op)
         else:
             if made_flag and not n.flags & MADE and has_data(n):
@@ -332,7 +337,7 @@ cdef class Value:
             replace_operands(n, LEAF, NULL, NULL)
             forget_attributes(<Body*>self)
             if type(self) is not Value:
-                become_custom(n)                # so that the sort visits it
+                become_custom(n)
             put_data(n, data)
             put_grad(n, 0)
             give_operands(self, children, op)
@@ -358,6 +363,7 @@ cdef class Value:
     def data(self):
         forbid("writing", NULL)
         unpack(&self.node)
+        own_data(self)          # AttributeError if there is none
         clear_slot(&self.node.data, &self.node.data_kind)
 
     @property
@@ -374,6 +380,7 @@ cdef class Value:
     def grad(self):
         forbid("writing", NULL)
         unpack(&self.node)
+        own_grad(self)
         clear_slot(&self.node.grad, &self.node.grad_kind)
 
     @property
@@ -445,7 +452,7 @@ cdef class Value:
         return binary_of_any(POW, self, plain_leaf(other))
 
     def relu(self):
-        return unary(RELU, self)
+        return unary(RELU, self) if is_value(self) else reference().relu(self)
 
     def exp(self):
         """ e ** self; OverflowError beyond the floats """
@@ -501,6 +508,7 @@ cdef class Value:
 
     def leaky_relu(self, negative_slope=SLOPE):
         """ self if positive, else negative_slope * self; TypeError unless that is an int or float """
+        check_self(self)
         if not isinstance(negative_slope, (int, float)):
             raise TypeError("negative_slope must be an int or a float, "
                             f"not {type(negative_slope).__name__}")
@@ -508,14 +516,17 @@ cdef class Value:
 
     def maximum(self, other):
         """ the greater, or nan; of two equal ones each gets half of the gradient """
+        check_self(self)
         return binary(MAXIMUM, self, other)
 
     def minimum(self, other):
         """ the smaller, or nan; of two equal ones each gets half of the gradient """
+        check_self(self)
         return binary(MINIMUM, self, other)
 
     def detach(self):
         """ a Value of the same number, without a gradient """
+        check_self(self)
         return detached(self)
 
     def clamp(self, low, high):
@@ -541,10 +552,12 @@ cdef class Value:
         return object_hash(<PyObject*>self)
 
     def __format__(self, spec):         # f"{self:.3f}"
+        check_self(self)
         forbid("text", <PyObject*>self)
         return call_with_data(format, self, spec) if spec else str(self)
 
     def __round__(self, digits=None):   # round(self), a number
+        check_self(self)
         forbid("rounding", <PyObject*>self)
         return call_with_data(round, self, digits)
 
@@ -564,22 +577,26 @@ cdef class Value:
     def backward(self):
         """ set the gradients of all nodes under this one: the chain rule, results before operands """
         forbid("backward", NULL)
-        if accesses(self) or not run_backward(&self.node):
-            backward_by_attributes(self)
+        if not is_value(self) or accesses(self) or not run_backward(&self.node):
+            reference().backward(self)
 
     def __copy__(self):
+        check_self(self)
         forbid("copy", NULL)
         return own_copy(self, None) if reduces_itself(self) else copy_value(self)
 
     def __deepcopy__(self, memo):
+        check_self(self)
         forbid("copy", NULL)
         return deep_copy(self, memo)
 
     def __reduce__(self):
+        check_self(self)
         forbid("copy", NULL)
         return reduce_value(self)
 
     def __setstate__(self, state):
+        check_self(self)
         forbid("writing", NULL)
         restore_value(self, state)
 
@@ -638,6 +655,7 @@ value_type = <PyTypeObject*>Value
 value_init = value_type.tp_init
 value_hash, value_compare = value_type.tp_hash, value_type.tp_richcompare
 value_type.tp_new = object_new
+del Value.__new__
 value_type.tp_alloc = value_alloc
 value_type.tp_dealloc = value_dealloc
 value_type.tp_free = value_free
@@ -662,6 +680,8 @@ call_type.tp_new = call_type.tp_vectorcall = NULL       # only begin_call makes 
 del _Call.__new__
 PyType_Modified(call_type)
 set_dict_offset(<PyTypeObject*>_Parts, <Py_ssize_t>&(<PartsBody*>NULL).attrs)
+for part in ("w", "b", "nonlin", "neurons"):
+    setattr(_Parts, part, _Part(part))
 (<PyTypeObject*>_Parts).tp_new = object_new
 del _Parts.__new__
 gc.callbacks.append(_before_collection)

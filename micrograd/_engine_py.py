@@ -9,7 +9,15 @@ from copyreg import __newobj__
 from functools import partial
 from numbers import Integral, Number
 
-from micrograd._functions import FUNCTIONS, rebuilt, reduces_itself, set_slots, slots_of, states_itself
+from micrograd._functions import (
+    FUNCTIONS,
+    compare_by_own_order,
+    rebuilt,
+    reduces_itself,
+    set_slots,
+    slots_of,
+    states_itself,
+)
 
 
 def operands_first(*roots, operands=lambda node: node._prev):
@@ -105,7 +113,7 @@ def compare(a, b, than):
     if isinstance(b, Value):
         forbid("comparison", b)
     if has_own_order(type(a)) or has_own_order(type(b)):
-        return compare_by_own_order(a, b, than)
+        return compare_by_own_order(a, b, f"__{than.__name__}__", ORDER)
     if isinstance(b, Value):
         return than(a.data, b.data)
     return than(a.data, b) if isinstance(b, Number) else NotImplemented
@@ -113,17 +121,6 @@ def compare(a, b, than):
 
 def has_own_order(cls):
     return issubclass(cls, Value) and any(getattr(cls, name) is not own for name, own in ORDER.items())
-
-
-def compare_by_own_order(a, b, than):
-    """With a `<` of its own, <= and >= follow as by functools.total_ordering; Python itself tries b < a for
-    a > b."""
-    if than not in (operator.le, operator.ge) or type(a).__lt__ is ORDER["__lt__"]:
-        return NotImplemented
-    less = type(a).__lt__(a, b)
-    if less is NotImplemented:
-        return less
-    return not less if than is operator.ge else less or a == b
 
 
 class NodesUnder:

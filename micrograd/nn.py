@@ -114,20 +114,22 @@ class MLP(Module):
                        for i in range(len(nouts))]
 
     def __call__(self, x):
-        out = __core__._fused(self.layers, x)   # the same as one node; None where it must run as written
+        layers = self.layers
+        out = __core__._fused(layers, x)        # the same as one node; None where it must run as written
         if out is not None:
             return out
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(layers):
             if i > 0 and isinstance(x, Value):  # from a layer of one neuron
                 x = [x]
             x = layer(x)
         return x
 
     def parameters(self):
-        parameters = __core__._parameters_of(self.layers)
+        layers = self.layers
+        parameters = __core__._parameters_of(layers)
         if parameters is not None:
             return parameters
-        return [p for layer in self.layers for p in layer.parameters()]
+        return [p for layer in layers for p in layer.parameters()]
 
     def __repr__(self):
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"

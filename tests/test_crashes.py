@@ -211,3 +211,21 @@ def test_functions_of_a_value_that_is_its_own_data():
                 pass
         v.data = 1.0
     """)
+
+
+def test_methods_called_with_what_is_no_value():
+    """TypeError, but for relu and backward, which go by attributes as the original's do."""
+    ends_well("""
+    import inspect
+    methods = [name for name, method in vars(Value).items() if callable(method) and name not in
+               ("relu", "backward", "__init__", "__repr__", "__new__", "__class__")]
+    assert len(methods) > 40
+    for name in methods:
+        for bad in (5, object(), Value, "x" * 1000):
+            for arguments in ((), (Value(3.0),), (1, 2)):
+                try:
+                    found = getattr(Value, name)(bad, *arguments)
+                except (TypeError, AttributeError):
+                    continue
+                raise AssertionError((name, bad, arguments, found))
+    """)
