@@ -299,7 +299,7 @@ cdef object fused(tuple parameters, object x, list outputs):
 
 cdef int first_width(tuple parameters, Py_ssize_t given) noexcept:
     """The number of inputs of the first layer; -1 where the layers must be called as Python code: the input
-    is too short, the layers do not fit, or one may have changed, or has an activation of the program's own."""
+    is too short, the layers do not fit, one may have changed, or has an activation of the program's own."""
     cdef int nin = -1
     cdef Matrix* m
     for p in parameters:

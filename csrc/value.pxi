@@ -151,7 +151,8 @@ cdef object compare(object a, object b, int than):
         forbid("comparison", <PyObject*>b)
     if has_own_order(a) or (is_value(b) and has_own_order(b)):
         from micrograd import _functions
-        return _functions.compare_by_own_order(a, b, ORDER[than if than <= Py_LE else than - 2], value_attributes)
+        name = ORDER[than if than <= Py_LE else than - 2]
+        return _functions.compare_by_own_order(a, b, name, value_attributes)
     from numbers import Number as AnyNumber
     if not is_value(b) and not isinstance(b, AnyNumber):
         return NotImplemented
