@@ -151,6 +151,7 @@ cdef inline void unpack(Node* n) noexcept:
 # The table of operations once more, in Python's arithmetic. (With functions of the C API: Cython's own + and
 # * word some errors differently.)
 
+cdef tuple operation_symbols = tuple([symbol.decode() for symbol in symbols[:OPERATION_END]])
 cdef dict functions = None      # micrograd._functions.FUNCTIONS, once it is needed
 
 cdef object function_of(int op):
@@ -158,7 +159,7 @@ cdef object function_of(int op):
     if functions is None:
         from micrograd._functions import FUNCTIONS
         functions = FUNCTIONS
-    return functions[symbols[op].decode()]
+    return functions[operation_symbols[op]]
 
 cdef object apply_to_objects(int op, a, b):
     Py_EnterRecursiveCall(" in arithmetic on the data of a Value")      # the data may be a Value

@@ -131,8 +131,6 @@ cdef int set_result(object value, int op, list operands) except -1:
 
 # For micrograd.gradients.
 
-cdef tuple operation_symbols = tuple([symbol.decode() for symbol in symbols[:OPERATION_END]])
-
 def _operations(list roots not None):
     """The results of operations under roots, operands first, each as (node, symbol, a, b): b is None or
     a number where it gets no gradient. Where the program has set a `_backward`, the symbol is None

@@ -124,7 +124,7 @@ cdef int become_result(object value, int op, str name, Node* a, Node* b) except 
 cdef str operation_name(int op, Node* b):
     if op == POW:
         return f"**{data_of(<object>value_of(b))}"
-    return symbols[op].decode()
+    return operation_symbols[op]
 
 cdef inline object binary(int op, object a, object b):
     if Py_TYPE(<PyObject*>a) == value_type and Py_TYPE(<PyObject*>b) == value_type:

@@ -140,8 +140,8 @@ try:
     a = Value(1.0)
     del a.grad
     del a.grad
-except AttributeError as error:
-    print(error)
+except AttributeError:
+    print("AttributeError")
 
 
 # Values that leave no graph, by a constructor put on the class.
