@@ -4,9 +4,7 @@ cdef object copy_value(object value):
     """A second Value with the data, grad, operands and attributes of the first. As in the original
     it shares the first one's `_backward`, which reads the first one's gradient."""
     cdef Node* n = node_of(<PyObject*>value)
-    cls = type(value)
-    twin = cls.__new__(cls)
-    check_child(twin)
+    twin = new_like(value)
     if n.op != LEAF or (<Body*>value).attrs != NULL:
         attrs_of(value)["_op"] = value._op
         if n.op != CUSTOM_PREV:                 # the set itself, which both copies share
@@ -37,6 +35,19 @@ cdef bint reduces_itself(object value) except -1:
 cdef object own_copy(object value, memo):
     from micrograd import _functions
     return _functions.rebuilt(value, memo)
+
+cdef tuple new_arguments(object value):
+    """What __new__ makes an object of."""
+    if type(value) is Value:
+        return (Value,)
+    from micrograd import _functions
+    return _functions.new_arguments(value)
+
+cdef object new_like(object value):
+    from copyreg import __newobj__
+    twin = __newobj__(*new_arguments(value))
+    check_child(twin)
+    return twin
 
 cdef dict slots_of(object value):
     """{name: what it holds} of the slots of a subclass."""
@@ -87,7 +98,7 @@ cdef object deep_copy_node(object value, dict memo):
     cdef bint whole = twin is not None
     if not whole:
         whole = reduces_itself(value)
-        twin = memo[id(value)] = own_copy(value, memo) if whole else type(value).__new__(type(value))
+        twin = memo[id(value)] = own_copy(value, memo) if whole else new_like(value)
     check_child(twin)
     if not whole:
         fill_copy(value, twin, memo)

@@ -61,8 +61,8 @@ cdef class _Parts:
 
     def __reduce__(self):
         import copyreg
-        arguments = self.__getnewargs__() if hasattr(self, "__getnewargs__") else ()
-        return copyreg.__newobj__, (type(self), *arguments), self.__getstate__()
+        from micrograd import _functions
+        return copyreg.__newobj__, _functions.new_arguments(self), self.__getstate__()
 
 cdef class _Part:
     """A descriptor of an attribute that stands in the __dict__ of a module. It does as if it were not there

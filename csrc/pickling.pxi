@@ -12,8 +12,8 @@ cdef tuple reduce_value(object value):
     if type(value) is not Value:
         from micrograd import _functions
         if _functions.states_itself(value, Value):
-            return __newobj__, (type(value),), value.__getstate__()
-    return __newobj__, (type(value),), state_of(value)
+            return __newobj__, new_arguments(value), value.__getstate__()
+    return __newobj__, new_arguments(value), state_of(value)
 
 cdef dict state_of(object value):
     cdef Node* n = node_of(<PyObject*>value)

@@ -12,6 +12,7 @@ from numbers import Integral, Number
 from micrograd._functions import (
     FUNCTIONS,
     compare_by_own_order,
+    new_arguments,
     rebuilt,
     reduces_itself,
     set_slots,
@@ -323,7 +324,7 @@ class Value:
         forbid("copy")
         if reduces_itself(self, Value):
             return rebuilt(self)
-        twin = type(self).__new__(type(self))
+        twin = __newobj__(*new_arguments(self))
         vars(twin).update(vars(self))
         set_slots(twin, slots_of(self))
         return twin
@@ -335,7 +336,7 @@ class Value:
             if id(node) not in memo and reduces_itself(node, Value):
                 memo[id(node)] = rebuilt(node, memo)
             elif id(node) not in memo:
-                twin = memo[id(node)] = type(node).__new__(type(node))
+                twin = memo[id(node)] = __newobj__(*new_arguments(node))
                 vars(twin).update(copy.deepcopy(vars(node), memo))
                 set_slots(twin, copy.deepcopy(slots_of(node), memo))
         return memo[id(self)]
@@ -345,7 +346,7 @@ class Value:
         a node's turn, its operands have been pickled."""
         forbid("copy")
         if states_itself(self, Value):
-            return __newobj__, (type(self),), self.__getstate__()
+            return __newobj__, new_arguments(self), self.__getstate__()
         fresh = {"_backward": backward_of_leaf, "_prev": set(), "_op": ''}
         state = {k: v for k, v in vars(self).items() if k not in fresh or v != fresh[k]}
         if not state.pop("_under_a_root", False) and self._prev:
@@ -353,7 +354,7 @@ class Value:
         slots = slots_of(self)
         if slots:
             state["_slots"] = slots
-        return __newobj__, (type(self),), state
+        return __newobj__, new_arguments(self), state
 
     def __setstate__(self, state):
         forbid("writing")

@@ -69,6 +69,11 @@ def rebuilt(value, memo=None):
     return value if isinstance(reduced, str) else _reconstruct(value, memo, *reduced)
 
 
+def new_arguments(value):
+    """What __new__ makes an object of: its class, and what its __getnewargs__ says, if it has one."""
+    return type(value), *(value.__getnewargs__() if hasattr(value, "__getnewargs__") else ())
+
+
 def slots_of(value):
     """{name: what it holds} of the slots of a subclass, for copies; its dict has the other attributes."""
     return {name: getattr(value, name) for name in copyreg._slotnames(type(value)) if hasattr(value, name)}

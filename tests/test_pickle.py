@@ -282,3 +282,21 @@ def test_a_function_with_a_name_is_kept():
     for value in (Value(1.0), Value(1.0) * 2, Value(1.0, (Value(2.0),), "mine")):
         value._backward = gc.collect
         assert again(value)._backward is gc.collect
+
+
+class Quantity(Value):
+    def __new__(cls, data, unit):
+        return super().__new__(cls)
+
+    def __init__(self, data, unit):
+        super().__init__(data)
+        self.unit = unit
+
+    def __getnewargs__(self):
+        return self.data, self.unit
+
+
+def test_a_class_whose_new_has_arguments():
+    q = Quantity(2.0, "m")
+    for twin in (copy.copy(q), copy.deepcopy(q), pickle.loads(pickle.dumps(q))):
+        assert type(twin) is Quantity and (twin.data, twin.unit) == (2.0, "m")
