@@ -202,17 +202,32 @@ cdef void unmark(Sweep* s) noexcept:
     for i in range(s.stack.count):
         untagged(s.stack.items[i]).flags &= ~VISITED
 
-cdef void pin(Sweep* s) noexcept:
+cdef int pin(Sweep* s) except -1:
     """Prepare the rest of the sweep for Python code to run."""
     cdef Node* n
     cdef Py_ssize_t i
-    for i in range(0 if s.pinned else s.order.count):
+    if s.pinned:
+        return 0
+    for i in range(s.order.count):
+        if s.order.items[i].op == CALL:
+            keep_swept_outputs(s, call_of(s.order.items[i]))
+    for i in range(s.order.count):
         n = s.order.items[i]
         n.flags &= ~VISITED
         Py_INCREF(value_of(n))
         if n.op == CALL:
             call_of(n).sweep = s
     s.pinned = True
+    return 0
+
+cdef int keep_swept_outputs(Sweep* s, Call* call) except -1:
+    """Hold the outputs that have delivered their gradients: the call may be expanded."""
+    cdef Py_ssize_t first = s.kept.count, i
+    reserve(&s.kept, call.nout)
+    add_swept_outputs(&s.kept, call)
+    for i in range(first, s.kept.count):
+        Py_INCREF(value_of(s.kept.items[i]))
+    return 0
 
 cdef int expand(Call* call) except -1:
     """Make a call plain that a pinned sweep has still to sweep, and put the plain nodes in its place."""
@@ -252,9 +267,8 @@ cdef int insert_plain_nodes(Sweep* plain) except -1:
     replace_in_order(&s.order, place, plain.order.items + operands, plain.order.count - operands)
     push(&s.kept, &call.body.node)
     call.sweep = NULL
-    abandon(plain)                          # Python code may run from here on
     for i in range(to_come, outputs.count):
-        sweep_as_delivered(outputs.items[i], call)
+        sweep_as_delivered(s, outputs.items[i], call)
     return 0
 
 cdef Py_ssize_t add_outputs_to_come(Nodes* outputs, Sweep* s, Call* call) except -1:
@@ -285,17 +299,17 @@ cdef int replace_in_order(Nodes* order, Py_ssize_t place, Node** nodes, Py_ssize
         Py_INCREF(value_of(nodes[i]))
     return 0
 
-cdef int sweep_as_delivered(Node* out, Call* call) except -1:
-    """Sweep an output that is plain now with the gradient that it had at its turn."""
-    cdef Slot grad = out.grad
-    cdef unsigned char kind = out.grad_kind
-    out.grad.x, out.grad_kind = call.grad[out.index], call.grad_kind[out.index]
-    try:
-        if not add_by_rule(out):
-            add_objects(out)
-    finally:
-        clear_slot(&out.grad, &out.grad_kind)
-        out.grad, out.grad_kind = grad, kind
+cdef int sweep_as_delivered(Sweep* s, Node* out, Call* call) except -1:
+    """Sweep an output that is plain now as it was at its turn: a node with its number and gradient of then
+    stands in for it. Where Python is needed, which must not run while a graph is sorted, that node is the
+    next of the sweep."""
+    value = number_node(call.kind.result(call, out.index), out.op, out.a, out.b)
+    cdef Node* n = node_of(<PyObject*>value)
+    n.grad.x, n.grad_kind = call.grad[out.index], call.grad_kind[out.index]
+    reserve(&s.order, 1)
+    if not add_by_rule(n):
+        push(&s.order, n)
+        Py_INCREF(<PyObject*>value)
     return 0
 
 cdef int sweep(Sweep* s) except -1:

@@ -16,6 +16,7 @@
 #               after an operand's data was set, nor after a first sweep
 #   make_plain  makes every output the result of plain nodes; then nothing refers to the call, and it is freed
 #   accepts     says whether sweep can work with this gradient of an output
+#   result      is the number of an output, as it was computed, for its derivative
 #
 # A call is made plain when a program could see the difference: it reads `_prev` or `_backward` of an output,
 # or sweeps a second time.
@@ -26,6 +27,7 @@ cdef struct CallKind:
     bint (*is_current)(Call*) noexcept
     int (*make_plain)(Call*) except -1
     bint (*accepts)(Call*, int, Number) noexcept
+    Number (*result)(Call*, int) noexcept
     Py_ssize_t (*work)(Call*) noexcept          # multiply-adds of a sweep
     int (*traverse)(Call*, visitproc, void*) noexcept
     void (*release)(Call*) noexcept             # its references, and its memory

@@ -547,8 +547,13 @@ cdef int operation_of_neuron(Call* call, int j) noexcept:
     cdef LayersCall* c = <LayersCall*>call
     return matrix(&c.stages[c.depth - 1]).op[j]
 
+cdef Number result_of_layers(Call* call, int j) noexcept:
+    cdef LayersCall* c = <LayersCall*>call
+    return number_at(&c.stages[c.depth - 1], OUT, j)
+
 cdef CallKind layers_kind
 layers_kind.visit, layers_kind.sweep = visit_layers, sweep_layers
 layers_kind.is_current, layers_kind.accepts = layers_are_current, accepts_gradient
 layers_kind.make_plain, layers_kind.operation = make_layers_plain, operation_of_neuron
+layers_kind.result = result_of_layers
 layers_kind.work, layers_kind.traverse, layers_kind.release = work_of_layers, traverse_layers, release_layers

@@ -470,9 +470,12 @@ cdef int raise_error_of_sweep(_Run run, rows, bytearray outputs) except -1:
                 slope_of_power(v[c.steps[i].a], v[c.steps[i].b])
     return 0                            # no error, but an infinite slope, as that of the root at 0
 
+cdef Number result_of_replay(Call* call, int j) noexcept:
+    return Number(0, REAL)              # any: local gradients do not depend on it
+
 cdef CallKind replay_kind
 replay_kind.visit, replay_kind.sweep = visit_replay, sweep_replay
 replay_kind.is_current, replay_kind.accepts = replay_is_current, replay_accepts
-replay_kind.make_plain = make_replay_plain
+replay_kind.make_plain, replay_kind.result = make_replay_plain, result_of_replay
 replay_kind.work, replay_kind.traverse, replay_kind.release = work_of_replay, traverse_replay, release_replay
 replay_kind.name, replay_kind.operands = name_of_replay, operands_of_replay

@@ -182,3 +182,84 @@ def test_layers_stay_one_call():
     assert max(counts) <= before
     p.outs[0]._prev
     assert core._count_values() > 3000
+
+
+def swept_in_turn(layer, x, callback):
+    """Sweep the two outputs of a layer, each below a callback, which gets those that have had their turn."""
+    outs, seen = layer([x]), []
+
+    def above(out):
+        top = twins.COMPILED.Value(0.0, (out,))
+
+        def backward():
+            out.grad += 1.0
+            seen.append(out)
+            if len(seen) == 2:
+                callback(outs, seen[0])
+
+        top._backward = backward
+        return top
+
+    (above(outs[0]) + above(outs[1])).backward()
+    return outs.index(seen[0])
+
+
+def test_a_change_of_an_output_that_has_had_its_turn():
+    """An output is swept with the data and the gradient of one time."""
+    def change(outs, out):
+        out.data, out.grad = 100.0, 0.0
+        out._prev
+
+    layer = twins.COMPILED.nn.Layer(1, 2, nonlin="tanh")
+    x = twins.COMPILED.Value(0.5)
+    y = [out.data for out in layer([x])]
+    first = swept_in_turn(layer, x, change)
+    assert layer.neurons[first].b.grad in (0, pytest.approx(1 - y[first] ** 2))
+
+
+def test_python_code_that_runs_when_a_nested_pass_looks_into_layers():
+    """It waits until the graph of that pass is sorted, which it takes apart."""
+    core, nn = twins.COMPILED, twins.COMPILED.nn
+    layer, graph = nn.Layer(1, 2, nonlin=False), []
+
+    class Gradient:
+        def __add__(self, other):
+            while graph:
+                graph.pop()._prev = ()
+            return 0.0
+
+    def nested(outs, out):
+        for neuron in layer.neurons:
+            neuron.b.grad = Gradient()
+        chain = core.Value(1.0)
+        for _ in range(1000):
+            chain = chain * 1.0
+        other = core.Value(0.0)
+        other._prev = [*outs, chain]
+        graph.append(other)
+        del chain
+        other.backward()
+
+    swept_in_turn(layer, core.Value(0.5) * 2, nested)
+    assert not graph
+    assert not [n for n in layer.neurons if type(n.b.grad) is Gradient]
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_an_output_that_dies_after_its_turn(turn):
+    core, given = twins.COMPILED, []
+    layer = core.nn.Layer(1, 2, nonlin=False)
+    kept, out = layer([core.Value(0.5)])
+    middle, outs = out * 2, [out]
+    top = core.Value(0.0, (kept,))
+    del out
+
+    def backward():
+        given.append(outs.pop().grad)
+        middle.__init__(0.0)                            # the last that refers to the output
+        layer.neurons[0].w[0].data = 3.0
+
+    top._backward = backward
+    (top + middle if turn else middle + top).backward()
+    assert given == [2 * turn]                          # its turn comes right after that of the product
+    assert layer.neurons[1].b.grad == 2 * turn
