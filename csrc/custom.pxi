@@ -146,6 +146,8 @@ cdef class _Locals:
     """The operands of a LOCAL node, as they were given, and dy/da for each: numbers, or Values."""
     cdef tuple operands
     cdef tuple gradients
+    cdef object run             # of what a recording gives: its run, and the place among the results,
+    cdef Py_ssize_t place       # by which it has second derivatives; else None
 
     def __init__(self, operands, gradients):
         if isinstance(operands, (set, frozenset)) and len(operands) > 1:

@@ -152,7 +152,10 @@ cdef tuple operation_at(object value):
     if marked_operands(n) is not None:
         return value, *marked_operation(n)
     if n.op == LOCAL:
-        return value, "local", locals_of(n).operands, locals_of(n).gradients
+        pair = locals_of(n)
+        if pair.run is not None:
+            return value, "recorded", pair.run, pair.place
+        return value, "local", pair.operands, pair.gradients
     a, b = <object>value_of(n.a), None if n.b == NULL else <object>value_of(n.b)
     if n.b != NULL and gradients[n.op] == 1:
         b = data_of(b)

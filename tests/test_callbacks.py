@@ -263,3 +263,19 @@ def test_an_output_that_dies_after_its_turn(turn):
     (top + middle if turn else middle + top).backward()
     assert given == [2 * turn]                          # its turn comes right after that of the product
     assert layer.neurons[1].b.grad == 2 * turn
+
+
+@pytest.mark.parametrize("look", [copy.copy, copy.deepcopy, lambda y: y._backward()])
+@pytest.mark.parametrize("how", ["call", "mean", "map"])
+def test_second_derivatives_of_what_was_looked_into(how, look):
+    """What a recording gave has them still, with the numbers of now, after it became a plain node."""
+    def run(twin):
+        w, x = twin.values([0.8, 0.4])
+        f = twin.record(lambda x: (w * x).tanh())
+        y = f(x) if how == "call" else f.mean([x, 0.3]) if how == "mean" else f.map([0.3, x])[1]
+        look(y)
+        w.data = 0.9
+        slope, = twin.gradients.grad(y, [x])
+        return [slope.data, *[g.data for g in twin.gradients.grad(slope, [w, x])]]
+
+    check_on_both_engines(run)
