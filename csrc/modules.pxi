@@ -80,12 +80,13 @@ cdef class _Part:
         return None
 
     def __get__(self, module, cls):
-        if module is not None and has_part(<_Parts?>module, self.name):
+        found = self.of_further_base(cls)
+        is_data = hasattr(type(found), "__set__")       # it comes before what stands in the __dict__
+        if module is not None and not is_data and has_part(<_Parts?>module, self.name):
             value = part_of(<_Parts>module, self.name)
             if type(value) is list:
                 touch()
             return value
-        found = self.of_further_base(cls)
         if found is not None:
             return found.__get__(module, cls) if hasattr(type(found), "__get__") else found
         kind = f"type object '{cls.__name__}'" if module is None else f"'{cls.__name__}' object"

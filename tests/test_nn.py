@@ -367,3 +367,17 @@ def test_a_function_set_on_the_class(monkeypatch):
         del out
     monkeypatch.undo()
     assert named([1.0, 2.0]).data == before
+
+
+def test_a_further_base_with_a_property():
+    """As in any class, it comes before what stands in the __dict__."""
+    class Further:
+        b = property(lambda self: 0.5, lambda self, b: None)
+
+    class Neuron(nn.Neuron, Further):
+        pass
+
+    neuron = nn.Neuron(2)
+    neuron.__class__ = Neuron
+    neuron.b = 1.0
+    assert neuron.b == 0.5
