@@ -24,6 +24,7 @@ class Twin:
         full = f"micrograd.{name}"
         if self.core is engine.__core__:
             return importlib.import_module(full)
+        importlib.import_module(full)   # and what it imports, which would else be forgotten again
         spec = importlib.util.find_spec(full)
         module = importlib.util.module_from_spec(spec)
         with mock.patch.dict(sys.modules, self.modules):
