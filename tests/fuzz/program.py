@@ -10,6 +10,7 @@ Any bytes are a program, so that a fuzzer may make them up. The first byte choos
 After either the pool must be empty. To add an operation, append a function to the end of
 operations.py: the corpus names operations by their places. `python3 run.py fuzz replay FILE` runs one.
 """
+import cmath
 import gc
 import math
 import pickle
@@ -181,7 +182,12 @@ class Machine:
             self.scale = self.decide("scale", self.largest_gradient)
 
     def largest_gradient(self):
-        return max(self.scale, *(magnitude(node.grad) for root in self.v for node in nodes_under(root)))
+        """ANY where a complex nan may have passed a recording, which multiplies it by one derivative for each
+        operand: 0 and nan give nan, also where a maximum passes nothing on."""
+        grads = [node.grad for root in self.v for node in nodes_under(root)]
+        if self.recordings and any(isinstance(g, complex) and not cmath.isfinite(g) for g in grads):
+            return ANY
+        return max(self.scale, *(abs(as_float(g)) for g in grads))
 
     # Running.
 
@@ -304,10 +310,6 @@ def as_float(x):
     except (TypeError, ValueError, OverflowError):
         return 0.0
     return x if math.isfinite(x) else 0.0
-
-
-def magnitude(x):
-    return abs(as_float(x))
 
 
 def run(data):
