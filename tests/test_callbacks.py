@@ -2,11 +2,13 @@
 Until that code looks into the layers, or changes what they read, they stay one call."""
 import copy
 import fractions
+import functools
 import random
 
 import pytest
 
 import twins
+from graphs import nodes_under
 
 if twins.COMPILED is None:
     pytest.skip("about the compiled engine", allow_module_level=True)
@@ -279,3 +281,35 @@ def test_second_derivatives_of_what_was_looked_into(how, look):
         return [slope.data, *[g.data for g in twin.gradients.grad(slope, [w, x])]]
 
     check_on_both_engines(run)
+
+
+def test_memory_that_is_out_for_a_look():
+    """If the callback goes on, the backward pass cannot: it would leave out the plain nodes."""
+    testcapi = pytest.importorskip("_testcapi")
+    if not hasattr(testcapi, "set_nomemory"):
+        pytest.skip("needs _testcapi.set_nomemory")
+    p = Program(twins.COMPILED, nothing, (3, 1))
+    p.loss.backward()
+    expected, ended = p.numbers(), []
+
+    def look_without_memory(number, p, v):
+        testcapi.set_nomemory(number, number + 1)
+        try:
+            v._prev
+        except MemoryError:
+            pass
+        finally:
+            testcapi.remove_mem_hooks()
+
+    for number in range(1, 40):
+        p = Program(twins.COMPILED, functools.partial(look_without_memory, number), (3, 1))
+        try:
+            p.loss.backward()
+        except RuntimeError as error:
+            ended.append(str(error))
+            p.do = nothing
+            for v in nodes_under(p.loss):
+                v.grad = 0
+            p.loss.backward()
+        assert p.numbers() == pytest.approx(expected, rel=1e-12)
+    assert "backward cannot go on" in ended[0]
