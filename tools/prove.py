@@ -63,7 +63,7 @@ PROGRAMS = {"programs": total(r"(\d+) passing")}
 STEPS = {"steps": total(r"(\d+) steps:")}
 INTERRUPTS = {**TESTS, "s from Ctrl-C to KeyboardInterrupt": largest(r"([\d.]+) s to Keyboard", float)}
 FUZZED = {"executions": largest(r"^(?:#|stat::number_of_executed_units: )(\d+)"),
-          "crashes": lambda text: text.count("Test unit written to")}
+          "crashes": lambda text: len(re.findall(r"Test unit written to (?!\S*slow-unit)", text))}
 
 
 def parts(effort):
