@@ -106,12 +106,17 @@ def sum_of_squares(leaves):
     return row[0]
 
 
+def check_own_nodes():
+    """NotImplementedError for an engine in which a program cannot make a node itself."""
+    if not hasattr(Value(0.0), "_prev"):
+        raise NotImplementedError("it has no nodes that a program makes itself")
+
+
 class Own(Expression):
     """A chain of steps that the program writes itself; `methods` are put on Value, for good."""
 
     def __init__(self, inputs, step, steps, make=Value, methods=None):
-        if not hasattr(Value(0.0), "_prev"):
-            raise NotImplementedError("it has no nodes that a program makes itself")
+        check_own_nodes()
         super().__init__(inputs, None, steps)
         self.step, self.make = step, make
         self.methods = methods or {}
@@ -136,12 +141,12 @@ def replace_parameters(model, values):
 
 
 class Network(Expression):
-    """The sum of an MLP's outputs, each with an operation of the program's own above it if there is one, and
-    the gradients of its parameters."""
+    """The sum of an MLP's outputs, and the gradients of its parameters. `above` is an operation
+    of the program's own, on each output."""
 
     def __init__(self, width, depth, above=None):
-        if above and not hasattr(Value(0.0), "_prev"):
-            raise NotImplementedError("it has no nodes that a program makes itself")
+        if above:
+            check_own_nodes()
         self.above = above
         random.seed(width * depth)
         self.model = MLP(width, [width] * depth)
@@ -267,7 +272,7 @@ def tree_entry(size, sweep=None):
 
 
 def own_entries(steps=100):
-    """Operations of the program's own, in the four ways that programs write them, and above a network."""
+    """Operations of the program's own, in the four ways that programs write them; one above an MLP."""
     def entry(title, nodes, inputs, step, **change):
         return Entry(f"{title}, {steps} steps", lambda: Own(inputs, step, steps, **change), nodes,
                      patches="methods" in change)

@@ -14,7 +14,7 @@ import random
 import sys
 
 from allocations import IDLE, counter, living_allocations
-from graphs import nodes_under
+from graphs import clear_gradients, nodes_under
 from micrograd import _core as core, nn, optim
 from micrograd.engine import Value
 
@@ -76,7 +76,7 @@ class Sweep:
 
     def result(self, it):
         outer, leaves = it
-        clear(leaves[-1])
+        clear_gradients(leaves[-1])
         outer.backward()
         return [v.grad for v in leaves]
 
@@ -139,7 +139,7 @@ class Callback:
         it[-1].backward()
 
     def result(self, it):
-        clear(it[-1])
+        clear_gradients(it[-1])
         it[-1].backward()
         return [p.grad for p in it[0].parameters()], it[1].grad
 
@@ -268,11 +268,6 @@ class Aborted:
             v.grad = 0
         (b * 3).backward()
         return x.grad, [p.grad for p in layer.parameters()]
-
-
-def clear(root):
-    for v in nodes_under(root):
-        v.grad = 0
 
 
 def run_with_a_failure(failure, number, program):

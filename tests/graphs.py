@@ -12,6 +12,12 @@ def nodes_under(root):
     return seen
 
 
+def clear_gradients(*roots):
+    """Set the gradients of all nodes under the roots to 0."""
+    for node in {node for root in roots for node in nodes_under(root)}:
+        node.grad = 0
+
+
 def edges_under(root):
     """[(node, operand)] for all nodes of the graph."""
     return [(node, child) for node in nodes_under(root) for child in node._prev]

@@ -216,7 +216,6 @@ def test_functions_of_a_value_that_is_its_own_data():
 def test_methods_called_with_what_is_no_value():
     """TypeError, but for relu and backward, which go by attributes as the original's do."""
     ends_well("""
-    import inspect
     methods = [name for name, method in vars(Value).items() if callable(method) and name not in
                ("relu", "backward", "__init__", "__repr__", "__new__", "__class__")]
     assert len(methods) > 40

@@ -16,7 +16,7 @@ pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import twins
-from graphs import edges_under, nodes_under
+from graphs import clear_gradients, edges_under, nodes_under
 
 if twins.COMPILED is None:
     pytest.skip("compares the compiled engine with the reference", allow_module_level=True)
@@ -143,8 +143,7 @@ class Program:
             self.log.append("not reached")
         except (ArithmeticError, TypeError):
             del self.log[logged:]
-            for node in {node for root in self.v + self.model.parameters() for node in nodes_under(root)}:
-                node.grad = 0
+            clear_gradients(*self.v, *self.model.parameters())
         value._backward = own
 
     def edit_prev(self, i, j):
