@@ -1,29 +1,105 @@
-# copy.copy and copy.deepcopy of Values.
+# copy.copy and copy.deepcopy of Values, and what a copy or a pickle is made of.
 
-cdef object copy_value(object value):
-    """A second Value with the data, grad, operands and attributes of the first. As in the original
-    it shares the first one's `_backward`, which reads the first one's gradient."""
+cdef dict state_of(object value):
+    """{attribute: what it holds} of all that a Value has besides the operation on its operands; the slots of
+    a subclass under "_slots"."""
     cdef Node* n = node_of(<PyObject*>value)
-    twin = new_like(value)
-    if n.op != LEAF or (<Body*>value).attrs != NULL:
-        attrs_of(value)["_op"] = value._op
-        if n.op != CUSTOM_PREV:                 # the set itself, which both copies share
-            attrs_of(value)["_prev"] = value._prev
-        if (<Body*>value).backward == NULL:
-            function = backward_of(value)
-            Py_INCREF(<PyObject*>function)
-            (<Body*>value).backward = <PyObject*>function
-            track(<PyObject*>value)
-        attrs_of(twin).update(attrs_of(value))
-        attrs_of(twin).pop("_prev", None)
-        set_prev(twin, value._prev)
-        set_backward(twin, backward_of(value))
+    cdef dict state = {}
+    if (<Body*>value).attrs != NULL:
+        state.update(attrs_of(value))
     if has_data(n):
-        put_data(node_of(<PyObject*>twin), own_data(value))
+        state["data"] = own_data(value)
     if has_grad(n):
-        put_grad(node_of(<PyObject*>twin), own_grad(value))
-    set_slots(twin, slots_of(value))
+        state["grad"] = own_grad(value)
+    if n.flags & CALLBACK:
+        state["_backward"] = backward_of(value)
+    if n.op == CUSTOM_PREV:
+        state["_prev"] = <object>own_prev(value)
+    if is_custom(n.op) and n.index:
+        state.setdefault("_op", op_of(value))
+    slots = slots_of(value)
+    if slots:
+        state["_slots"] = slots
+    return state
+
+cdef int restore_state(object value, dict state) except -1:
+    cdef Node* n = node_of(<PyObject*>value)
+    attributes = dict(state)
+    slots = attributes.pop("_slots", None)
+    if "data" in attributes:
+        put_data(n, attributes.pop("data"))
+    if "grad" in attributes:
+        put_grad(n, attributes.pop("grad"))
+    if "_backward" in attributes:
+        set_backward(value, attributes.pop("_backward"))
+    if "_prev" in attributes:
+        set_prev(value, attributes.pop("_prev"))
+    if attributes:
+        attrs_of(value).update(attributes)
+        track(<PyObject*>value)
+    if slots is not None:
+        from micrograd import _functions
+        _functions.set_slots(value, dict(slots))
+    return 0
+
+cdef bint has_data(Node* n) noexcept:
+    return n.data_kind != OBJECT or n.data.object != NULL
+
+cdef bint has_grad(Node* n) noexcept:
+    return n.grad_kind != OBJECT or n.grad.object != NULL
+
+cdef dict slots_of(object value):
+    """{name: what it holds} of the slots of a subclass."""
+    if type(value) is Value:
+        return {}
+    from micrograd import _functions
+    return _functions.slots_of(value)
+
+cdef tuple operation_and_operands(object value):
+    """The name of the operation that a Value is the result of, and its operands; None for a leaf."""
+    cdef Node* n = node_of(<PyObject*>value)
+    make_plain(n)
+    if n.op == LEAF:
+        return None
+    if n.op == LOCAL:
+        return "LOCAL", [locals_of(n)]
+    return names[CUSTOM if is_custom(n.op) else n.op].decode(), operands_of(n)
+
+cdef dict operations = {names[op].decode(): op for op in range(OPERATION_END)
+                        if op in (CUSTOM, LOCAL) or is_operation(op)}
+
+cdef int restore_operation(object value, name, operands) except -1:
+    """Make value, a leaf as yet, the result of an operation."""
+    cdef Node* n = node_of(<PyObject*>value)
+    operands = list(operands)           # which nobody else has
+    cdef int op = operations.get(name, LEAF)
+    if op == LEAF or n.op != LEAF:
+        raise ValueError(f"a leaf cannot become the result of {name!r}")
+    if op == LOCAL and [type(operand) for operand in operands] == [_Locals]:
+        return set_locals(value, (<_Locals>operands[0]).operands, (<_Locals>operands[0]).gradients)
+    for operand in operands:
+        check_child(operand)
+    cdef Py_ssize_t count = len(operands), wanted = operand_counts[op]
+    if op == LOCAL or count > wanted or (count < wanted and op != CUSTOM):
+        raise ValueError(f"a leaf cannot become the result of {name} on {count} operands")
+    track(<PyObject*>value)
+    n.index = 0
+    replace_operands(n, op, node_of(<PyObject*>operands[0]) if count > 0 else NULL,
+                     node_of(<PyObject*>operands[1]) if count > 1 else NULL)
+    return 0
+
+cdef object new_like(object value):
+    from copyreg import __newobj__
+    twin = __newobj__(*new_arguments(value))
+    check_child(twin)
     return twin
+
+cdef tuple new_arguments(object value):
+    """What __new__ makes an object of."""
+    if type(value) is Value:
+        return (Value,)
+    from micrograd import _functions
+    return _functions.new_arguments(value)
 
 cdef bint reduces_itself(object value) except -1:
     """Whether a subclass says by a __reduce__ of its own what a copy is made of."""
@@ -36,36 +112,29 @@ cdef object own_copy(object value, memo):
     from micrograd import _functions
     return _functions.rebuilt(value, memo)
 
-cdef tuple new_arguments(object value):
-    """What __new__ makes an object of."""
-    if type(value) is Value:
-        return (Value,)
-    from micrograd import _functions
-    return _functions.new_arguments(value)
-
-cdef object new_like(object value):
-    from copyreg import __newobj__
-    twin = __newobj__(*new_arguments(value))
-    check_child(twin)
+cdef object copy_value(object value):
+    """A second Value with all that the first has. As in the original it shares the first one's `_prev`, and
+    its `_backward`, which reads the first one's gradient."""
+    cdef dict state = state_of(value)
+    if node_of(<PyObject*>value).op != LEAF:
+        state.update(_op=value._op, _prev=kept_prev(value), _backward=kept_backward(value))
+    twin = new_like(value)
+    restore_state(twin, state)
     return twin
 
-cdef dict slots_of(object value):
-    """{name: what it holds} of the slots of a subclass."""
-    if type(value) is Value:
-        return {}
-    from micrograd import _functions
-    return _functions.slots_of(value)
+cdef object kept_prev(object value):
+    """The set that is `_prev` from now on."""
+    prev = value._prev
+    if node_of(<PyObject*>value).op != CUSTOM_PREV:
+        attrs_of(value)["_prev"] = prev
+    track(<PyObject*>value)
+    return prev
 
-cdef int set_slots(object twin, dict slots) except -1:
-    for name, x in slots.items():
-        setattr(twin, name, x)
-    return 0
-
-cdef bint has_data(Node* n) noexcept:
-    return n.data_kind != OBJECT or n.data.object != NULL
-
-cdef bint has_grad(Node* n) noexcept:
-    return n.grad_kind != OBJECT or n.grad.object != NULL
+cdef object kept_backward(object value):
+    function = backward_of(value)
+    if (<Body*>value).backward == NULL:
+        set_reference(&(<Body*>value).backward, function)
+    return function
 
 cdef object deep_copy(object root, dict memo):
     """A copy of the whole graph under root, of any depth, with gradients of its own."""
@@ -73,63 +142,24 @@ cdef object deep_copy(object root, dict memo):
         deep_copy_node(value, memo)
     return memo[id(root)]
 
-cdef list nodes_under(list roots, bint named):
-    """The nodes of the graph under roots, these among them, operands before results; of leaves only roots.
-    All calls are made plain, or, where `named`, those that are not shown as one operation."""
-    cdef Sweep s
-    cdef Py_ssize_t i
-    cdef list nodes = []
-    begin(&s)
-    s.plain, s.named = True, named
-    try:
-        for root in reversed(roots):
-            append(&s.stack, node_of(<PyObject*>root))
-        undisturbed(sort, &s)
-        for i in range(s.order.count):
-            if s.order.items[i].op != CALL:
-                nodes.append(<object>value_of(s.order.items[i]))
-    finally:
-        finish(&s)
-    return nodes
-
 cdef object deep_copy_node(object value, dict memo):
     """The copy of one node; its operands that are no leaves have been copied before."""
     twin = memo.get(id(value))
-    cdef bint whole = twin is not None
-    if not whole:
-        whole = reduces_itself(value)
-        twin = memo[id(value)] = own_copy(value, memo) if whole else new_like(value)
-    check_child(twin)
-    if not whole:
+    if twin is None and reduces_itself(value):
+        twin = memo[id(value)] = own_copy(value, memo)
+    elif twin is None:
+        twin = memo[id(value)] = new_like(value)
         fill_copy(value, twin, memo)
+    check_child(twin)
     return twin
 
 cdef int fill_copy(object value, object twin, dict memo) except -1:
     """Give a new node copies of all that value has."""
     import copy as copying      # the standard library's; late, because it is seldom needed
-    cdef Node* n = node_of(<PyObject*>value)
-    cdef Node* t = node_of(<PyObject*>twin)
-    cdef int op = n.op          # copying may run Python code, which may change the node
-    cdef unsigned int index = n.index
-    if op == LOCAL:
-        pair = locals_of(n)
-        set_locals(twin, [deep_copy_node(operand, memo) for operand in pair.operands],
-                   copying.deepcopy(pair.gradients, memo))
-    else:
-        operands = [deep_copy_node(operand, memo) for operand in operands_of(n)]
-        set_result(twin, CUSTOM if op == CUSTOM_PREV else op, operands)
-        t.index = index if is_custom(op) else 0
-    if n.op == CUSTOM_PREV:
-        set_prev(twin, copying.deepcopy(<object>own_prev(value), memo))
-    if (<Body*>value).attrs != NULL:
-        attrs_of(twin).update(copying.deepcopy(attrs_of(value), memo))
-        t.flags |= n.flags & OWN_PREV
-        track(<PyObject*>twin)
-    if has_data(n):
-        put_data(t, copying.deepcopy(own_data(value), memo))
-    if has_grad(n):
-        put_grad(t, copying.deepcopy(own_grad(value), memo))
-    if n.flags & CALLBACK:
-        set_backward(twin, copying.deepcopy(backward_of(value), memo))
-    set_slots(twin, copying.deepcopy(slots_of(value), memo))
+    operation, state = operation_and_operands(value), state_of(value)   # before copying runs Python code
+    if operation is not None:
+        name, operands = operation
+        restore_operation(twin, name, [deep_copy_node(operand, memo) if is_value(operand)
+                                       else copying.deepcopy(operand, memo) for operand in operands])
+    restore_state(twin, {name: copying.deepcopy(x, memo) for name, x in state.items()})
     return 0

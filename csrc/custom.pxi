@@ -115,14 +115,11 @@ cdef inline PyObject* own_prev(object value) noexcept:
 cdef int set_backward(object value, object function) except -1:
     """Replace the operation's derivative by the function; `deleted` deletes `_backward`."""
     cdef Body* body = <Body*>value
-    cdef PyObject* old
     make_plain(&body.node)
     become_custom(&body.node)
     body.node.flags |= CALLBACK
-    old, body.backward = body.backward, <PyObject*>function
-    Py_INCREF(body.backward)
-    track_if_needed(<PyObject*>value, body.backward)
-    Py_XDECREF(old)
+    track_if_needed(<PyObject*>value, <PyObject*>function)
+    set_reference(&body.backward, function)
     return 0
 
 cdef object backward_of(object value):

@@ -54,9 +54,9 @@ cdef class _Parts:
 
     def __getstate__(self):
         """The __dict__, for copy and pickle; with the values of a program's own __slots__, if it has any."""
-        import copyreg
+        from micrograd import _functions
         touch()
-        slots = {name: getattr(self, name) for name in copyreg._slotnames(type(self)) if hasattr(self, name)}
+        slots = _functions.slots_of(self)
         return (dict_of(self) or None, slots) if slots else dict_of(self) or None
 
     def __reduce__(self):
@@ -120,12 +120,6 @@ cdef inline bint is_held(_Parts module) noexcept:
     """Whether the program holds the module's dict."""
     cdef PyObject* attrs = (<PartsBody*>module).attrs
     return attrs != NULL and Py_REFCNT(attrs) > 1
-
-cdef void set_reference(PyObject** place, object o) noexcept:
-    cdef PyObject* old = place[0]
-    place[0] = <PyObject*>o
-    Py_INCREF(place[0])
-    Py_XDECREF(old)
 
 cdef inline Parameters packed_of(_Parts layer):
     cdef PyObject* packed = (<PartsBody*>layer).packed

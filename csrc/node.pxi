@@ -150,6 +150,10 @@ cdef inline void clear(Body* body) noexcept:
     else:
         replace_operands(&body.node, LEAF, NULL, NULL)      # all that nearly every Value refers to
 
+cdef inline void set_reference(PyObject** place, object o) noexcept:
+    Py_INCREF(<PyObject*>o)
+    Py_XSETREF(place[0], <PyObject*>o)
+
 cdef inline void clear_slot(Slot* slot, unsigned char* kind) noexcept:
     """Release what a data or grad holds; the attribute is not set afterwards."""
     if kind[0] != OBJECT:

@@ -46,6 +46,7 @@ cdef extern from "Python.h":
     void Py_DECREF(PyObject*) noexcept
     void Py_XDECREF(PyObject*) noexcept
     void Py_CLEAR(PyObject*) noexcept       # sets it to NULL first
+    void Py_XSETREF(PyObject*, PyObject*) noexcept      # sets it to the second, then releases what it was
     void PyObject_GC_Track(void*) noexcept
     void PyObject_GC_UnTrack(void*) noexcept
     bint PyObject_IS_GC(PyObject*) noexcept

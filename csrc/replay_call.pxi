@@ -400,8 +400,8 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     gradients = [g[i] if parameters[i] else NoGradient() for i in range(c.parameters)]
     gradients += [found.inputs[<Py_ssize_t>place - row * c.inputs] if inputs[place - row * c.inputs]
                   else NoGradient() for place, _ in given]
-    pair = _Locals([*run.program.parameters, *[leaf for _, leaf in given]], gradients)
-    (<_Locals>pair).run, (<_Locals>pair).place = run, j
+    cdef _Locals pair = _Locals([*run.program.parameters, *[leaf for _, leaf in given]], gradients)
+    pair.run, pair.place = run, j
     return pair
 
 cdef tuple what_is_reached(_Run run, rows, bytearray outputs):

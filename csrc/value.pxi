@@ -271,9 +271,7 @@ cdef object prev_of(object value):
 cdef dict attrs_of(object value):
     cdef Body* body = <Body*>value
     if body.attrs == NULL:
-        attrs = {}
-        body.attrs = <PyObject*>attrs
-        Py_INCREF(body.attrs)
+        set_reference(&body.attrs, {})
     return <dict>body.attrs
 
 cdef inline void drop_unused_dict(object value) noexcept:

@@ -265,6 +265,14 @@ def test_slots_are_copied_by_both_engines(Value, again):
     assert again(v).name == ["a"] and (again(v).name is v.name) is (again is copy.copy)
 
 
+def test_a_deep_graph_whose_root_was_copied_is_pickled():
+    x = first = Value(1.0)
+    for _ in range(20_000):
+        x = x + first
+    copy.copy(x)
+    assert again(x).data == 20_001.0
+
+
 def test_operands_that_the_program_sets_are_copied():
     a = Value(2.0)
     for v in (Value(1.0), Value(1.0, (a,), "own"), a * 3):
