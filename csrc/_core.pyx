@@ -15,6 +15,7 @@ include "parameters.pxi"  # ... where their parameters stand
 include "layer.pxi"       # ... the call: forward, backward, the plain nodes
 include "predict.pxi"     # ... forward without a graph
 include "value.pxi"       # class Value: the operators and attributes of the original
+include "replay_h.pxi"    # declarations of replay.h
 include "recording.pxi"   # recorded functions: what must not be done, and the graph
 include "recording_steps.pxi"   # ... as a list of steps
 include "replay.pxi"      # ... which is run anew

@@ -19,7 +19,6 @@ cdef struct Sweep:
                                 # since that may run Python code
     bint pinned
     bint broken                 # pinned, and a call could not be expanded
-    Call* call                  # the one whose plain nodes are sorted, when a call is expanded
     bint plain                  # all calls are to be made plain, for copies of the graph,
     bint named                  # ... except those whose outputs are shown as results of one operation
     bint foreign                # the sort has met a node that must be read through Python's attributes
@@ -223,7 +222,7 @@ cdef int pin(Sweep* s) except -1:
 cdef int keep_swept_outputs(Sweep* s, Call* call) except -1:
     """Hold the outputs that have delivered their gradients: the call may be expanded."""
     cdef Py_ssize_t first = s.kept.count, i
-    reserve(&s.kept, call.nout)
+    reserve(&s.kept, call.nout)         # all of them, or none
     add_swept_outputs(&s.kept, call)
     for i in range(first, s.kept.count):
         Py_INCREF(value_of(s.kept.items[i]))
@@ -233,24 +232,25 @@ cdef int expand(Call* call) except -1:
     """Make a call plain that a pinned sweep has still to sweep, and put the plain nodes in its place."""
     cdef Sweep* s = call.sweep
     cdef Sweep plain
-    memset(&plain, 0, sizeof(Sweep))
-    plain.call, plain.plain = call, True
+    cdef Nodes outputs = Nodes(NULL, 0, 0)
+    cdef bint enabled = PyGC_Disable()
+    begin(&plain)
+    plain.plain = True
     try:
-        undisturbed(insert_plain_nodes, &plain)
+        insert_plain_nodes(call, &plain, &outputs)
     except:
         s.broken = True
         raise
     finally:
-        abandon(&plain)
-        PyMem_Free(plain.order.items)
-        PyMem_Free(plain.stack.items)
-        PyMem_Free(plain.kept.items)
+        finish(&plain)
+        PyMem_Free(outputs.items)
+        if enabled:
+            PyGC_Enable()
     return 0
 
-cdef int insert_plain_nodes(Sweep* plain) except -1:
-    cdef Call* call = plain.call
+cdef int insert_plain_nodes(Call* call, Sweep* plain, Nodes* outputs) except -1:
+    """Sort the plain nodes of a call, and insert them; `outputs` become those that take part in the sweep."""
     cdef Sweep* s = call.sweep
-    cdef Nodes* outputs = &plain.kept       # those that take part in the sweep
     cdef Py_ssize_t place = add_outputs_to_come(outputs, s, call), to_come = outputs.count, operands, i
     add_swept_outputs(outputs, call)
     reserve(&s.kept, 1)
