@@ -39,15 +39,6 @@ def engine():
     return sys.modules["micrograd.engine"].__core__
 
 
-def described(x: object) -> str:
-    """The class and the text of what was given, for an error; while a function is recorded, a Value has no
-    text."""
-    try:
-        return f"{type(x).__name__}: {x!r:.60}"
-    except RuntimeError:                # RecordingError
-        return type(x).__name__
-
-
 def reduces_itself(value, cls):
     """Whether a subclass of the class Value says by a __reduce__ of its own what a copy is made of."""
     return any(getattr(type(value), name) is not getattr(cls, name)

@@ -14,7 +14,8 @@ from numbers import Number
 from typing import Any
 
 from micrograd import nn
-from micrograd._functions import described
+from micrograd._checks import described
+from micrograd._functions import is_value
 from micrograd.engine import Value, __core__
 
 # As shipped: a program may patch them.
@@ -60,7 +61,7 @@ def mapped(f: Callable[[Value], Any], values: Any) -> Any:
     values = listed(values)
     if isinstance(values, (list, tuple)):
         return [mapped(f, item) for item in values]
-    if hasattr(values, "backward"):     # a Value of either engine
+    if is_value(values):
         return f(values)
     raise TypeError(f"there must be Values in nested lists, not {described(values)}")
 

@@ -23,7 +23,8 @@ from math import isfinite
 from numbers import Number
 from typing import Any
 
-from micrograd._functions import DERIVATIVES, FUNCTIONS, described, sign
+from micrograd._checks import check_value, described, listed, listed_values
+from micrograd._functions import DERIVATIVES, FUNCTIONS, sign
 from micrograd.engine import Value, __core__
 from micrograd.recording import Recording, pick
 
@@ -380,43 +381,22 @@ def nodes_under(root: Value) -> list[Value]:
 
 def inputs(xs: Iterable[Any]) -> list[Value]:
     """The numbers among xs made leaves."""
-    if isinstance(xs, (Value, Number)) or not hasattr(xs, "__iter__"):
-        raise TypeError("xs must be a list of numbers or Values, "
-                        f"not {described(xs)}")
-    xs = list(xs)
+    xs = listed(xs, "xs", "of numbers or Values")
     for i, x in enumerate(xs):
         if not isinstance(x, (Value, Number)):
-            raise TypeError(f"input {i} must be a number or a Value, "
-                            f"not {described(x)}")
+            raise TypeError(f"input {i} must be a number or a Value, not {described(x)}")
     return [x if isinstance(x, Value) else Value(x) for x in xs]
 
 
-def listed_numbers(numbers: Any, name: str) -> list[Any]:
-    if isinstance(numbers, (Value, Number)) or not hasattr(numbers, "__iter__"):
-        raise TypeError(f"{name} must be a list of numbers, not {described(numbers)}")
-    listed = list(numbers)
-    for i, x in enumerate(listed):
+def listed_numbers(numbers: Iterable[Any], name: str) -> list[Any]:
+    items = listed(numbers, name, "of numbers")
+    for i, x in enumerate(items):
         if not isinstance(x, Number):
             raise TypeError(f"item {i} of {name} must be a number, not {described(x)}")
-    return listed
+    return items
 
 
 def checked_result(f: Callable[[list[Value]], Value], leaves: list[Value]) -> Value:
     y = f(leaves)
     check_value(y, "what f returns")
     return y
-
-
-def listed_values(values: Any, name: str) -> list[Value]:
-    if isinstance(values, Value) or not hasattr(values, "__iter__"):
-        raise TypeError(f"{name} must be a list of Values, "
-                        f"not {described(values)}")
-    listed = list(values)
-    for i, value in enumerate(listed):
-        check_value(value, f"item {i} of {name}")
-    return listed
-
-
-def check_value(value: object, name: str) -> None:
-    if not isinstance(value, Value):
-        raise TypeError(f"{name} must be a Value, not {described(value)}")

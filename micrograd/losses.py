@@ -13,7 +13,8 @@ from functools import reduce
 from numbers import Real
 from typing import Any
 
-from micrograd._functions import described
+from micrograd._checks import described, listed, listed_values
+from micrograd._functions import is_value
 from micrograd.engine import Value, __core__
 from micrograd.recording import pick
 
@@ -88,8 +89,7 @@ def surprise(logits: list[Value], target: Any, smoothing: float) -> Value:
 
 def shifted(logits: Iterable[Value]) -> list[Value]:
     """The logits minus the greatest of them."""
-    logits = listed(logits, "logits")
-    check_values(logits)
+    logits = some_values(logits, "logits", "output")
     offset = -greatest(logits)
     return [z + offset for z in logits]
 
@@ -108,8 +108,7 @@ def log_of_sum(zs: list[Value]) -> Value:
 
 def l2(parameters: Iterable[Value], alpha: float) -> Value:
     """alpha * sum(p*p), the notebook's regularization. ValueError where there are no parameters."""
-    parameters = listed(parameters, "parameters")
-    check_values(parameters, "parameter")
+    parameters = some_values(parameters, "parameters", "parameter")
     if not isinstance(alpha, Real) and not is_value(alpha):
         raise TypeError(f"alpha must be a number or a Value, not {described(alpha)}")
     return alpha * total([p * p for p in parameters])
@@ -124,8 +123,7 @@ def total(values: list[Value]) -> Value:
 
 
 def pairs(outputs: Iterable[Value], targets: Iterable[Any]) -> list[tuple[Value, Any]]:
-    outputs = listed(outputs, "outputs")
-    check_values(outputs)
+    outputs = some_values(outputs, "outputs", "output")
     couples = aligned(outputs, targets)
     for i, (_, t) in enumerate(couples):
         if type(t) not in (float, int) and not isinstance(t, Real) and not is_value(t):
@@ -142,22 +140,11 @@ def aligned(outputs: list[Any], targets: Iterable[Any]) -> list[tuple[Any, Any]]
     return list(zip(outputs, targets))
 
 
-def listed(items: Any, kind: str, of: str = "of Values") -> list[Any]:
-    if not hasattr(items, "__iter__"):
-        raise TypeError(f"{kind} must be a list {of}, not {described(items)}")
-    return list(items)
-
-
-def is_value(x: object) -> bool:
-    return hasattr(x, "backward") and hasattr(x, "relu")
-
-
-def check_values(values: list[Any], kind: str = "output") -> None:
+def some_values(values: Iterable[Value], name: str, item: str) -> list[Value]:
+    values = listed_values(values, name, item)
     if not values:
-        raise ValueError(f"there are no {kind}s")
-    for i, x in enumerate(values):
-        if not is_value(x):
-            raise TypeError(f"{kind} {i} must be a Value, not {described(x)}")
+        raise ValueError(f"there are no {item}s")
+    return values
 
 
 def number(target: Any) -> Any:

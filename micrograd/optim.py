@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
-from micrograd._functions import described, is_value
+from micrograd._checks import described, listed_values
 from micrograd.engine import Value, __core__
 
 
@@ -252,24 +252,13 @@ def remembered(name: str, x: Any, like: Any) -> Any:
 
 def distinct(parameters: Iterable[Value]) -> list[Value]:
     """The parameters in a list, each of them a Value and there once."""
-    parameters = listed(parameters)
+    parameters = listed_values(parameters, "parameters", "parameter")
     if not parameters:
         raise ValueError("there are no parameters to optimise")
     places: dict[int, int] = {}
     for i, p in enumerate(parameters):
         if places.setdefault(id(p), i) != i:
             raise ValueError(f"parameters {places[id(p)]} and {i} are the same Value")
-    return parameters
-
-
-def listed(parameters: Iterable[Value]) -> list[Value]:
-    """The parameters in a list; TypeError unless each of them is a Value, of either engine."""
-    if isinstance(parameters, Value) or not hasattr(parameters, "__iter__"):
-        raise TypeError(f"parameters must be a list of Values, not {described(parameters)}")
-    parameters = list(parameters)
-    for i, p in enumerate(parameters):
-        if not is_value(p):
-            raise TypeError(f"parameter {i} must be a Value, not {described(p)}")
     return parameters
 
 
@@ -293,7 +282,7 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
     As torch.nn.utils.clip_grad_norm_: the factor is max_norm / (norm + 1e-6), where below 1.
     """
     check("max_norm", max_norm)
-    parameters = listed(parameters)
+    parameters = listed_values(parameters, "parameters", "parameter")
     gradients = numbers(parameters, "grad")
     norm = math.hypot(*gradients)
     factor = max_norm / (norm + 1e-6)
@@ -306,7 +295,7 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
 def clip_grad_value(parameters: Iterable[Value], limit: float) -> None:
     """Clip every gradient to -limit..limit, as torch.nn.utils.clip_grad_value_."""
     check("limit", limit)
-    parameters = listed(parameters)
+    parameters = listed_values(parameters, "parameters", "parameter")
     for p, g in zip(parameters, numbers(parameters, "grad")):
         if abs(g) > limit:
             p.grad = math.copysign(limit, g)

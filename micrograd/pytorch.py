@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from micrograd import nn
-from micrograd._functions import described
+from micrograd._checks import described
 from micrograd.engine import Value
 from micrograd.recording import Kept, Recording
 

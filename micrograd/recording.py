@@ -26,7 +26,8 @@ from itertools import islice
 from numbers import Integral, Number, Real
 from typing import Any, NamedTuple
 
-from micrograd._functions import described, set_slots, slots_of
+from micrograd._checks import described, listed
+from micrograd._functions import set_slots, slots_of
 from micrograd.engine import Value, __core__
 
 
@@ -74,8 +75,8 @@ def pick(values: Any, i: Any) -> Any:
 
 def named(static: Any) -> list[str]:
     """The names in `static`, which may be one alone."""
-    names = [static] if isinstance(static, str) else list(static) if hasattr(static, "__iter__") else None
-    if names is None or not all(isinstance(name, str) for name in names):
+    names = [static] if isinstance(static, str) else listed(static, "static", "of names of arguments")
+    if not all(isinstance(name, str) for name in names):
         raise TypeError(f"static must be a list of names of arguments, not {described(static)}")
     return names
 

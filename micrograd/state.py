@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any
 
-from micrograd._functions import described
+from micrograd._checks import described
 from micrograd.engine import Value
 from micrograd.nn import Module
 from micrograd.optim import Optimizer

@@ -1,0 +1,32 @@
+"""Checks of what a program gives, with errors that say what was given and what is accepted."""
+from typing import Any
+
+from micrograd._functions import is_value
+
+
+def described(x: object) -> str:
+    """The class and the text of what was given; while a function is recorded, a Value has no text."""
+    try:
+        return f"{type(x).__name__}: {x!r:.60}"
+    except RuntimeError:                # RecordingError
+        return type(x).__name__
+
+
+def listed(items: Any, name: str, of: str = "of Values") -> list[Any]:
+    """The items in a list; TypeError where there is only one Value, or nothing to list."""
+    if is_value(items) or not hasattr(items, "__iter__"):
+        raise TypeError(f"{name} must be a list {of}, not {described(items)}")
+    return list(items)
+
+
+def listed_values(values: Any, name: str, item: str = "") -> list[Any]:
+    """The Values, of either engine, in a list. Errors call one of them `item`, if that is given."""
+    values = listed(values, name)
+    for i, x in enumerate(values):
+        check_value(x, f"{item} {i}" if item else f"item {i} of {name}")
+    return values
+
+
+def check_value(x: object, name: str) -> None:
+    if not is_value(x):
+        raise TypeError(f"{name} must be a Value, not {described(x)}")
