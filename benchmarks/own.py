@@ -60,6 +60,15 @@ def init(self, data, _children=(), _op=""):
     self._op = _op
 
 
+shipped_init = Value.__init__
+
+
+def counting_init(self, *arguments):
+    """An `__init__` that counts the nodes in the class."""
+    Value.count += 1
+    shipped_init(self, *arguments)
+
+
 def backward(self):
     """A lesson's backward pass."""
     order, seen = [], set()
@@ -84,6 +93,7 @@ def patch(cls, methods):
 
 
 patch(Scalar, operators(Scalar))
+COUNTING = {"count": 0, "__init__": counting_init}
 LESSON = {"__init__": init, **operators(Value), "backward": backward}
 
 

@@ -272,7 +272,7 @@ def tree_entry(size, sweep=None):
 
 
 def own_entries(steps=100):
-    """Operations of the program's own, in the four ways that programs write them; one above an MLP."""
+    """Operations of the program's own, in the ways that programs write them; one above an MLP."""
     def entry(title, nodes, inputs, step, **change):
         return Entry(f"{title}, {steps} steps", lambda: Own(inputs, step, steps, **change), nodes,
                      patches="methods" in change)
@@ -283,6 +283,8 @@ def own_entries(steps=100):
         "own-subclass": entry("a subclass", 2 * steps + 3, numbers, own.plain_step, make=own.Scalar),
         "own-patched": entry("a patched Value", 2 * steps + 3, numbers, own.plain_step,
                              methods=own.LESSON),
+        "own-counted": entry("nodes counted in the class", 2 * steps + 3, numbers, own.plain_step,
+                             methods=own.COUNTING),
         "own-locals": entry("local gradients", 2 * steps + 3, numbers, own.local_step),
         "own-above": Entry("closures above an MLP, width 64", lambda: Network(64, 1, own.tanh)),
     }

@@ -13,67 +13,87 @@ cdef void* value_hash = NULL
 cdef void* value_init = NULL    # Value.__init__, as shipped
 cdef void* value_compare = NULL
 
-# What was found when the classes were last looked at, which is after each change of one.
+# What was found when Value was last looked at, which is after each change of it.
+cdef unsigned int value_version = NEVER
 cdef bint constructor_shipped = False   # Value(data) only makes a node
 cdef bint operators_shipped = False     # + and *
 cdef bint access_shipped = False        # nobody overrides the access to Value's attributes
-cdef bint networks_shipped = False      # the classes of nn are what they were
-cdef unsigned long long own_functions = 0   # the activations that the program has replaced: a bit for each
+
+cdef inline bint value_is_as_seen() noexcept:
+    return class_version(value_type) == value_version
 
 cdef inline bint shipped() noexcept:
-    return (value_is_as_seen() or look_at_classes()) and constructor_shipped
+    return (value_is_as_seen() or look_at_value()) and constructor_shipped
 
 cdef inline bint operators_as_shipped() noexcept:
-    return (value_is_as_seen() or look_at_classes()) and operators_shipped
+    return (value_is_as_seen() or look_at_value()) and operators_shipped
 
 cdef inline bint access_as_shipped() noexcept:
-    return (value_is_as_seen() or look_at_classes()) and access_shipped
+    return (value_is_as_seen() or look_at_value()) and access_shipped
 
-cdef inline bint all_as_shipped() noexcept:
-    """Whether Value, and the classes of nn once it is imported, are as they were shipped."""
-    return (shipped() and operators_as_shipped() and (classes_are_as_seen() or look_at_classes())
-            and networks_shipped)
-
-# {class: {name: attribute, or None for no such attribute}} for Value and the classes of nn
-cdef dict shipped_attributes = {}
+cdef dict value_attributes = {}         # those of these three tuples and the activations, as shipped
 cdef tuple ACCESS = ("data", "grad", "_prev", "_op", "_backward")
 cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
 cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 
-cdef inline unsigned long long bit_of(int op) noexcept:
-    return <unsigned long long>1 << op
-
-cdef bint look_at_classes() noexcept:
-    """Record what the classes override now. Always true: it stands in `is_as_seen() or look_at_classes()`."""
-    global constructor_shipped, operators_shipped, access_shipped, networks_shipped, own_functions
-    begin_to_watch()
-    for cls in shipped_attributes:
-        watch_class(<PyTypeObject*>cls)
-    access_shipped, networks_shipped = not overrides_access(value_type), True
-    operators_shipped = True
-    for name in OPERATORS:
-        operators_shipped &= find_in_class(value_type, name) is value_attributes[name]
+cdef bint look_at_value() noexcept:
+    """Record what Value overrides now. Always true: it stands in `is_as_seen() or look_at_value()`."""
+    global value_version, constructor_shipped, operators_shipped, access_shipped
+    value_version = new_class_version(value_type)
+    access_shipped = not overrides_access(value_type)
+    operators_shipped = all([find_in_class(value_type, name) is value_attributes[name] for name in OPERATORS])
     constructor_shipped = (access_shipped and value_type.tp_init == value_init
                            and value_type.tp_new == object_new)
-    own_functions = 0
+    return True
+
+# The same for networks, which depend on the classes of nn too.
+cdef PyTypeObject* classes[4]           # Value and the classes of nn, once it is imported
+cdef unsigned int class_versions[4]
+cdef int class_count = 0
+cdef bint networks_shipped = False      # the classes of nn are what they were
+cdef unsigned long long own_functions = 0   # the activations that the program has replaced: a bit for each
+
+# {class: {name: attribute, or None for no such attribute}} for Value and the classes of nn
+cdef dict shipped_attributes = {}
+
+cdef inline bint all_as_shipped() noexcept:
+    """Whether Value, and the classes of nn once it is imported, are as they were shipped."""
+    return (shipped() and operators_shipped and (classes_are_as_seen() or look_at_classes())
+            and networks_shipped)
+
+cdef bint classes_are_as_seen() noexcept:
+    cdef int i
+    for i in range(class_count):
+        if class_version(classes[i]) != class_versions[i]:
+            return False
+    return class_count > 0
+
+cdef bint look_at_classes() noexcept:
+    global class_count, networks_shipped, own_functions
+    class_count, networks_shipped, own_functions = 0, True, 0
+    for cls, attributes in shipped_attributes.items():
+        classes[class_count] = <PyTypeObject*>cls
+        class_versions[class_count] = new_class_version(<PyTypeObject*>cls)
+        class_count += 1
+        for name, attribute in attributes.items():
+            networks_shipped &= find_in_class(<PyTypeObject*>cls, name) is attribute
+        networks_shipped &= cls is Value or (<PyTypeObject*>cls).tp_getattro == object_getattro
     for name, op in activations.items():
         if find_in_class(value_type, name) is not value_attributes[name]:
             own_functions |= bit_of(op)
-    for cls, attributes in shipped_attributes.items():
-        for name, attribute in attributes.items():
-            if find_in_class(<PyTypeObject*>cls, name) is not attribute:
-                networks_shipped = False
-        if cls is not Value and (<PyTypeObject*>cls).tp_getattro != object_getattro:
-            networks_shipped = False
-    see_classes()
     return True
+
+cdef inline unsigned long long bit_of(int op) noexcept:
+    return <unsigned long long>1 << op
 
 cdef object find_in_class(PyTypeObject* cls, name):
     """The attribute as it stands in a class, or None."""
-    for base in (<object><PyObject*>cls).__mro__:
-        attributes = type.__dict__["__dict__"].__get__(base)
-        if name in attributes:
-            return attributes[name]
+    cdef PyObject* found
+    for base in <tuple>cls.tp_mro:
+        attributes = dict_of_class(<PyTypeObject*>base)
+        found = PyDict_GetItemWithError(<PyObject*>attributes, <PyObject*>name)
+        if found != NULL:
+            return <object>found
     return None
 
 cdef bint overrides_access(PyTypeObject* cls) except -1:
@@ -83,8 +103,6 @@ cdef bint overrides_access(PyTypeObject* cls) except -1:
         if find_in_class(cls, name) is not value_attributes[name]:
             return True
     return False
-
-cdef dict value_attributes = {}         # those of the three tuples and the activations, as shipped
 
 cdef enum:
     SUBCLASSES = 32

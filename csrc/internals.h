@@ -52,67 +52,30 @@ static inline unsigned int class_version(PyTypeObject *type) {
     return type->tp_version_tag;
 }
 
-/* Whether classes are as they were when last looked at. 3.12 and later call a watcher for each change (which
-   is public); for older ones, versions are compared. The first class watched is Value. */
+/* Give the class a version, and return it; NEVER, which no class has, where it gets none: from 3.12 on, after
+   a thousand changes. */
+enum { NEVER = 0xFFFFFFFF };
+static unsigned int new_class_version(PyTypeObject *type) {
 #if PY_VERSION_HEX >= 0x030C0000
-static int classes_changed = 1;
-
-static int on_class_change(PyTypeObject *type) {
-    classes_changed = 1;
-    return 0;
-}
-
-static void forget_classes(void) { classes_changed = 1; }
-static void begin_to_watch(void) { classes_changed = 0; }
-
-/* Where no watcher is free, or CPython calls it no more because the class has changed too often, the class
-   counts as changed for ever. */
-static void watch_class(PyTypeObject *type) {
-    static int watcher = -1;
-    if (watcher < 0) watcher = PyType_AddWatcher(on_class_change);
-    if (watcher < 0 || PyType_Watch(watcher, (PyObject *)type) < 0) PyErr_Clear(), classes_changed = 1;
-    else if (!PyUnstable_Type_AssignVersionTag(type)) classes_changed = 1;
-}
-
-static void see_classes(void) {}
-static inline int value_is_as_seen(void) { return !classes_changed; }
-static inline int classes_are_as_seen(void) { return value_is_as_seen(); }
-
+    PyUnstable_Type_AssignVersionTag(type);
 #else
-enum { WATCHED = 8, NEVER = 0xFFFFFFFF };
-static PyTypeObject *watched_classes[WATCHED] = {&PyBaseObject_Type};
-static unsigned int seen_versions[WATCHED] = {NEVER};
-static int watched_count = 0;
-
-static void forget_classes(void) { seen_versions[0] = NEVER; }
-
-static void begin_to_watch(void) {
-    watched_count = 0;
-    seen_versions[0] = NEVER;
-}
-
-static void watch_class(PyTypeObject *type) {
-    PyObject *found = PyObject_GetAttrString((PyObject *)type, "__init__");     /* which gives it a version */
+    PyObject *found = PyObject_GetAttrString((PyObject *)type, "__init__");
     if (found == NULL) PyErr_Clear();
     Py_XDECREF(found);
-    if (watched_count < WATCHED) watched_classes[watched_count++] = type;
-}
-
-static void see_classes(void) {
-    for (int i = 0; i < watched_count; i++) {
-        seen_versions[i] = class_version(watched_classes[i]);
-        if (seen_versions[i] == 0) seen_versions[i] = NEVER;
-    }
-}
-
-static inline int value_is_as_seen(void) { return class_version(watched_classes[0]) == seen_versions[0]; }
-
-static inline int classes_are_as_seen(void) {
-    for (int i = 0; i < watched_count; i++)
-        if (class_version(watched_classes[i]) != seen_versions[i]) return 0;
-    return watched_count > 0;
-}
 #endif
+    unsigned int version = class_version(type);
+    return version ? version : NEVER;
+}
+
+/* The class's own attributes; a new reference. */
+static inline PyObject *dict_of_class(PyTypeObject *type) {
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyType_GetDict(type);
+#else
+    Py_INCREF(type->tp_dict);
+    return type->tp_dict;
+#endif
+}
 
 /* 3.10 to 3.15, numpy 1 and 2: a numpy.float64 is a float with another type. */
 static inline int is_laid_out_as_float(PyTypeObject *type) {

@@ -145,7 +145,7 @@ cdef PyTypeObject* mlp_type = NULL
 def _ships(Neuron, Layer, MLP):
     """Tell the engine the classes of nn, as shipped. (Called again when nn is reloaded: models made before
     that are then called layer by layer, as those of subclasses are.)"""
-    global neuron_type, layer_type, mlp_type
+    global neuron_type, layer_type, mlp_type, class_count
     for cls in (Neuron, Layer, MLP):
         if not (isinstance(cls, type) and issubclass(cls, _Parts)):
             raise TypeError(f"a subclass of _Parts was expected, not {cls!r:.60}")
@@ -156,7 +156,7 @@ def _ships(Neuron, Layer, MLP):
                        (Layer, ("__call__", "parameters", "neurons", "__dict__", "__getattr__")),
                        (MLP, ("parameters", "layers", "__dict__", "__getattr__"))):
         shipped_attributes[cls] = {name: find_in_class(<PyTypeObject*>cls, name) for name in names}
-    forget_classes()
+    class_count = 0                     # look at them anew
 
 # While a tool traces or profiles, nothing is fused, so that it sees the calls that the original makes.
 cdef object trace_of = sys.gettrace, profile_of = sys.getprofile

@@ -10,7 +10,6 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Multiply
 from cpython.number cimport PyNumber_Negative, PyNumber_Power, PyNumber_Subtract
-from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.math cimport NAN, isfinite, pow, sqrt
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
@@ -25,6 +24,7 @@ cdef extern from "Python.h":
     ctypedef struct PyTypeObject:
         const char* tp_name
         const char* tp_doc
+        PyObject* tp_mro
         void* tp_getattro
         void* tp_setattro
         void* tp_hash
@@ -104,13 +104,10 @@ cdef extern from "internals.h":
     bint is_tracked(PyObject*) noexcept
     bint heads_are_as_described(PyObject*) noexcept
     void set_dict_offset(PyTypeObject*, Py_ssize_t) noexcept
-    void watch_class(PyTypeObject*) noexcept
-    void forget_classes() noexcept
-    void see_classes() noexcept
-    void begin_to_watch() noexcept
-    bint classes_are_as_seen() noexcept
-    bint value_is_as_seen() noexcept
     unsigned int class_version(PyTypeObject*) noexcept
+    unsigned int new_class_version(PyTypeObject*) noexcept
+    enum: NEVER
+    object dict_of_class(PyTypeObject*)
     bint is_laid_out_as_float(PyTypeObject*) noexcept
     void set_float(PyObject*, double) noexcept
     bint is_static_type(PyTypeObject*) noexcept

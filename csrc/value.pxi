@@ -113,8 +113,9 @@ cdef int become_result(object value, int op, str name, Node* a, Node* b) except 
     else:
         n.flags &= ~CALLBACK
         Py_CLEAR(body.backward)
-        if op_of(value) != name:
-            attrs_of(value)["_op"] = op_of(value)
+        own = op_of(value)
+        if own != name:
+            attrs_of(value)["_op"] = own
         if n.op != CUSTOM or n.a != a or n.b != (NULL if b == a or gradients[op] == 1 else b):
             attrs_of(value)["_prev"] = prev_of(value)
             n.flags |= OWN_PREV
@@ -642,10 +643,7 @@ cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count, PyObje
     keywords = None
     if names != NULL:
         keywords = {name: <object>args[count + i] for i, name in enumerate(<tuple>names)}
-    arguments = PyTuple_New(count)
-    for i in range(count):
-        Py_INCREF(args[i])
-        PyTuple_SET_ITEM(arguments, i, <object>args[i])
+    arguments = tuple([<object>args[i] for i in range(count)])
     return (<PyTypeObject*>type).tp_call(cls, <PyObject*>arguments,
                                          NULL if names == NULL else <PyObject*>keywords)
 

@@ -11,8 +11,8 @@ import test_readme
 from micrograd import engine
 
 pytest.importorskip("mypy")
-MODULES = ["arrays", "draw", "draw_layout", "draw_page", "draw_steps", "gradients", "losses", "optim",
-           "recording", "state"]
+MODULES = ["_checks", "arrays", "draw", "draw_layout", "draw_page", "draw_steps", "gradients", "losses",
+           "optim", "recording", "state"]
 
 PROGRAM = """
 from micrograd import Value, arrays, draw, grad, losses, nn, optim, record, state
