@@ -455,16 +455,10 @@ cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
             continue
         for i in range(m.nin):
             place = <Py_ssize_t>i * m.width + j
-            add_packed_grad(m, place, times(number_at(before, OUT, i), g))
+            add_to_packed_grad(m, place, times(number_at(before, OUT, i), g))
             set_number(before, OUT_GRAD, i, plus(number_at(before, OUT_GRAD, i),
                                                  times(packed_data(m, place), g)))
-        add_packed_grad(m, <Py_ssize_t>m.nin * m.width + j, g)
-    m.all_grad_kind = OBJECT    # they may differ
-    m.rounds = True
-
-cdef inline void add_packed_grad(Matrix* m, Py_ssize_t place, Number more) noexcept:
-    cdef Number sum = plus(packed_grad(m, place), more)
-    m.grad[place], m.grad_kind[place] = sum.x, sum.kind
+        add_to_packed_grad(m, <Py_ssize_t>m.nin * m.width + j, g)
 
 
 # The plain nodes.

@@ -190,20 +190,15 @@ cdef bint holds_floats(Matrix* m) noexcept:
         know_kinds(m)
     return not m.unpacked and not m.rounds
 
-cdef inline void add_to_place(Matrix* m, Py_ssize_t place, double more) noexcept:
-    """Add a float to the gradient of one parameter."""
-    m.grad[place] += more
-    if m.grad_kind[place] & REAL != m.grad_kind[place]:
-        m.grad_kind[place] &= REAL
-        m.all_grad_kind = OBJECT
+cdef inline void add_to_packed_grad(Matrix* m, Py_ssize_t place, Number more) noexcept:
+    set_packed_grad(m, place, plus(packed_grad(m, place), more))
 
 cdef void add_to_matrix(Matrix* m, const double* more) noexcept:
     """Add floats to the gradients of all parameters."""
     cdef Py_ssize_t i
     for i in range(matrix_size(m)):
         m.grad[i] += more[i]
-    if m.all_grad_kind == OBJECT:
+    if m.all_grad_kind != REAL:
         for i in range(matrix_size(m)):
             m.grad_kind[i] &= REAL
-    else:
-        set_grad_kinds(m, m.all_grad_kind & REAL, m.all_grad_kind & REAL)
+        m.all_grad_kind &= REAL
