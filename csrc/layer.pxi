@@ -1,12 +1,12 @@
 # Fused layers: the layers of a network, applied to one input, are one call.
 #
-#       inputs        layer 1       layer 2                     a Stage for the inputs and one for each
-#       x0, x1 ...    y0, y1 ...    out0, out1 ...              layer: its neurons' numbers, side by side
+#       inputs        layer 1       layer 2                 a Stage for the inputs and one for each
+#       x0, x1 ...    y0, y1 ...    out0, out1 ...          layer: its neurons' numbers
 #                     |             |
-#                     Matrix        Matrix                      the parameters (parameters.pxi)
+#                     Matrix        Matrix                  the parameters (parameters.pxi)
 #
-# A neuron's products and partial sums are no nodes until the call is made plain (call.pxi): then the nodes
-# of the original are made, with the data and gradients that they would hold there.
+# A neuron's products and partial sums are no nodes until the call is made plain (call.pxi): then
+# the nodes of the original are made, with the data and gradients that they would hold there.
 
 cdef const Arithmetic* arithmetic = &arithmetics[arithmetic_count() - 1]
 
@@ -15,49 +15,39 @@ def _arithmetics():
     return [arithmetics[i].name.decode() for i in range(arithmetic_count())]
 
 def _choose_arithmetic(name):
-    """Compute layers with the arithmetic of this name, and return the former one's name; for the tests."""
+    """Compute layers with the arithmetic of this name; returns the former one's. For the tests."""
     global arithmetic
     former = arithmetic.name.decode()
     arithmetic = &arithmetics[_arithmetics().index(name)]
     return former
 
-cdef enum:                      # the numbers of a neuron, each in a row of its Stage
-    OUT, SUM, OUT_GRAD, SUM_GRAD, ROWS      # SUM is that of b + w x, before the activation
-
 cdef struct Stage:
     int width                   # of a row
     int nout
-    PyObject* parameters        # an owned reference; NULL for the inputs
+    PyObject* parameters        # an owned reference. The inputs have neither this nor a version
     Version* version            # of the parameters' numbers, when the call was made
-    double* numbers             # ROWS rows
-    Kind* kinds
-    Kind common                 # the intersection of the kinds of the OUTs
+    Numbers out, sum            # sum is that of b + w x, before the activation
+    Numbers out_grad, sum_grad
+    Kind common                 # the intersection of the kinds of out
 
 cdef struct LayersCall:
     Call call
     int depth                   # how many stages, with that of the inputs
     bint swept
-    bint rounds                 # a number is a numpy.float32: all products and sums are computed one by one
-    bint piecewise              # a layer's activations are all the ReLU, or none
+    bint rounds                 # a number is a numpy.float32: all are computed one by one
+    bint piecewise              # each layer is
     bint integers               # an input is one of numpy's ints or bools
     Py_ssize_t size             # of its memory, in bytes
-    PyObject** inputs           # each a Value, or one of numpy's ints or bools, or NULL for other numbers
+    PyObject** inputs           # each a Value, or one of numpy's ints or bools; else NULL
     Stage stages[1]
-
-cdef inline double* row(Stage* s, int which) noexcept:
-    return s.numbers + which * s.width
-
-cdef inline Kind* kinds_of_row(Stage* s, int which) noexcept:
-    return s.kinds + which * s.width
-
-cdef inline Number number_at(Stage* s, int which, int j) noexcept:
-    return Number(row(s, which)[j], kinds_of_row(s, which)[j])
-
-cdef inline void set_number(Stage* s, int which, int j, Number n) noexcept:
-    row(s, which)[j], kinds_of_row(s, which)[j] = n.x, n.kind
 
 cdef inline Matrix* matrix(Stage* s) noexcept:
     return &(<Parameters>s.parameters).m
+
+cdef inline Node* input_node(LayersCall* c, int i) noexcept:
+    """Input i, if it is a Value, or NULL."""
+    cdef PyObject* x = c.inputs[i]
+    return node_of(x) if x != NULL and x.ob_type == value_type else NULL
 
 
 # Making a call.
@@ -87,41 +77,49 @@ cdef void free_memory(LayersCall* c) noexcept:
     c.call.next, spare_calls = spare_calls, &c.call
     spare_size += c.size
 
-cdef LayersCall* new_call(tuple layers, int nin) except NULL:
+cdef LayersCall* new_call(tuple layers) except NULL:
     """A call of the layers with these Parameters, before its numbers are computed."""
-    cdef int depth = len(layers) + 1, i, nout = 0
-    cdef Py_ssize_t numbers = ROWS * nin, size
+    cdef int depth = len(layers) + 1, nin = (<Parameters>layers[0]).m.nin, nout = 0
+    cdef Py_ssize_t count = nin, size       # of the numbers in a row of each Stage
     cdef Stage* s
     cdef LayersCall* c
-    for i in range(depth - 1):
-        numbers += ROWS * (<Parameters>layers[i]).m.width
-        nout = (<Parameters>layers[i]).m.nout
+    for layer in layers:
+        count += (<Parameters>layer).m.width
+        nout = (<Parameters>layer).m.nout
     size = (sizeof(LayersCall) + (depth - 1) * sizeof(Stage) + (nin + nout) * sizeof(void*)
-            + numbers * (sizeof(double) + sizeof(Kind)))
+            + 4 * count * (sizeof(double) + sizeof(Kind)))
     c = <LayersCall*>checked(allocate_call(size))
-    c.size, c.depth, c.swept, c.rounds, c.integers = size, depth, False, False, False
+    c.size, c.depth, c.swept, c.integers = size, depth, False, False
+    c.rounds, c.piecewise = False, True
     c.inputs = <PyObject**>(c.stages + depth)
     c.call.outputs = <Node**>(c.inputs + nin)
-    c.stages[0].numbers = <double*>(c.call.outputs + nout)
-    c.stages[0].kinds = <Kind*>(c.stages[0].numbers + numbers)
-    for i in range(depth):
-        s = &c.stages[i]
-        if i > 0:
-            s.numbers = (s - 1).numbers + ROWS * (s - 1).width
-            s.kinds = (s - 1).kinds + ROWS * (s - 1).width
-        enter_stage(s, NULL if i == 0 else PySequence_Fast_ITEMS(<PyObject*>layers)[i - 1], nin)
+    s = c.stages
+    s.nout = nin
+    lay_out(s, nin, numbers_in(c.call.outputs + nout, 4 * count))
+    for layer in layers:
+        s += 1
+        enter_layer(c, s, <Parameters>layer)
     memset(c.inputs, 0, (nin + nout) * sizeof(void*))
-    c.call.nout, c.call.grad, c.call.grad_kind = nout, row(s, OUT_GRAD), kinds_of_row(s, OUT_GRAD)
+    c.call.nout, c.call.grad, c.call.grad_kind = nout, s.out_grad.x, s.out_grad.kind
     begin_call(&c.call, &layers_kind)
     return c
 
-cdef inline void enter_stage(Stage* s, PyObject* parameters, int nin) noexcept:
-    s.parameters, s.version, s.width, s.nout = parameters, NULL, nin, nin
-    if parameters != NULL:
-        Py_INCREF(parameters)
-        s.width, s.nout, s.version = matrix(s).width, matrix(s).nout, matrix(s).version
-        s.version.users += 1
-        memset(row(s, SUM_GRAD) + s.nout, 0, (s.width - s.nout) * sizeof(double))   # the padding
+cdef inline void lay_out(Stage* s, int width, Numbers room) noexcept:
+    s.width = width
+    s.out, s.sum = room, numbers_from(room, width)
+    s.out_grad, s.sum_grad = numbers_from(room, 2 * width), numbers_from(room, 3 * width)
+
+cdef inline Numbers numbers_from(Numbers n, Py_ssize_t i) noexcept:
+    return Numbers(n.x + i, n.kind + i)
+
+cdef inline void enter_layer(LayersCall* c, Stage* s, Parameters p) noexcept:
+    lay_out(s, p.m.width, numbers_from((s - 1).sum_grad, (s - 1).width))
+    s.parameters, s.version, s.nout = <PyObject*>p, p.m.version, p.m.nout
+    Py_INCREF(s.parameters)
+    s.version.users += 1
+    c.rounds |= p.m.rounds
+    c.piecewise &= p.m.piecewise
+    memset(s.sum_grad.x + s.nout, 0, (s.width - s.nout) * sizeof(double))   # the padding
 
 cdef void release_layers(Call* call) noexcept:
     cdef LayersCall* c = <LayersCall*>call
@@ -154,8 +152,8 @@ cdef inline bint is_small(Number n) noexcept:
     return is_number(n) and (n.kind != INTEGER or -SMALL <= n.x <= SMALL)
 
 cdef Number input_number(PyObject* x, bint* integer) noexcept:
-    """The number that a weight is multiplied by; and whether x is one of numpy's ints or bools, whose product
-    with a float is a numpy.float64."""
+    """The number that a weight is multiplied by; and whether x is one of numpy's ints or bools,
+    whose product with a float is a numpy.float64."""
     cdef Number n
     integer[0] = False
     if x.ob_type == value_type:
@@ -173,12 +171,10 @@ cdef Number input_number(PyObject* x, bint* integer) noexcept:
 
 cdef double index_of(PyObject* x) noexcept:
     """A numpy integer as a double, or nan beyond 2**53."""
-    cdef PyObject* index = PyNumber_Index(x)
-    if index == NULL:
-        PyErr_Clear()           # a timedelta
+    cdef double result = exact_integer(x)
+    if PyErr_Occurred() != NULL:        # a timedelta is none
+        PyErr_Clear()
         return NAN
-    cdef double result = exact_integer(index)
-    Py_DECREF(index)
     return result
 
 cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
@@ -192,7 +188,7 @@ cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
         n = input_number(x[i], &integer)
         if not is_small(n):
             return False
-        set_number(s, OUT, i, n)
+        set_number(s.out, i, n)
         s.common &= n.kind
         c.rounds |= n.kind == FLOAT32
         c.integers |= integer
@@ -203,68 +199,58 @@ cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
 
 cdef bint forward(LayersCall* c) noexcept:
     """Compute the outputs; False where one is infinite or nan, or needs Python's arithmetic."""
-    cdef Matrix* m
     cdef int i
-    c.piecewise = True
-    for i in range(1, c.depth):
-        m = matrix(&c.stages[i])
-        c.rounds |= m.rounds
-        c.piecewise &= m.all_relu or m.all_linear
     if c.rounds and (c.integers or not c.piecewise):
         return False
     for i in range(1, c.depth):
-        if not (forward_one_by_one if c.rounds else forward_stage)(&c.stages[i], &c.stages[i - 1]):
+        if not forward_stage(&c.stages[i], &c.stages[i - 1], c.rounds):
             return False
     return True
 
-cdef bint forward_stage(Stage* s, Stage* before) noexcept:
-    cdef Matrix* m = matrix(s)
-    cdef int j
-    arithmetic.sums(1, m.nin, m.width, m.data, row(before, OUT), 0, row(s, SUM))
-    if m.all_relu or m.all_linear:
-        s.common = arithmetic.outputs(m.nout, m.all_relu, m.sum_kind, before.common, row(s, SUM),
-                                      row(s, OUT), kinds_of_row(s, OUT))
-        return s.common != OBJECT
-    s.common = INTEGER
-    for j in range(m.nout):
-        if not activate(s, j, Number(row(s, SUM)[j], m.sum_kind[j] & before.common)):
-            return False
-    return True
-
-cdef bint forward_one_by_one(Stage* s, Stage* before) noexcept:
-    """The same, where each product and each sum gets the kind that it has in Python."""
+cdef bint forward_stage(Stage* s, Stage* before, bint rounds) noexcept:
     cdef Matrix* m = matrix(s)
     cdef Number y
-    cdef int i, j
+    cdef int j
+    if not rounds:
+        arithmetic.sums(1, m.nin, m.width, m.data.x, before.out.x, 0, s.sum.x)
+        if m.piecewise:
+            s.common = arithmetic.outputs(m.nout, m.relu, m.sum_kind, before.common, s.sum.x,
+                                          s.out.x, s.out.kind)
+            return s.common != OBJECT
     s.common = INTEGER
     for j in range(m.nout):
-        y = packed_data(m, m.nin * m.width + j)
-        for i in range(m.nin):
-            y = plus(y, times(packed_data(m, i * m.width + j), number_at(before, OUT, i)))
+        y = (rounded_sum(m, before, j) if rounds
+             else Number(s.sum.x[j], m.sum_kind[j] & before.common))
         if not activate(s, j, y):
             return False
     return True
 
+cdef inline Number rounded_sum(Matrix* m, Stage* before, int j) noexcept:
+    """b + w x, where each product and each sum gets the kind that it has in Python."""
+    cdef Number y = number_at(m.data, <Py_ssize_t>m.nin * m.width + j)
+    cdef int i
+    for i in range(m.nin):
+        y = plus(y, times(number_at(m.data, <Py_ssize_t>i * m.width + j), number_at(before.out, i)))
+    return y
+
 cdef inline bint activate(Stage* s, int j, Number y) noexcept:
-    """Set output j from its sum."""
-    set_number(s, SUM, j, y)
-    if not is_number(y):
-        return False
-    if matrix(s).op[j] != ADD:
-        y = apply(matrix(s).op[j], y.x, y.kind, SLOPE, REAL)
-        if not is_number(y):
-            return False
-    set_number(s, OUT, j, y)
+    """Set output j from its sum; False where one of the two is no number."""
+    cdef int op = matrix(s).op[j]
+    set_number(s.sum, j, y)
+    if op != ADD and is_number(y):
+        y = apply(op, y.x, y.kind, SLOPE, REAL)
+    set_number(s.out, j, y)
     s.common &= y.kind
-    return True
+    return is_number(y)
 
 
 # What nn calls.
 
 def _fused(layers, x):
-    """The layers applied to x, one after the other; None where they must be called as Python code."""
+    """The layers applied to x, one after the other; None where Python must call them."""
     cdef tuple parameters
     cdef list outputs
+    cdef int nin
     if type(layers) is not list or is_traced():
         return None
     if type(x) is not list and type(x) is not tuple:
@@ -277,39 +263,35 @@ def _fused(layers, x):
     if parameters is None:
         return None
     outputs = [None] * (<Parameters>parameters[len(parameters) - 1]).m.nout
-    if not all_as_shipped():
+    nin = (<Parameters>parameters[0]).m.nin         # of a longer x, the original ignores the rest
+    # From here on, no Python code runs until the call is made.
+    if (not all_as_shipped() or not fit(parameters, nin)
+            or PySequence_Fast_GET_SIZE(<PyObject*>x) < nin):
         return None
     return fused(parameters, x, outputs)
 
 cdef object fused(tuple parameters, object x, list outputs):
-    """The same, for layers with these Parameters. No Python code runs until the call is made."""
-    cdef LayersCall* c
-    cdef int nin = first_width(parameters, PySequence_Fast_GET_SIZE(<PyObject*>x)), j
-    if nin < 0:
-        return None
-    c = new_call(parameters, nin)
+    """The same, for layers with these Parameters."""
+    cdef LayersCall* c = new_call(parameters)
+    cdef int j
     try:
         if not set_inputs(c, PySequence_Fast_ITEMS(<PyObject*>x)) or not forward(c):
             return None
         for j in range(c.call.nout):
-            outputs[j] = new_output(&c.call, j, number_at(&c.stages[c.depth - 1], OUT, j))
+            outputs[j] = new_output(&c.call, j, number_at(c.stages[c.depth - 1].out, j))
         return outputs[0] if c.call.nout == 1 else outputs
     finally:
         Py_DECREF(&c.call.body.head)
 
-cdef int first_width(tuple parameters, Py_ssize_t given) noexcept:
-    """The number of inputs of the first layer; -1 where the layers must be called as Python code: the input
-    is too short, the layers do not fit, one may have changed, or has an activation of the program's own."""
-    cdef int nin = -1
-    cdef Matrix* m
+cdef bint fit(tuple parameters, int given) noexcept:
+    """Whether the layers take so many inputs, and then each other's outputs; False too where one
+    may have changed, or has an activation of the program's own."""
     for p in parameters:
-        m = &(<Parameters>p).m
-        if (not is_found(<Parameters>p) or (<Parameters>p).functions & own_functions
-                or given < m.nin or (nin >= 0 and given != m.nin)):
-            return -1
-        nin = m.nin if nin < 0 else nin
-        given = m.nout
-    return nin
+        if ((<Parameters>p).m.nin != given or not is_found(<Parameters>p)
+                or (<Parameters>p).functions & own_functions):
+            return False
+        given = (<Parameters>p).m.nout
+    return True
 
 
 # The sort and the sweep.
@@ -322,32 +304,32 @@ cdef int visit_layers(Call* call, Sweep* s) except -1:
             visit_all(s, (<Parameters>c.stages[i].parameters).values)
     reserve(&s.stack, c.stages[0].nout)
     for i in range(c.stages[0].nout - 1, -1, -1):
-        if c.inputs[i] != NULL and c.inputs[i].ob_type == value_type:
-            visit_later(s, node_of(c.inputs[i]))
+        if input_node(c, i) != NULL:
+            visit_later(s, input_node(c, i))
     return 0
 
 cdef bint layers_are_current(Call* call) noexcept:
-    """Whether all parameters, inputs and outputs still to come have their numbers, and the call was not
-    swept."""
+    """Whether all parameters, inputs and outputs still to come have their numbers, and the call was
+    not swept."""
     cdef LayersCall* c = <LayersCall*>call
     cdef Stage* last = &c.stages[c.depth - 1]
+    cdef Node* n
     cdef bint integer
     cdef int i
     if c.swept:
         return False
     for i in range(call.nout):
         if (call.outputs[i] != NULL and call.grad_kind[i] == NO_GRADIENT
-                and not is_same(data_of_node(call.outputs[i]), number_at(last, OUT, i))):
+                and not is_same(data_of_node(call.outputs[i]), number_at(last.out, i))):
             return False
     for i in range(1, c.depth):
         if matrix(&c.stages[i]).unpacked or matrix(&c.stages[i]).version != c.stages[i].version:
             return False
     for i in range(c.stages[0].nout):
-        if c.inputs[i] != NULL:
-            if not is_same(input_number(c.inputs[i], &integer), number_at(&c.stages[0], OUT, i)):
-                return False
-            if c.inputs[i].ob_type == value_type and node_of(c.inputs[i]).grad_kind == OBJECT:
-                return False
+        n = input_node(c, i)
+        if n != NULL and (n.grad_kind == OBJECT or not is_same(
+                input_number(value_of(n), &integer), number_at(c.stages[0].out, i))):
+            return False
     return True
 
 cdef inline bint is_same(Number a, Number b) noexcept:
@@ -363,13 +345,8 @@ cdef bint accepts_gradient(Call* call, int j, Number g) noexcept:
 
 cdef Number grad_of_sum(Stage* s, int j, Number g) noexcept:
     """The gradient of a neuron's sum, from that of its output."""
-    cdef Number a = number_at(s, SUM, j), y = number_at(s, OUT, j)
-    cdef int op = matrix(s).op[j]
-    if op == ADD:
-        return g
-    if op == RELU:
-        return step(y, g)
-    return derivatives(op, a.x, a.kind, SLOPE, REAL, y.x, y.kind, g.x, g.kind).a
+    cdef Number a = number_at(s.sum, j), y = number_at(s.out, j)
+    return derivatives(matrix(s).op[j], a.x, a.kind, SLOPE, REAL, y.x, y.kind, g.x, g.kind).a
 
 cdef Py_ssize_t work_of_layers(Call* call) noexcept:
     cdef LayersCall* c = <LayersCall*>call
@@ -382,145 +359,129 @@ cdef Py_ssize_t work_of_layers(Call* call) noexcept:
 cdef bint sweep_layers(Call* call) noexcept:
     """Apply the chain rule to the layers, the last one first."""
     cdef LayersCall* c = <LayersCall*>call
-    cdef Number grad
+    cdef Node* n
     cdef int i
     c.swept = True
     c.rounds |= memchr(call.grad_kind, FLOAT32, call.nout) != NULL
     for i in range(c.depth - 1, 0, -1):
         sweep_stage(c, &c.stages[i], &c.stages[i - 1])
     for i in range(c.stages[0].nout):
-        if c.inputs[i] != NULL and c.inputs[i].ob_type == value_type:
-            grad = plus(grad_of_node(node_of(c.inputs[i])), number_at(&c.stages[0], OUT_GRAD, i))
-            set_grad_of_node(node_of(c.inputs[i]), grad)
+        n = input_node(c, i)
+        if n != NULL:
+            set_grad_of_node(n, plus(grad_of_node(n), number_at(c.stages[0].out_grad, i)))
     return True
 
 cdef void sweep_stage(LayersCall* c, Stage* s, Stage* before) noexcept:
     cdef Matrix* m = matrix(s)
-    cdef Kind g = sweep_activations(s)
+    sweep_activations(s)
     if c.rounds or m.rounds:
         sweep_one_by_one(s, before)
     else:
-        arithmetic.sums_backward(m.nin, m.width, m.data, row(before, OUT), row(s, SUM_GRAD), m.grad,
-                                 row(before, OUT_GRAD))
-        sweep_kinds(s, before, g)
+        arithmetic.sums_backward(m.nin, m.width, m.data.x, before.out.x, s.sum_grad.x, m.grad.x,
+                                 before.out_grad.x)
+        sweep_kinds(s, before)
 
-cdef void sweep_kinds(Stage* s, Stage* before, Kind g) noexcept:
-    """Set the kinds of those gradients. g is the kind of all gradients of sums; OBJECT in the rare case that
-    they differ."""
+cdef void sweep_kinds(Stage* s, Stage* before) noexcept:
+    """Set the kinds of those gradients: one by one in the rare case that they differ."""
     cdef Matrix* m = matrix(s)
-    cdef Kind biases = m.all_grad_kind & g, x = before.common
-    if x & biases != biases:
-        x = common_kind(1, before.nout, before.nout, kinds_of_row(before, OUT))
-    if m.weight_kind & biases & x == OBJECT:
-        kinds_backward(m.nin, m.nout, m.width, m.data_kind, kinds_of_row(before, OUT),
-                       kinds_of_row(s, SUM_GRAD), m.grad_kind, kinds_of_row(before, OUT_GRAD))
-        m.all_grad_kind = common_kind(m.nin + 1, m.nout, m.width, m.grad_kind)
+    cdef Kind g = common_kind(1, m.nout, m.nout, s.sum_grad.kind), sum = m.all_grad_kind & g
+    if m.weight_kind == OBJECT or sum == OBJECT or before.common & sum != sum:
+        kinds_backward(m.nin, m.nout, m.width, m.data.kind, before.out.kind,
+                       s.sum_grad.kind, m.grad.kind, before.out_grad.kind)
+        m.all_grad_kind = common_kind(m.nin + 1, m.nout, m.width, m.grad.kind)
     else:
-        set_grad_kinds(m, biases & x, biases)
-        memset(kinds_of_row(before, OUT_GRAD), m.weight_kind & g, before.nout)
+        set_grad_kinds(m, sum)
+        memset(before.out_grad.kind, m.weight_kind & g, before.nout)
 
-cdef Kind sweep_activations(Stage* s) noexcept:
-    """Compute the gradients of the sums from those of the outputs; the kind of all, OBJECT where they
-    differ."""
+cdef void sweep_activations(Stage* s) noexcept:
+    """Compute the gradients of the sums from those of the outputs."""
     cdef Matrix* m = matrix(s)
-    cdef Kind all = NO_GRADIENT, any = OBJECT
     cdef Number g
     cdef int j
-    if m.all_relu or m.all_linear:
-        return arithmetic.outputs_backward(
-            m.nout, m.all_relu, row(s, OUT), kinds_of_row(s, OUT), row(s, OUT_GRAD),
-            kinds_of_row(s, OUT_GRAD), row(s, SUM_GRAD), kinds_of_row(s, SUM_GRAD))
+    if m.piecewise:
+        arithmetic.outputs_backward(m.nout, m.relu, s.out.x, s.out.kind, s.out_grad.x,
+                                    s.out_grad.kind, s.sum_grad.x, s.sum_grad.kind)
+        return
     for j in range(m.nout):
-        g = number_at(s, OUT_GRAD, j)
+        g = number_at(s.out_grad, j)
         if g.kind != NO_GRADIENT:
             g = grad_of_sum(s, j, g)
             g.x += 0.0          # -0.0 becomes 0.0, as in a sum that begins at 0
-        set_number(s, SUM_GRAD, j, g)
-        all &= g.kind
-        any |= g.kind
-    return all if all == any else OBJECT
+        set_number(s.sum_grad, j, g)
 
 cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
-    """Compute the gradients of parameters and inputs from those of the sums, each of the kind that it has in
-    Python."""
+    """Compute the gradients of parameters and inputs from those of the sums, each of the kind that
+    it has in Python."""
     cdef Matrix* m = matrix(s)
     cdef Py_ssize_t place
     cdef Number g
     cdef int i, j
-    memset(row(before, OUT_GRAD), 0, m.nin * sizeof(double))
-    memset(kinds_of_row(before, OUT_GRAD), INTEGER, m.nin)
+    memset(before.out_grad.x, 0, m.nin * sizeof(double))
+    memset(before.out_grad.kind, INTEGER, m.nin)
     for j in range(m.nout):
-        g = number_at(s, SUM_GRAD, j)
+        g = number_at(s.sum_grad, j)
         if g.kind == NO_GRADIENT:
             continue
         for i in range(m.nin):
             place = <Py_ssize_t>i * m.width + j
-            add_packed_grad(m, place, times(number_at(before, OUT, i), g))
-            set_number(before, OUT_GRAD, i, plus(number_at(before, OUT_GRAD, i),
-                                                 times(packed_data(m, place), g)))
-        add_packed_grad(m, <Py_ssize_t>m.nin * m.width + j, g)
+            add_number(m.grad, place, times(number_at(before.out, i), g))
+            add_number(before.out_grad, i, times(number_at(m.data, place), g))
+        add_number(m.grad, <Py_ssize_t>m.nin * m.width + j, g)
     m.all_grad_kind = OBJECT    # they may differ
     m.rounds = True
-
-cdef inline void add_packed_grad(Matrix* m, Py_ssize_t place, Number more) noexcept:
-    cdef Number sum = plus(packed_grad(m, place), more)
-    m.grad[place], m.grad_kind[place] = sum.x, sum.kind
 
 
 # The plain nodes.
 
 cdef int make_layers_plain(Call* call) except -1:
     cdef LayersCall* c = <LayersCall*>call
-    cdef Py_ssize_t count = c.stages[0].nout, first = 0
+    cdef int i, j, last = c.depth - 1
     cdef Node* n
-    cdef int i, j
-    for i in range(1, c.depth):
-        count += c.stages[i].nout
     kept = <object>&call.body.head
-    cdef list nodes = [None] * count    # of all stages; no Python code runs until they are made
+    # Those of each stage. No Python code runs until they are made.
+    cdef list nodes = [[None] * c.stages[i].nout for i in range(c.depth)]
     for j in range(c.stages[0].nout):
-        if c.inputs[j] != NULL and c.inputs[j].ob_type == value_type:
-            nodes[j] = <object>c.inputs[j]
+        if input_node(c, j) != NULL:
+            nodes[0][j] = <object>c.inputs[j]
     for i in range(1, c.depth):
         for j in range(c.stages[i].nout):
-            if i < c.depth - 1 or call.outputs[j] != NULL:
-                nodes[first + c.stages[i - 1].nout + j] = plain_neuron(c, i, j, nodes, first)
-        first += c.stages[i - 1].nout
+            if i < last or call.outputs[j] != NULL:
+                nodes[i][j] = plain_neuron(c, &c.stages[i], j, nodes[i - 1])
     for j in range(call.nout):
-        if call.outputs[j] != NULL and nodes[first + j] is not None:
-            n = node_of(<PyObject*>nodes[first + j])
+        if call.outputs[j] != NULL and nodes[last][j] is not None:
+            n = node_of(<PyObject*>nodes[last][j])
             replace_operands(call.outputs[j], n.op, n.a, n.b)
     return 0
 
-cdef object plain_neuron(LayersCall* c, int i, int j, list nodes, Py_ssize_t first):
-    """The output of neuron j of stage i, over plain nodes; its inputs are those from `first` on."""
-    cdef Stage* s = &c.stages[i]
+cdef object plain_neuron(LayersCall* c, Stage* s, int j, list inputs):
+    """The output of neuron j of a stage, over plain nodes."""
     cdef int op = matrix(s).op[j]
-    out = plain_sum(c, i, j, nodes, first)
+    out = plain_sum(c, s, j, inputs)
     if op != ADD:
         slope = plain_leaf(SLOPE) if op == LEAKY_RELU else None
-        out = number_node(number_at(s, OUT, j), op, node_of(<PyObject*>out),
+        out = number_node(number_at(s.out, j), op, node_of(<PyObject*>out),
                           NULL if slope is None else node_of(<PyObject*>slope))
-    if c.swept and kinds_of_row(s, OUT_GRAD)[j] != NO_GRADIENT:
-        set_grad_of_node(node_of(<PyObject*>out), number_at(s, OUT_GRAD, j))
+    if c.swept and s.out_grad.kind[j] != NO_GRADIENT:
+        set_grad_of_node(node_of(<PyObject*>out), number_at(s.out_grad, j))
     return out
 
-cdef object plain_sum(LayersCall* c, int i, int j, list nodes, Py_ssize_t first):
-    """The sum of a neuron as plain nodes, with their data, and their gradients if the call was swept."""
-    cdef Stage* s = &c.stages[i]
+cdef object plain_sum(LayersCall* c, Stage* s, int j, list inputs):
+    """The sum of a neuron as plain nodes, with their data, and their gradients if there are any."""
     cdef Matrix* m = matrix(s)
     cdef tuple values = (<Parameters>s.parameters).values
     cdef Py_ssize_t at = <Py_ssize_t>j * (m.nin + 1)
-    cdef Number w, x, wx, y = parameter_then(s, m.nin, j), g = number_at(s, SUM_GRAD, j)
+    cdef Numbers then = numbers_from(s.version.data, j)     # its weights when the call was made
+    cdef Number w, x, wx, y = number_at(then, <Py_ssize_t>m.nin * m.width)
+    cdef Number g = number_at(s.sum_grad, j)
     cdef bint swept = c.swept and g.kind != NO_GRADIENT
     cdef int k
     raise_interrupt()
     total = values[at + m.nin]
     for k in range(m.nin):
-        w, x = parameter_then(s, k, j), number_at(s - 1, OUT, k)
+        w, x = number_at(then, <Py_ssize_t>k * m.width), number_at((s - 1).out, k)
         wx = times(w, x)
         y = plus(y, wx)
-        weight, operand = values[at + k], nodes[first + k]
+        weight, operand = values[at + k], inputs[k]
         if operand is None:
             operand = leaf_of_input(c, k, x)
         product = number_node(wx, MUL, node_of(<PyObject*>weight), node_of(<PyObject*>operand))
@@ -528,20 +489,15 @@ cdef object plain_sum(LayersCall* c, int i, int j, list nodes, Py_ssize_t first)
         if swept:
             set_grad_of_node(node_of(<PyObject*>product), g)
             set_grad_of_node(node_of(<PyObject*>total), g)
-            if nodes[first + k] is None:
+            if inputs[k] is None:
                 add_any(node_of(<PyObject*>operand), times(w, g))
     return total
 
 cdef object leaf_of_input(LayersCall* c, int k, Number x):
-    """A leaf for an input that is no Value. Each product gets a leaf of its own, as in the original."""
+    """A leaf for an input that is no Value. Each product gets its own, as in the original."""
     if c.inputs[k] != NULL:
         return plain_leaf(<object>c.inputs[k])
     return number_node(x, LEAF, NULL, NULL)
-
-cdef inline Number parameter_then(Stage* s, int k, int j) noexcept:
-    """Weight k of neuron j, or its bias, as it was when the call was made."""
-    cdef Py_ssize_t place = <Py_ssize_t>k * s.width + j
-    return Number(s.version.data[place], s.version.data_kind[place])
 
 cdef int operation_of_neuron(Call* call, int j) noexcept:
     cdef LayersCall* c = <LayersCall*>call
@@ -549,11 +505,11 @@ cdef int operation_of_neuron(Call* call, int j) noexcept:
 
 cdef Number result_of_layers(Call* call, int j) noexcept:
     cdef LayersCall* c = <LayersCall*>call
-    return number_at(&c.stages[c.depth - 1], OUT, j)
+    return number_at(c.stages[c.depth - 1].out, j)
 
 cdef CallKind layers_kind
 layers_kind.visit, layers_kind.sweep = visit_layers, sweep_layers
 layers_kind.is_current, layers_kind.accepts = layers_are_current, accepts_gradient
 layers_kind.make_plain, layers_kind.operation = make_layers_plain, operation_of_neuron
-layers_kind.result = result_of_layers
-layers_kind.work, layers_kind.traverse, layers_kind.release = work_of_layers, traverse_layers, release_layers
+layers_kind.result, layers_kind.work = result_of_layers, work_of_layers
+layers_kind.traverse, layers_kind.release = traverse_layers, release_layers

@@ -10,13 +10,13 @@ cdef double* open_doubles(object array, Py_buffer* view, Py_ssize_t count) excep
     return <double*>view.buf
 
 cdef bint may_move(list parameters, Py_ssize_t size) except -1:
-    """Whether every parameter is a Value whose data and gradient are numbers, and `size` bytes are a double
-    for each. Then moving one cannot fail, and no Python code runs until the last
-    one is moved."""
+    """Whether every parameter is a Value whose data and gradient are numbers, and `size` bytes are
+    a double for each. Then moving one cannot fail, and no Python code runs until all are moved."""
     cdef Parameters layer
     cdef Py_ssize_t i = 0
     cdef Node* n
-    if is_recording() or not all_as_shipped() or size != len(parameters) * <Py_ssize_t>sizeof(double):
+    if (is_recording() or not all_as_shipped()
+            or size != len(parameters) * <Py_ssize_t>sizeof(double)):
         return False
     while i < len(parameters):
         if Py_TYPE(<PyObject*>parameters[i]) != value_type:
@@ -36,12 +36,12 @@ cdef void move_matrix(Matrix* m, double lr, double weight_decay) noexcept:
     cdef double* x
     cdef double* g
     for i in range(m.nin + 1):
-        x, g = m.data + i * m.width, m.grad + i * m.width
+        x, g = m.data.x + i * m.width, m.grad.x + i * m.width
         for j in range(m.nout):         # the padding stays 0; its gradient may be nan
             x[j] -= lr * (g[j] if weight_decay == 0 else g[j] + weight_decay * x[j])
     for i in range(matrix_size(m)):
-        if m.data_kind[i] != REAL:
-            m.data_kind[i] = REAL
+        if m.data.kind[i] != REAL:
+            m.data.kind[i] = REAL
             m.kinds_known = False
 
 def _sgd(list parameters, velocity, double lr, double momentum, double weight_decay, bint first):

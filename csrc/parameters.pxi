@@ -1,15 +1,30 @@
-# The parameters of a layer, side by side. They stay Values in n.w and n.b; while they are packed, their
-# numbers stand in the layer's Matrix (kind PACKED). A parameter that gets an object for its data, a callback,
-# or a place in another layer, unpacks the layer: then all of its parameters hold their own numbers again. A
-# call keeps the Version of the numbers that it was computed with, for its plain nodes; the first change of a
-# number after the call makes a new Version.
+# The parameters of a layer, side by side. They stay Values in n.w and n.b; while they are packed,
+# their numbers stand in the layer's Matrix (kind PACKED). A parameter that gets an object for its
+# data, a callback, or a place in another layer, unpacks the layer: then all of its parameters hold
+# their own numbers again. A call keeps the Version of the numbers that it was computed with, for
+# its plain nodes; the first change of a number after the call makes a new Version.
 
-cdef double MODEST = 2.0 ** 40  # up to this, an int gradient is exact also after many additions of ints
+cdef double MODEST = 2.0 ** 40  # up to this, an int gradient is exact after many additions of ints
+
+cdef struct Numbers:            # side by side, of any kinds
+    double* x
+    Kind* kind
+
+cdef inline Number number_at(Numbers n, Py_ssize_t i) noexcept:
+    return Number(n.x[i], n.kind[i])
+
+cdef inline void set_number(Numbers n, Py_ssize_t i, Number new) noexcept:
+    n.x[i], n.kind[i] = new.x, new.kind
+
+cdef inline void add_number(Numbers n, Py_ssize_t i, Number more) noexcept:
+    set_number(n, i, plus(number_at(n, i), more))
+
+cdef inline Numbers numbers_in(void* memory, Py_ssize_t count) noexcept:
+    return Numbers(<double*>memory, <Kind*>(<double*>memory + count))
 
 cdef struct Version:            # the numbers of the parameters, as they are or were
     Py_ssize_t users            # the Matrix, if this is its current one, and the calls made with it
-    double* data                # nin rows of nout weights, one row of biases
-    Kind* data_kind
+    Numbers data                # nin rows of nout weights, one row of biases
 
 cdef struct Matrix:
     int nin, nout
@@ -17,16 +32,15 @@ cdef struct Matrix:
     bint unpacked
     bint kinds_known            # whether sum_kind, weight_kind and rounds are up to date
     bint rounds                 # a parameter or a gradient is, or was, a numpy.float32
-    bint all_linear, all_relu   # no neuron has an activation; all have the ReLU
+    bint relu                   # all neurons have the ReLU
+    bint piecewise              # ... or none has an activation
     Kind weight_kind            # the kind of all weights; OBJECT where they differ
     Kind all_grad_kind          # the kind of all gradients; OBJECT where they differ, or may
     Version* version            # the current one
-    double* data                # version.data, and so on
-    Kind* data_kind
-    double* grad                # in the same places
-    Kind* grad_kind
+    Numbers data                # version.data
+    Numbers grad                # in the same places
     Kind* op                    # of each neuron: its activation, or ADD where it has none
-    Kind* sum_kind              # of each column: the intersection of the kinds of its weights and bias
+    Kind* sum_kind              # of each column: the intersection of those of its weights and bias
 
 @cython.final
 @cython.no_gc_clear
@@ -41,13 +55,14 @@ cdef class Parameters:
 
     cdef bint holds(self, list values, list ops):
         """Whether these are its parameters and activations."""
-        return len(values) == len(self.values) and ops == self.ops and stand_at(self.values, values, 0)
+        return (len(values) == len(self.values) and ops == self.ops
+                and stand_at(self.values, values, 0))
 
     def __dealloc__(self):
         if self.values is not None:
             unpack_layer(self)
         release(self.m.version)
-        PyMem_Free(self.m.grad)
+        PyMem_Free(self.m.grad.x)
 
 cdef inline bint stand_at(tuple values, list items, Py_ssize_t i) noexcept:
     """Whether the values stand in a list from i on."""
@@ -56,12 +71,13 @@ cdef inline bint stand_at(tuple values, list items, Py_ssize_t i) noexcept:
         len(values) * sizeof(PyObject*)) == 0
 
 cdef Parameters pack_layer(list values, list ops, int nin):
-    """Move the parameters of a layer into a Matrix; None unless each of them may_be_packed and is there
-    once, and the engine has the activations."""
+    """Move the parameters of a layer into a Matrix; None unless each of them may_be_packed and is
+    there once, and the engine has the activations."""
     cdef int nout = len(ops), width = 1 if nout == 1 else (nout + 7) & ~7, i, j
     cdef Py_ssize_t size = <Py_ssize_t>(nin + 1) * width
     cdef Parameters p
     cdef Matrix* m
+    cdef Node* n
     if min(ops) < 0 or len(set(map(id, values))) != len(values):    # a Value may stand twice
         return None
     p = Parameters.__new__(Parameters)
@@ -71,22 +87,22 @@ cdef Parameters pack_layer(list values, list ops, int nin):
     m = &p.m
     m.unpacked = True
     m.nin, m.nout, m.width = nin, nout, width
-    m.all_linear, m.all_relu = set(ops) == {ADD}, set(ops) == {RELU}
-    m.grad = <double*>checked(PyMem_Calloc(1, size * (sizeof(double) + 1) + nout + width))
-    m.grad_kind = <Kind*>(m.grad + size)
-    m.op = m.grad_kind + size
+    m.relu = set(ops) == {RELU}
+    m.piecewise = m.relu or set(ops) == {ADD}
+    m.grad = numbers_in(checked(PyMem_Calloc(1, size * (sizeof(double) + 1) + nout + width)), size)
+    m.op = m.grad.kind + size
     m.sum_kind = m.op + nout
     renew(m)
     for value in p.values:      # from here on, no Python code can run
         unpack(node_of(<PyObject*>value))
-    for i in range(len(p.values)):
-        if not may_be_packed(node_of(<PyObject*>p.values[i]), (i + 1) % (nin + 1) == 0):
-            return None
+    m.unpacked = False
     for j in range(nout):
         m.op[j] = ops[j]
         for i in range(nin + 1):
-            pack(node_of(<PyObject*>p.values[j * (nin + 1) + i]), p, i * width + j)
-    m.unpacked = False
+            n = node_of(<PyObject*>p.values[j * (nin + 1) + i])
+            if not may_be_packed(n, i == nin):
+                return None     # p dies, and unpacks those before
+            pack(n, p, i * width + j)
     return p
 
 cdef bint may_be_packed(Node* n, bint is_bias) noexcept:
@@ -95,26 +111,25 @@ cdef bint may_be_packed(Node* n, bint is_bias) noexcept:
             and (n.grad_kind != INTEGER or -MODEST <= n.grad.x <= MODEST))
 
 cdef void pack(Node* n, Parameters p, int place) noexcept:
-    p.m.data[place], p.m.data_kind[place] = n.data.x, n.data_kind
-    p.m.grad[place], p.m.grad_kind[place] = n.grad.x, n.grad_kind
+    set_number(p.m.data, place, data_of_node(n))
+    set_number(p.m.grad, place, grad_of_node(n))
     n.data_kind = n.grad_kind = PACKED
     n.data.object = <PyObject*>p
     n.index = place
 
 cdef void unpack_layer(Parameters p) noexcept:
     """Give the parameters their own numbers back."""
-    cdef Matrix* m = &p.m
+    cdef Number data, grad
     cdef Node* n
-    cdef int place
-    if m.unpacked:
+    if p.m.unpacked:
         return
-    m.unpacked = True
+    p.m.unpacked = True
     for value in p.values:
         n = node_of(<PyObject*>value)
         if n.data_kind == PACKED and n.data.object == <PyObject*>p:
-            place = n.index
-            n.data.x, n.data_kind = m.data[place], m.data_kind[place]
-            n.grad.x, n.grad_kind = m.grad[place], m.grad_kind[place]
+            data, grad = data_of_node(n), grad_of_node(n)
+            n.data.x, n.data_kind = data.x, data.kind
+            n.grad.x, n.grad_kind = grad.x, grad.kind
 
 cdef inline Matrix* matrix_of(Node* n) noexcept:
     return &(<Parameters>n.data.object).m
@@ -125,14 +140,14 @@ cdef inline Py_ssize_t matrix_size(Matrix* m) noexcept:
 cdef int renew(Matrix* m) except -1:
     """Give the Matrix a new Version, with the numbers of the former one, if there is one."""
     cdef Py_ssize_t size = matrix_size(m)
-    cdef Version* v = <Version*>checked(PyMem_Calloc(1, sizeof(Version) + size * (sizeof(double) + 1)))
+    cdef size_t bytes = size * (sizeof(double) + sizeof(Kind))
+    cdef Version* v = <Version*>checked(PyMem_Calloc(1, sizeof(Version) + bytes))
     v.users = 1
-    v.data = <double*>(v + 1)
-    v.data_kind = <Kind*>(v.data + size)
+    v.data = numbers_in(v + 1, size)
     if m.version != NULL:
-        memcpy(v.data, m.data, size * (sizeof(double) + 1))
+        memcpy(v.data.x, m.data.x, bytes)
         release(m.version)
-    m.version, m.data, m.data_kind = v, v.data, v.data_kind
+    m.version, m.data = v, v.data
     return 0
 
 cdef inline int before_change(Matrix* m) except -1:
@@ -145,44 +160,37 @@ cdef inline void release(Version* v) noexcept:
         if v.users == 0:
             PyMem_Free(v)
 
-cdef inline Number packed_data(Matrix* m, Py_ssize_t place) noexcept:
-    return Number(m.data[place], m.data_kind[place])
-
-cdef inline Number packed_grad(Matrix* m, Py_ssize_t place) noexcept:
-    return Number(m.grad[place], m.grad_kind[place])
-
 cdef inline int set_packed_data(Matrix* m, Py_ssize_t place, Number new) except -1:
     before_change(m)
-    m.kinds_known = m.kinds_known and m.data_kind[place] == new.kind
-    m.data[place], m.data_kind[place] = new.x, new.kind
+    m.kinds_known = m.kinds_known and m.data.kind[place] == new.kind
+    set_number(m.data, place, new)
     return 0
 
 cdef inline void set_packed_grad(Matrix* m, Py_ssize_t place, Number new) noexcept:
-    if new.kind != m.grad_kind[place]:
+    if new.kind != m.grad.kind[place]:
         m.all_grad_kind = OBJECT
         m.rounds |= new.kind == FLOAT32
-    m.grad[place], m.grad_kind[place] = new.x, new.kind
+    set_number(m.grad, place, new)
 
 cdef void know_kinds(Matrix* m) noexcept:
     cdef Py_ssize_t size = matrix_size(m), i, j
     memset(m.sum_kind, INTEGER, m.width)
     for i in range(m.nin + 1):
         for j in range(m.nout):
-            m.sum_kind[j] &= m.data_kind[i * m.width + j]
-    m.weight_kind = common_kind(m.nin, m.nout, m.width, m.data_kind)
-    m.rounds = memchr(m.data_kind, FLOAT32, size) != NULL or memchr(m.grad_kind, FLOAT32, size) != NULL
+            m.sum_kind[j] &= m.data.kind[i * m.width + j]
+    m.weight_kind = common_kind(m.nin, m.nout, m.width, m.data.kind)
+    m.rounds = (memchr(m.data.kind, FLOAT32, size) != NULL
+                or memchr(m.grad.kind, FLOAT32, size) != NULL)
     m.kinds_known = True
 
-cdef inline void set_grad_kinds(Matrix* m, Kind weights, Kind biases) noexcept:
-    cdef Py_ssize_t count = <Py_ssize_t>m.nin * m.width
-    if weights != m.all_grad_kind or biases != m.all_grad_kind:
-        memset(m.grad_kind, weights, count)
-        memset(m.grad_kind + count, biases, m.width)
-    m.all_grad_kind = weights if weights == biases else OBJECT
+cdef inline void set_grad_kinds(Matrix* m, Kind all) noexcept:
+    if m.all_grad_kind != all:
+        memset(m.grad.kind, all, matrix_size(m))
+    m.all_grad_kind = all
 
 cdef void zero_grads(Matrix* m) noexcept:
-    memset(m.grad, 0, matrix_size(m) * sizeof(double))
-    set_grad_kinds(m, INTEGER, INTEGER)
+    memset(m.grad.x, 0, matrix_size(m) * sizeof(double))
+    set_grad_kinds(m, INTEGER)
     m.kinds_known = m.kinds_known and not m.rounds
 
 cdef bint holds_floats(Matrix* m) noexcept:
@@ -192,18 +200,14 @@ cdef bint holds_floats(Matrix* m) noexcept:
 
 cdef inline void add_to_place(Matrix* m, Py_ssize_t place, double more) noexcept:
     """Add a float to the gradient of one parameter."""
-    m.grad[place] += more
-    if m.grad_kind[place] & REAL != m.grad_kind[place]:
-        m.grad_kind[place] &= REAL
-        m.all_grad_kind = OBJECT
+    set_packed_grad(m, place, plus(number_at(m.grad, place), Number(more, REAL)))
 
 cdef void add_to_matrix(Matrix* m, const double* more) noexcept:
     """Add floats to the gradients of all parameters."""
     cdef Py_ssize_t i
     for i in range(matrix_size(m)):
-        m.grad[i] += more[i]
-    if m.all_grad_kind == OBJECT:
+        m.grad.x[i] += more[i]
+    if m.all_grad_kind != REAL:
         for i in range(matrix_size(m)):
-            m.grad_kind[i] &= REAL
-    else:
-        set_grad_kinds(m, m.all_grad_kind & REAL, m.all_grad_kind & REAL)
+            m.grad.kind[i] &= REAL
+        m.all_grad_kind &= REAL

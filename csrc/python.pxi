@@ -5,7 +5,7 @@ from cpython.buffer cimport (Py_buffer, PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, 
                              PyObject_CheckBuffer, PyObject_GetBuffer)
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_SetInterrupt
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_Occurred, PyErr_SetInterrupt
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.number cimport PyNumber_Add, PyNumber_InPlaceAdd, PyNumber_Multiply
@@ -150,15 +150,13 @@ cdef extern from "layer.h" nogil:
                      double* y) noexcept
         Kind (*outputs)(int nout, bint relu, const Kind* w_kind, Kind x_kinds, const double* sum,
                         double* y, Kind* y_kind) noexcept
-        Kind (*outputs_backward)(int nout, bint relu, const double* y, const Kind* y_kind,
+        void (*outputs_backward)(int nout, bint relu, const double* y, const Kind* y_kind,
                                  const double* g, const Kind* g_kind,
                                  double* sum_grad, Kind* sum_grad_kind) noexcept
         void (*sums_backward)(int nin, int width, const double* w, const double* x, const double* g,
                               double* dw, double* dx) noexcept
-        int (*predict)(const Layer* layers, int depth, int rows, const double* x, double* numbers, long room,
-                       double* y, unsigned char* odd) noexcept
-        int (*predict_floats)(const Layer* layers, int depth, int rows, const float* x, float* numbers,
-                              long room, double* y, unsigned char* odd) noexcept
+        int (*predict[2])(const Layer* layers, int depth, int rows, const void* inputs, void* numbers,
+                          long room, double* y, unsigned char* odd) noexcept
     const Arithmetic* arithmetics   # each one for wider vectors than the one before
     enum: NO_GRADIENT
     void kinds_backward(int nin, int nout, int width, const Kind* w, const Kind* x, const Kind* g,
