@@ -169,13 +169,6 @@ cdef bint has_own_order(object value) except -1:
         return False
     return any([find_in_class(cls, name) is not value_attributes[name] for name in ORDER])
 
-cdef object differs(object a, object b):
-    """a != b, by the `==` of the program's own, if it has one; else by identity."""
-    if Py_TYPE(<PyObject*>a).tp_richcompare == value_compare:
-        return NotImplemented
-    equal = type(a).__eq__(a, b)
-    return equal if equal is NotImplemented else not equal
-
 cdef object call_with_data(object function, object value, object argument):
     Py_EnterRecursiveCall(" with the data of a Value")
     try:
@@ -533,8 +526,12 @@ cdef class Value:
         """ self between low and high; a half of the gradient where it is one of them """
         return self.maximum(low).minimum(high)
 
+    def __eq__(self, other):
+        return True if self is other else NotImplemented
+
     def __ne__(self, other):
-        return differs(self, other)
+        equal = type(self).__eq__(self, other)      # which may be the program's own
+        return equal if equal is NotImplemented else not equal
 
     def __lt__(self, other):            # by data; == is identity
         return compare(self, other, Py_LT)

@@ -38,6 +38,8 @@ for cls in (Less, Ordered):
         a, b = cls(1.0), cls(2.0)
         a.grad, b.grad = grads
         show(a, b)
+a, b = Value(1.0), Value(1.0)
+print(a.__eq__(a), a.__eq__(b), a.__ne__(a), a.__ne__(b), a != a, a != b, a == 1.0, a != 1.0)
 a, b = Ordered(1.0), Ordered(2.0)
 a.grad = 1
 print(a <= b, a >= b, b <= a, a <= a, a >= a)
