@@ -83,10 +83,10 @@ cdef inline void replace_with_custom(Node* n, PyObject* a, PyObject* b) noexcept
 cdef int set_any_children(object value, object children) except -1:
     cdef list given = list(children)
     cdef set unique = set(given)            # which may run __hash__ and __eq__ of subclasses
-    cdef dict places = {id(child): child for child in unique}
-    cdef list pair = [child for child in given if places.pop(id(child), None) is not None]
     if len(unique) > 2 or not all([is_value(child) for child in unique]):
         return set_prev(value, unique)
+    cdef dict places = {id(child): child for child in unique}
+    cdef list pair = [child for child in given if places.pop(id(child), None) is not None]
     if pair:
         track(<PyObject*>value)
         replace_with_custom(node_of(<PyObject*>value), <PyObject*>pair[0],

@@ -73,20 +73,24 @@ cdef class _Part:
         self.name = name
 
     cdef object of_further_base(self, cls):
-        if <PyTypeObject*>cls != neuron_type and <PyTypeObject*>cls != layer_type:
-            for base in cls.__mro__[cls.__mro__.index(_Parts) + 1:]:
-                if self.name in base.__dict__:
-                    return base.__dict__[self.name]
+        cdef bint further = False
+        for base in <tuple>(<PyTypeObject*>cls).tp_mro:
+            if further and base is not object and self.name in base.__dict__:
+                return base.__dict__[self.name]
+            further = further or base is _Parts
         return None
 
     def __get__(self, module, cls):
+        cdef PyObject* part
         found = self.of_further_base(cls)
-        is_data = hasattr(type(found), "__set__")       # it comes before what stands in the __dict__
-        if module is not None and not is_data and has_part(<_Parts?>module, self.name):
-            value = part_of(<_Parts>module, self.name)
-            if type(value) is list:
-                touch()
-            return value
+        # (a descriptor with a __set__ comes before what stands in the __dict__)
+        if module is not None and (found is None or not hasattr(type(found), "__set__")):
+            attrs = dict_of(<_Parts?>module)
+            part = PyDict_GetItemWithError(<PyObject*>attrs, <PyObject*>self.name)
+            if part != NULL:
+                if type(<object>part) is list:
+                    touch()
+                return <object>part
         if found is not None:
             return found.__get__(module, cls) if hasattr(type(found), "__get__") else found
         kind = f"type object '{cls.__name__}'" if module is None else f"'{cls.__name__}' object"
@@ -94,7 +98,7 @@ cdef class _Part:
 
     def __set__(self, module, value):
         found = self.of_further_base(type(module))
-        if hasattr(type(found), "__set__"):
+        if found is not None and hasattr(type(found), "__set__"):
             found.__set__(module, value)
         else:
             touch()
@@ -102,7 +106,7 @@ cdef class _Part:
 
     def __delete__(self, module):
         found = self.of_further_base(type(module))
-        if hasattr(type(found), "__delete__"):
+        if found is not None and hasattr(type(found), "__delete__"):
             found.__delete__(module)
         elif has_part(<_Parts?>module, self.name):
             touch()
@@ -142,16 +146,18 @@ cdef inline void touch() noexcept:
 cdef PyTypeObject* neuron_type = NULL
 cdef PyTypeObject* layer_type = NULL
 cdef PyTypeObject* mlp_type = NULL
+cdef tuple shipped_classes = None       # which keeps them alive
 def _ships(Neuron, Layer, MLP):
     """Tell the engine the classes of nn, as shipped. (Called again when nn is reloaded: models made before
     that are then called layer by layer, as those of subclasses are.)"""
-    global neuron_type, layer_type, mlp_type, class_count
+    global neuron_type, layer_type, mlp_type, shipped_classes, class_count
     for cls in (Neuron, Layer, MLP):
         if not (isinstance(cls, type) and issubclass(cls, _Parts)):
             raise TypeError(f"a subclass of _Parts was expected, not {cls!r:.60}")
-    neuron_type, layer_type, mlp_type = kept_type(Neuron), kept_type(Layer), kept_type(MLP)
     for cls in [cls for cls in shipped_attributes if cls is not Value]:
         del shipped_attributes[cls]
+    neuron_type, layer_type, mlp_type = <PyTypeObject*>Neuron, <PyTypeObject*>Layer, <PyTypeObject*>MLP
+    shipped_classes = Neuron, Layer, MLP
     for cls, names in ((Neuron, ("__call__", "parameters", "w", "b", "nonlin", "__dict__", "__getattr__")),
                        (Layer, ("__call__", "parameters", "neurons", "__dict__", "__getattr__")),
                        (MLP, ("parameters", "layers", "__dict__", "__getattr__"))):

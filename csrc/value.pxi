@@ -9,7 +9,7 @@ cdef inline bint is_value(object o):
 
 # What only Python code can make: a signature with the original's error messages, functions that inspect
 # recognises, and a docstring indented as this version of Python does it.
-cdef dict python = {}
+cdef dict python = {"__name__": "micrograd.engine"}
 exec("""
 class Value:
     ''' stores a single scalar value and its gradient '''
