@@ -27,7 +27,7 @@ cdef enum:                      # the numbers of a neuron, each in a row of its 
 cdef struct Stage:
     int width                   # of a row
     int nout
-    PyObject* parameters        # an owned reference; NULL for the inputs
+    PyObject* parameters        # an owned reference. The inputs have neither this nor a version
     Version* version            # of the parameters' numbers, when the call was made
     double* numbers             # ROWS rows
     Kind* kinds
@@ -87,41 +87,43 @@ cdef void free_memory(LayersCall* c) noexcept:
     c.call.next, spare_calls = spare_calls, &c.call
     spare_size += c.size
 
-cdef LayersCall* new_call(tuple layers, int nin) except NULL:
+cdef LayersCall* new_call(tuple layers) except NULL:
     """A call of the layers with these Parameters, before its numbers are computed."""
-    cdef int depth = len(layers) + 1, i, nout = 0
+    cdef int depth = len(layers) + 1, nin = (<Parameters>layers[0]).m.nin, nout = 0
     cdef Py_ssize_t numbers = ROWS * nin, size
     cdef Stage* s
     cdef LayersCall* c
-    for i in range(depth - 1):
-        numbers += ROWS * (<Parameters>layers[i]).m.width
-        nout = (<Parameters>layers[i]).m.nout
+    for layer in layers:
+        numbers += ROWS * (<Parameters>layer).m.width
+        nout = (<Parameters>layer).m.nout
     size = (sizeof(LayersCall) + (depth - 1) * sizeof(Stage) + (nin + nout) * sizeof(void*)
             + numbers * (sizeof(double) + sizeof(Kind)))
     c = <LayersCall*>checked(allocate_call(size))
-    c.size, c.depth, c.swept, c.rounds, c.integers = size, depth, False, False, False
+    c.size, c.depth, c.swept, c.integers = size, depth, False, False
+    c.rounds, c.piecewise = False, True
     c.inputs = <PyObject**>(c.stages + depth)
     c.call.outputs = <Node**>(c.inputs + nin)
-    c.stages[0].numbers = <double*>(c.call.outputs + nout)
-    c.stages[0].kinds = <Kind*>(c.stages[0].numbers + numbers)
-    for i in range(depth):
-        s = &c.stages[i]
-        if i > 0:
-            s.numbers = (s - 1).numbers + ROWS * (s - 1).width
-            s.kinds = (s - 1).kinds + ROWS * (s - 1).width
-        enter_stage(s, NULL if i == 0 else PySequence_Fast_ITEMS(<PyObject*>layers)[i - 1], nin)
+    s = c.stages
+    s.width = s.nout = nin
+    s.numbers = <double*>(c.call.outputs + nout)
+    s.kinds = <Kind*>(s.numbers + numbers)
+    for layer in layers:
+        s += 1
+        enter_layer(c, s, <Parameters>layer)
     memset(c.inputs, 0, (nin + nout) * sizeof(void*))
     c.call.nout, c.call.grad, c.call.grad_kind = nout, row(s, OUT_GRAD), kinds_of_row(s, OUT_GRAD)
     begin_call(&c.call, &layers_kind)
     return c
 
-cdef inline void enter_stage(Stage* s, PyObject* parameters, int nin) noexcept:
-    s.parameters, s.version, s.width, s.nout = parameters, NULL, nin, nin
-    if parameters != NULL:
-        Py_INCREF(parameters)
-        s.width, s.nout, s.version = matrix(s).width, matrix(s).nout, matrix(s).version
-        s.version.users += 1
-        memset(row(s, SUM_GRAD) + s.nout, 0, (s.width - s.nout) * sizeof(double))   # the padding
+cdef inline void enter_layer(LayersCall* c, Stage* s, Parameters p) noexcept:
+    s.numbers = (s - 1).numbers + ROWS * (s - 1).width
+    s.kinds = (s - 1).kinds + ROWS * (s - 1).width
+    s.parameters, s.version, s.width, s.nout = <PyObject*>p, p.m.version, p.m.width, p.m.nout
+    Py_INCREF(s.parameters)
+    s.version.users += 1
+    c.rounds |= p.m.rounds
+    c.piecewise &= p.m.all_relu or p.m.all_linear
+    memset(row(s, SUM_GRAD) + s.nout, 0, (s.width - s.nout) * sizeof(double))   # the padding
 
 cdef void release_layers(Call* call) noexcept:
     cdef LayersCall* c = <LayersCall*>call
@@ -203,13 +205,7 @@ cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
 
 cdef bint forward(LayersCall* c) noexcept:
     """Compute the outputs; False where one is infinite or nan, or needs Python's arithmetic."""
-    cdef Matrix* m
     cdef int i
-    c.piecewise = True
-    for i in range(1, c.depth):
-        m = matrix(&c.stages[i])
-        c.rounds |= m.rounds
-        c.piecewise &= m.all_relu or m.all_linear
     if c.rounds and (c.integers or not c.piecewise):
         return False
     for i in range(1, c.depth):
@@ -265,6 +261,7 @@ def _fused(layers, x):
     """The layers applied to x, one after the other; None where they must be called as Python code."""
     cdef tuple parameters
     cdef list outputs
+    cdef int nin
     if type(layers) is not list or is_traced():
         return None
     if type(x) is not list and type(x) is not tuple:
@@ -277,17 +274,16 @@ def _fused(layers, x):
     if parameters is None:
         return None
     outputs = [None] * (<Parameters>parameters[len(parameters) - 1]).m.nout
-    if not all_as_shipped():
+    nin = (<Parameters>parameters[0]).m.nin         # of a longer x, the original ignores the rest
+    # From here on, no Python code runs until the call is made.
+    if not all_as_shipped() or not fit(parameters, nin) or PySequence_Fast_GET_SIZE(<PyObject*>x) < nin:
         return None
     return fused(parameters, x, outputs)
 
 cdef object fused(tuple parameters, object x, list outputs):
-    """The same, for layers with these Parameters. No Python code runs until the call is made."""
-    cdef LayersCall* c
-    cdef int nin = first_width(parameters, PySequence_Fast_GET_SIZE(<PyObject*>x)), j
-    if nin < 0:
-        return None
-    c = new_call(parameters, nin)
+    """The same, for layers with these Parameters."""
+    cdef LayersCall* c = new_call(parameters)
+    cdef int j
     try:
         if not set_inputs(c, PySequence_Fast_ITEMS(<PyObject*>x)) or not forward(c):
             return None
@@ -297,19 +293,15 @@ cdef object fused(tuple parameters, object x, list outputs):
     finally:
         Py_DECREF(&c.call.body.head)
 
-cdef int first_width(tuple parameters, Py_ssize_t given) noexcept:
-    """The number of inputs of the first layer; -1 where the layers must be called as Python code: the input
-    is too short, the layers do not fit, one may have changed, or has an activation of the program's own."""
-    cdef int nin = -1
-    cdef Matrix* m
+cdef bint fit(tuple parameters, int given) noexcept:
+    """Whether the layers take so many inputs, and then each other's outputs; False too where one may
+    have changed, or has an activation of the program's own."""
     for p in parameters:
-        m = &(<Parameters>p).m
-        if (not is_found(<Parameters>p) or (<Parameters>p).functions & own_functions
-                or given < m.nin or (nin >= 0 and given != m.nin)):
-            return -1
-        nin = m.nin if nin < 0 else nin
-        given = m.nout
-    return nin
+        if ((<Parameters>p).m.nin != given or not is_found(<Parameters>p)
+                or (<Parameters>p).functions & own_functions):
+            return False
+        given = (<Parameters>p).m.nout
+    return True
 
 
 # The sort and the sweep.

@@ -26,7 +26,7 @@ def _predict(layers, X, int nin):
         if parameters is None or not all_as_shipped():
             return None
         floats = [matrix_of_floats(&(<Parameters>p).m) for p in parameters if not has_format(&view, c'd')]
-        if first_width(parameters, nin) != nin:     # after this, no Python code can run
+        if not fit(parameters, nin):        # after this, no Python code can run
             return None
         if has_format(&view, c'd'):
             return predict_rows(parameters, None, view.buf, view.len // size)
@@ -123,7 +123,7 @@ cdef bint predict_odd_rows(tuple layers, int rows, const float* x, double* y, un
 
 cdef bint predict_row(tuple layers, const float* x, double* y) except -1:
     """The outputs for one row of numpy.float32, computed number by number."""
-    cdef LayersCall* c = new_call(layers, (<Parameters>layers[0]).m.nin)
+    cdef LayersCall* c = new_call(layers)
     cdef Stage* last = &c.stages[c.depth - 1]
     cdef int i
     for i in range(c.stages[0].nout):
