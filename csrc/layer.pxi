@@ -21,17 +21,14 @@ def _choose_arithmetic(name):
     arithmetic = &arithmetics[_arithmetics().index(name)]
     return former
 
-cdef enum:                      # the numbers of a neuron, each in a row of its Stage
-    OUT, SUM, OUT_GRAD, SUM_GRAD, ROWS      # SUM is that of b + w x, before the activation
-
 cdef struct Stage:
     int width                   # of a row
     int nout
     PyObject* parameters        # an owned reference. The inputs have neither this nor a version
     Version* version            # of the parameters' numbers, when the call was made
-    double* numbers             # ROWS rows
-    Kind* kinds
-    Kind common                 # the intersection of the kinds of the OUTs
+    Numbers out, sum            # sum is that of b + w x, before the activation
+    Numbers out_grad, sum_grad
+    Kind common                 # the intersection of the kinds of out
 
 cdef struct LayersCall:
     Call call
@@ -43,18 +40,6 @@ cdef struct LayersCall:
     Py_ssize_t size             # of its memory, in bytes
     PyObject** inputs           # each a Value, or one of numpy's ints or bools, or NULL for other numbers
     Stage stages[1]
-
-cdef inline double* row(Stage* s, int which) noexcept:
-    return s.numbers + which * s.width
-
-cdef inline Kind* kinds_of_row(Stage* s, int which) noexcept:
-    return s.kinds + which * s.width
-
-cdef inline Number number_at(Stage* s, int which, int j) noexcept:
-    return Number(row(s, which)[j], kinds_of_row(s, which)[j])
-
-cdef inline void set_number(Stage* s, int which, int j, Number n) noexcept:
-    row(s, which)[j], kinds_of_row(s, which)[j] = n.x, n.kind
 
 cdef inline Matrix* matrix(Stage* s) noexcept:
     return &(<Parameters>s.parameters).m
@@ -90,40 +75,46 @@ cdef void free_memory(LayersCall* c) noexcept:
 cdef LayersCall* new_call(tuple layers) except NULL:
     """A call of the layers with these Parameters, before its numbers are computed."""
     cdef int depth = len(layers) + 1, nin = (<Parameters>layers[0]).m.nin, nout = 0
-    cdef Py_ssize_t numbers = ROWS * nin, size
+    cdef Py_ssize_t count = nin, size       # of the numbers in a row of each Stage
     cdef Stage* s
     cdef LayersCall* c
     for layer in layers:
-        numbers += ROWS * (<Parameters>layer).m.width
+        count += (<Parameters>layer).m.width
         nout = (<Parameters>layer).m.nout
     size = (sizeof(LayersCall) + (depth - 1) * sizeof(Stage) + (nin + nout) * sizeof(void*)
-            + numbers * (sizeof(double) + sizeof(Kind)))
+            + 4 * count * (sizeof(double) + sizeof(Kind)))
     c = <LayersCall*>checked(allocate_call(size))
     c.size, c.depth, c.swept, c.integers = size, depth, False, False
     c.rounds, c.piecewise = False, True
     c.inputs = <PyObject**>(c.stages + depth)
     c.call.outputs = <Node**>(c.inputs + nin)
     s = c.stages
-    s.width = s.nout = nin
-    s.numbers = <double*>(c.call.outputs + nout)
-    s.kinds = <Kind*>(s.numbers + numbers)
+    s.nout = nin
+    lay_out(s, nin, numbers_in(c.call.outputs + nout, 4 * count))
     for layer in layers:
         s += 1
         enter_layer(c, s, <Parameters>layer)
     memset(c.inputs, 0, (nin + nout) * sizeof(void*))
-    c.call.nout, c.call.grad, c.call.grad_kind = nout, row(s, OUT_GRAD), kinds_of_row(s, OUT_GRAD)
+    c.call.nout, c.call.grad, c.call.grad_kind = nout, s.out_grad.x, s.out_grad.kind
     begin_call(&c.call, &layers_kind)
     return c
 
+cdef inline void lay_out(Stage* s, int width, Numbers room) noexcept:
+    s.width = width
+    s.out, s.sum = room, numbers_from(room, width)
+    s.out_grad, s.sum_grad = numbers_from(room, 2 * width), numbers_from(room, 3 * width)
+
+cdef inline Numbers numbers_from(Numbers n, Py_ssize_t i) noexcept:
+    return Numbers(n.x + i, n.kind + i)
+
 cdef inline void enter_layer(LayersCall* c, Stage* s, Parameters p) noexcept:
-    s.numbers = (s - 1).numbers + ROWS * (s - 1).width
-    s.kinds = (s - 1).kinds + ROWS * (s - 1).width
-    s.parameters, s.version, s.width, s.nout = <PyObject*>p, p.m.version, p.m.width, p.m.nout
+    lay_out(s, p.m.width, numbers_from((s - 1).sum_grad, (s - 1).width))
+    s.parameters, s.version, s.nout = <PyObject*>p, p.m.version, p.m.nout
     Py_INCREF(s.parameters)
     s.version.users += 1
     c.rounds |= p.m.rounds
     c.piecewise &= p.m.all_relu or p.m.all_linear
-    memset(row(s, SUM_GRAD) + s.nout, 0, (s.width - s.nout) * sizeof(double))   # the padding
+    memset(s.sum_grad.x + s.nout, 0, (s.width - s.nout) * sizeof(double))   # the padding
 
 cdef void release_layers(Call* call) noexcept:
     cdef LayersCall* c = <LayersCall*>call
@@ -194,7 +185,7 @@ cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
         n = input_number(x[i], &integer)
         if not is_small(n):
             return False
-        set_number(s, OUT, i, n)
+        set_number(s.out, i, n)
         s.common &= n.kind
         c.rounds |= n.kind == FLOAT32
         c.integers |= integer
@@ -216,14 +207,14 @@ cdef bint forward(LayersCall* c) noexcept:
 cdef bint forward_stage(Stage* s, Stage* before) noexcept:
     cdef Matrix* m = matrix(s)
     cdef int j
-    arithmetic.sums(1, m.nin, m.width, m.data, row(before, OUT), 0, row(s, SUM))
+    arithmetic.sums(1, m.nin, m.width, m.data.x, before.out.x, 0, s.sum.x)
     if m.all_relu or m.all_linear:
-        s.common = arithmetic.outputs(m.nout, m.all_relu, m.sum_kind, before.common, row(s, SUM),
-                                      row(s, OUT), kinds_of_row(s, OUT))
+        s.common = arithmetic.outputs(m.nout, m.all_relu, m.sum_kind, before.common, s.sum.x,
+                                      s.out.x, s.out.kind)
         return s.common != OBJECT
     s.common = INTEGER
     for j in range(m.nout):
-        if not activate(s, j, Number(row(s, SUM)[j], m.sum_kind[j] & before.common)):
+        if not activate(s, j, Number(s.sum.x[j], m.sum_kind[j] & before.common)):
             return False
     return True
 
@@ -234,23 +225,23 @@ cdef bint forward_one_by_one(Stage* s, Stage* before) noexcept:
     cdef int i, j
     s.common = INTEGER
     for j in range(m.nout):
-        y = packed_data(m, m.nin * m.width + j)
+        y = number_at(m.data, m.nin * m.width + j)
         for i in range(m.nin):
-            y = plus(y, times(packed_data(m, i * m.width + j), number_at(before, OUT, i)))
+            y = plus(y, times(number_at(m.data, i * m.width + j), number_at(before.out, i)))
         if not activate(s, j, y):
             return False
     return True
 
 cdef inline bint activate(Stage* s, int j, Number y) noexcept:
     """Set output j from its sum."""
-    set_number(s, SUM, j, y)
+    set_number(s.sum, j, y)
     if not is_number(y):
         return False
     if matrix(s).op[j] != ADD:
         y = apply(matrix(s).op[j], y.x, y.kind, SLOPE, REAL)
         if not is_number(y):
             return False
-    set_number(s, OUT, j, y)
+    set_number(s.out, j, y)
     s.common &= y.kind
     return True
 
@@ -288,7 +279,7 @@ cdef object fused(tuple parameters, object x, list outputs):
         if not set_inputs(c, PySequence_Fast_ITEMS(<PyObject*>x)) or not forward(c):
             return None
         for j in range(c.call.nout):
-            outputs[j] = new_output(&c.call, j, number_at(&c.stages[c.depth - 1], OUT, j))
+            outputs[j] = new_output(&c.call, j, number_at(c.stages[c.depth - 1].out, j))
         return outputs[0] if c.call.nout == 1 else outputs
     finally:
         Py_DECREF(&c.call.body.head)
@@ -329,14 +320,14 @@ cdef bint layers_are_current(Call* call) noexcept:
         return False
     for i in range(call.nout):
         if (call.outputs[i] != NULL and call.grad_kind[i] == NO_GRADIENT
-                and not is_same(data_of_node(call.outputs[i]), number_at(last, OUT, i))):
+                and not is_same(data_of_node(call.outputs[i]), number_at(last.out, i))):
             return False
     for i in range(1, c.depth):
         if matrix(&c.stages[i]).unpacked or matrix(&c.stages[i]).version != c.stages[i].version:
             return False
     for i in range(c.stages[0].nout):
         if c.inputs[i] != NULL:
-            if not is_same(input_number(c.inputs[i], &integer), number_at(&c.stages[0], OUT, i)):
+            if not is_same(input_number(c.inputs[i], &integer), number_at(c.stages[0].out, i)):
                 return False
             if c.inputs[i].ob_type == value_type and node_of(c.inputs[i]).grad_kind == OBJECT:
                 return False
@@ -355,7 +346,7 @@ cdef bint accepts_gradient(Call* call, int j, Number g) noexcept:
 
 cdef Number grad_of_sum(Stage* s, int j, Number g) noexcept:
     """The gradient of a neuron's sum, from that of its output."""
-    cdef Number a = number_at(s, SUM, j), y = number_at(s, OUT, j)
+    cdef Number a = number_at(s.sum, j), y = number_at(s.out, j)
     cdef int op = matrix(s).op[j]
     if op == ADD:
         return g
@@ -382,7 +373,7 @@ cdef bint sweep_layers(Call* call) noexcept:
         sweep_stage(c, &c.stages[i], &c.stages[i - 1])
     for i in range(c.stages[0].nout):
         if c.inputs[i] != NULL and c.inputs[i].ob_type == value_type:
-            grad = plus(grad_of_node(node_of(c.inputs[i])), number_at(&c.stages[0], OUT_GRAD, i))
+            grad = plus(grad_of_node(node_of(c.inputs[i])), number_at(c.stages[0].out_grad, i))
             set_grad_of_node(node_of(c.inputs[i]), grad)
     return True
 
@@ -392,8 +383,8 @@ cdef void sweep_stage(LayersCall* c, Stage* s, Stage* before) noexcept:
     if c.rounds or m.rounds:
         sweep_one_by_one(s, before)
     else:
-        arithmetic.sums_backward(m.nin, m.width, m.data, row(before, OUT), row(s, SUM_GRAD), m.grad,
-                                 row(before, OUT_GRAD))
+        arithmetic.sums_backward(m.nin, m.width, m.data.x, before.out.x, s.sum_grad.x, m.grad.x,
+                                 before.out_grad.x)
         sweep_kinds(s, before, g)
 
 cdef void sweep_kinds(Stage* s, Stage* before, Kind g) noexcept:
@@ -402,14 +393,14 @@ cdef void sweep_kinds(Stage* s, Stage* before, Kind g) noexcept:
     cdef Matrix* m = matrix(s)
     cdef Kind biases = m.all_grad_kind & g, x = before.common
     if x & biases != biases:
-        x = common_kind(1, before.nout, before.nout, kinds_of_row(before, OUT))
+        x = common_kind(1, before.nout, before.nout, before.out.kind)
     if m.weight_kind & biases & x == OBJECT:
-        kinds_backward(m.nin, m.nout, m.width, m.data_kind, kinds_of_row(before, OUT),
-                       kinds_of_row(s, SUM_GRAD), m.grad_kind, kinds_of_row(before, OUT_GRAD))
-        m.all_grad_kind = common_kind(m.nin + 1, m.nout, m.width, m.grad_kind)
+        kinds_backward(m.nin, m.nout, m.width, m.data.kind, before.out.kind,
+                       s.sum_grad.kind, m.grad.kind, before.out_grad.kind)
+        m.all_grad_kind = common_kind(m.nin + 1, m.nout, m.width, m.grad.kind)
     else:
         set_grad_kinds(m, biases & x, biases)
-        memset(kinds_of_row(before, OUT_GRAD), m.weight_kind & g, before.nout)
+        memset(before.out_grad.kind, m.weight_kind & g, before.nout)
 
 cdef Kind sweep_activations(Stage* s) noexcept:
     """Compute the gradients of the sums from those of the outputs; the kind of all, OBJECT where they
@@ -420,14 +411,14 @@ cdef Kind sweep_activations(Stage* s) noexcept:
     cdef int j
     if m.all_relu or m.all_linear:
         return arithmetic.outputs_backward(
-            m.nout, m.all_relu, row(s, OUT), kinds_of_row(s, OUT), row(s, OUT_GRAD),
-            kinds_of_row(s, OUT_GRAD), row(s, SUM_GRAD), kinds_of_row(s, SUM_GRAD))
+            m.nout, m.all_relu, s.out.x, s.out.kind, s.out_grad.x,
+            s.out_grad.kind, s.sum_grad.x, s.sum_grad.kind)
     for j in range(m.nout):
-        g = number_at(s, OUT_GRAD, j)
+        g = number_at(s.out_grad, j)
         if g.kind != NO_GRADIENT:
             g = grad_of_sum(s, j, g)
             g.x += 0.0          # -0.0 becomes 0.0, as in a sum that begins at 0
-        set_number(s, SUM_GRAD, j, g)
+        set_number(s.sum_grad, j, g)
         all &= g.kind
         any |= g.kind
     return all if all == any else OBJECT
@@ -439,17 +430,17 @@ cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
     cdef Py_ssize_t place
     cdef Number g
     cdef int i, j
-    memset(row(before, OUT_GRAD), 0, m.nin * sizeof(double))
-    memset(kinds_of_row(before, OUT_GRAD), INTEGER, m.nin)
+    memset(before.out_grad.x, 0, m.nin * sizeof(double))
+    memset(before.out_grad.kind, INTEGER, m.nin)
     for j in range(m.nout):
-        g = number_at(s, SUM_GRAD, j)
+        g = number_at(s.sum_grad, j)
         if g.kind == NO_GRADIENT:
             continue
         for i in range(m.nin):
             place = <Py_ssize_t>i * m.width + j
-            add_to_packed_grad(m, place, times(number_at(before, OUT, i), g))
-            set_number(before, OUT_GRAD, i, plus(number_at(before, OUT_GRAD, i),
-                                                 times(packed_data(m, place), g)))
+            add_to_packed_grad(m, place, times(number_at(before.out, i), g))
+            set_number(before.out_grad, i, plus(number_at(before.out_grad, i),
+                                                 times(number_at(m.data, place), g)))
         add_to_packed_grad(m, <Py_ssize_t>m.nin * m.width + j, g)
 
 
@@ -485,10 +476,10 @@ cdef object plain_neuron(LayersCall* c, int i, int j, list nodes, Py_ssize_t fir
     out = plain_sum(c, i, j, nodes, first)
     if op != ADD:
         slope = plain_leaf(SLOPE) if op == LEAKY_RELU else None
-        out = number_node(number_at(s, OUT, j), op, node_of(<PyObject*>out),
+        out = number_node(number_at(s.out, j), op, node_of(<PyObject*>out),
                           NULL if slope is None else node_of(<PyObject*>slope))
-    if c.swept and kinds_of_row(s, OUT_GRAD)[j] != NO_GRADIENT:
-        set_grad_of_node(node_of(<PyObject*>out), number_at(s, OUT_GRAD, j))
+    if c.swept and s.out_grad.kind[j] != NO_GRADIENT:
+        set_grad_of_node(node_of(<PyObject*>out), number_at(s.out_grad, j))
     return out
 
 cdef object plain_sum(LayersCall* c, int i, int j, list nodes, Py_ssize_t first):
@@ -497,13 +488,15 @@ cdef object plain_sum(LayersCall* c, int i, int j, list nodes, Py_ssize_t first)
     cdef Matrix* m = matrix(s)
     cdef tuple values = (<Parameters>s.parameters).values
     cdef Py_ssize_t at = <Py_ssize_t>j * (m.nin + 1)
-    cdef Number w, x, wx, y = parameter_then(s, m.nin, j), g = number_at(s, SUM_GRAD, j)
+    cdef Numbers then = numbers_from(s.version.data, j)     # its weights when the call was made
+    cdef Number w, x, wx, y = number_at(then, <Py_ssize_t>m.nin * m.width)
+    cdef Number g = number_at(s.sum_grad, j)
     cdef bint swept = c.swept and g.kind != NO_GRADIENT
     cdef int k
     raise_interrupt()
     total = values[at + m.nin]
     for k in range(m.nin):
-        w, x = parameter_then(s, k, j), number_at(s - 1, OUT, k)
+        w, x = number_at(then, <Py_ssize_t>k * m.width), number_at((s - 1).out, k)
         wx = times(w, x)
         y = plus(y, wx)
         weight, operand = values[at + k], nodes[first + k]
@@ -524,18 +517,13 @@ cdef object leaf_of_input(LayersCall* c, int k, Number x):
         return plain_leaf(<object>c.inputs[k])
     return number_node(x, LEAF, NULL, NULL)
 
-cdef inline Number parameter_then(Stage* s, int k, int j) noexcept:
-    """Weight k of neuron j, or its bias, as it was when the call was made."""
-    cdef Py_ssize_t place = <Py_ssize_t>k * s.width + j
-    return Number(s.version.data[place], s.version.data_kind[place])
-
 cdef int operation_of_neuron(Call* call, int j) noexcept:
     cdef LayersCall* c = <LayersCall*>call
     return matrix(&c.stages[c.depth - 1]).op[j]
 
 cdef Number result_of_layers(Call* call, int j) noexcept:
     cdef LayersCall* c = <LayersCall*>call
-    return number_at(&c.stages[c.depth - 1], OUT, j)
+    return number_at(c.stages[c.depth - 1].out, j)
 
 cdef CallKind layers_kind
 layers_kind.visit, layers_kind.sweep = visit_layers, sweep_layers

@@ -64,12 +64,12 @@ cdef inline PyObject* value_of(Node* n) noexcept:
 cdef inline Number data_of_node(Node* n) noexcept:
     if n.data_kind != PACKED:
         return Number(n.data.x, n.data_kind)
-    return packed_data(matrix_of(n), n.index)
+    return number_at(matrix_of(n).data, n.index)
 
 cdef inline Number grad_of_node(Node* n) noexcept:
     if n.grad_kind != PACKED:
         return Number(n.grad.x, n.grad_kind)
-    return packed_grad(matrix_of(n), n.index)
+    return number_at(matrix_of(n).grad, n.index)
 
 cdef inline void set_grad_of_node(Node* n, Number grad) noexcept:
     if n.grad_kind != PACKED:

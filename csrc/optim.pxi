@@ -36,12 +36,12 @@ cdef void move_matrix(Matrix* m, double lr, double weight_decay) noexcept:
     cdef double* x
     cdef double* g
     for i in range(m.nin + 1):
-        x, g = m.data + i * m.width, m.grad + i * m.width
+        x, g = m.data.x + i * m.width, m.grad.x + i * m.width
         for j in range(m.nout):         # the padding stays 0; its gradient may be nan
             x[j] -= lr * (g[j] if weight_decay == 0 else g[j] + weight_decay * x[j])
     for i in range(matrix_size(m)):
-        if m.data_kind[i] != REAL:
-            m.data_kind[i] = REAL
+        if m.data.kind[i] != REAL:
+            m.data.kind[i] = REAL
             m.kinds_known = False
 
 def _sgd(list parameters, velocity, double lr, double momentum, double weight_decay, bint first):

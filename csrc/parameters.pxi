@@ -6,10 +6,22 @@
 
 cdef double MODEST = 2.0 ** 40  # up to this, an int gradient is exact also after many additions of ints
 
+cdef struct Numbers:            # side by side, of any kinds
+    double* x
+    Kind* kind
+
+cdef inline Number number_at(Numbers n, Py_ssize_t i) noexcept:
+    return Number(n.x[i], n.kind[i])
+
+cdef inline void set_number(Numbers n, Py_ssize_t i, Number new) noexcept:
+    n.x[i], n.kind[i] = new.x, new.kind
+
+cdef inline Numbers numbers_in(void* memory, Py_ssize_t count) noexcept:
+    return Numbers(<double*>memory, <Kind*>(<double*>memory + count))
+
 cdef struct Version:            # the numbers of the parameters, as they are or were
     Py_ssize_t users            # the Matrix, if this is its current one, and the calls made with it
-    double* data                # nin rows of nout weights, one row of biases
-    Kind* data_kind
+    Numbers data                # nin rows of nout weights, one row of biases
 
 cdef struct Matrix:
     int nin, nout
@@ -21,10 +33,8 @@ cdef struct Matrix:
     Kind weight_kind            # the kind of all weights; OBJECT where they differ
     Kind all_grad_kind          # the kind of all gradients; OBJECT where they differ, or may
     Version* version            # the current one
-    double* data                # version.data, and so on
-    Kind* data_kind
-    double* grad                # in the same places
-    Kind* grad_kind
+    Numbers data                # version.data
+    Numbers grad                # in the same places
     Kind* op                    # of each neuron: its activation, or ADD where it has none
     Kind* sum_kind              # of each column: the intersection of the kinds of its weights and bias
 
@@ -47,7 +57,7 @@ cdef class Parameters:
         if self.values is not None:
             unpack_layer(self)
         release(self.m.version)
-        PyMem_Free(self.m.grad)
+        PyMem_Free(self.m.grad.x)
 
 cdef inline bint stand_at(tuple values, list items, Py_ssize_t i) noexcept:
     """Whether the values stand in a list from i on."""
@@ -72,9 +82,8 @@ cdef Parameters pack_layer(list values, list ops, int nin):
     m.unpacked = True
     m.nin, m.nout, m.width = nin, nout, width
     m.all_linear, m.all_relu = set(ops) == {ADD}, set(ops) == {RELU}
-    m.grad = <double*>checked(PyMem_Calloc(1, size * (sizeof(double) + 1) + nout + width))
-    m.grad_kind = <Kind*>(m.grad + size)
-    m.op = m.grad_kind + size
+    m.grad = numbers_in(checked(PyMem_Calloc(1, size * (sizeof(double) + 1) + nout + width)), size)
+    m.op = m.grad.kind + size
     m.sum_kind = m.op + nout
     renew(m)
     for value in p.values:      # from here on, no Python code can run
@@ -95,8 +104,8 @@ cdef bint may_be_packed(Node* n, bint is_bias) noexcept:
             and (n.grad_kind != INTEGER or -MODEST <= n.grad.x <= MODEST))
 
 cdef void pack(Node* n, Parameters p, int place) noexcept:
-    p.m.data[place], p.m.data_kind[place] = n.data.x, n.data_kind
-    p.m.grad[place], p.m.grad_kind[place] = n.grad.x, n.grad_kind
+    set_number(p.m.data, place, data_of_node(n))
+    set_number(p.m.grad, place, grad_of_node(n))
     n.data_kind = n.grad_kind = PACKED
     n.data.object = <PyObject*>p
     n.index = place
@@ -113,8 +122,8 @@ cdef void unpack_layer(Parameters p) noexcept:
         n = node_of(<PyObject*>value)
         if n.data_kind == PACKED and n.data.object == <PyObject*>p:
             place = n.index
-            n.data.x, n.data_kind = m.data[place], m.data_kind[place]
-            n.grad.x, n.grad_kind = m.grad[place], m.grad_kind[place]
+            n.data.x, n.data_kind = m.data.x[place], m.data.kind[place]
+            n.grad.x, n.grad_kind = m.grad.x[place], m.grad.kind[place]
 
 cdef inline Matrix* matrix_of(Node* n) noexcept:
     return &(<Parameters>n.data.object).m
@@ -127,12 +136,11 @@ cdef int renew(Matrix* m) except -1:
     cdef Py_ssize_t size = matrix_size(m)
     cdef Version* v = <Version*>checked(PyMem_Calloc(1, sizeof(Version) + size * (sizeof(double) + 1)))
     v.users = 1
-    v.data = <double*>(v + 1)
-    v.data_kind = <Kind*>(v.data + size)
+    v.data = numbers_in(v + 1, size)
     if m.version != NULL:
-        memcpy(v.data, m.data, size * (sizeof(double) + 1))
+        memcpy(v.data.x, m.data.x, size * (sizeof(double) + 1))
         release(m.version)
-    m.version, m.data, m.data_kind = v, v.data, v.data_kind
+    m.version, m.data = v, v.data
     return 0
 
 cdef inline int before_change(Matrix* m) except -1:
@@ -145,43 +153,37 @@ cdef inline void release(Version* v) noexcept:
         if v.users == 0:
             PyMem_Free(v)
 
-cdef inline Number packed_data(Matrix* m, Py_ssize_t place) noexcept:
-    return Number(m.data[place], m.data_kind[place])
-
-cdef inline Number packed_grad(Matrix* m, Py_ssize_t place) noexcept:
-    return Number(m.grad[place], m.grad_kind[place])
-
 cdef inline int set_packed_data(Matrix* m, Py_ssize_t place, Number new) except -1:
     before_change(m)
-    m.kinds_known = m.kinds_known and m.data_kind[place] == new.kind
-    m.data[place], m.data_kind[place] = new.x, new.kind
+    m.kinds_known = m.kinds_known and m.data.kind[place] == new.kind
+    set_number(m.data, place, new)
     return 0
 
 cdef inline void set_packed_grad(Matrix* m, Py_ssize_t place, Number new) noexcept:
-    if new.kind != m.grad_kind[place]:
+    if new.kind != m.grad.kind[place]:
         m.all_grad_kind = OBJECT
         m.rounds |= new.kind == FLOAT32
-    m.grad[place], m.grad_kind[place] = new.x, new.kind
+    set_number(m.grad, place, new)
 
 cdef void know_kinds(Matrix* m) noexcept:
     cdef Py_ssize_t size = matrix_size(m), i, j
     memset(m.sum_kind, INTEGER, m.width)
     for i in range(m.nin + 1):
         for j in range(m.nout):
-            m.sum_kind[j] &= m.data_kind[i * m.width + j]
-    m.weight_kind = common_kind(m.nin, m.nout, m.width, m.data_kind)
-    m.rounds = memchr(m.data_kind, FLOAT32, size) != NULL or memchr(m.grad_kind, FLOAT32, size) != NULL
+            m.sum_kind[j] &= m.data.kind[i * m.width + j]
+    m.weight_kind = common_kind(m.nin, m.nout, m.width, m.data.kind)
+    m.rounds = memchr(m.data.kind, FLOAT32, size) != NULL or memchr(m.grad.kind, FLOAT32, size) != NULL
     m.kinds_known = True
 
 cdef inline void set_grad_kinds(Matrix* m, Kind weights, Kind biases) noexcept:
     cdef Py_ssize_t count = <Py_ssize_t>m.nin * m.width
     if weights != m.all_grad_kind or biases != m.all_grad_kind:
-        memset(m.grad_kind, weights, count)
-        memset(m.grad_kind + count, biases, m.width)
+        memset(m.grad.kind, weights, count)
+        memset(m.grad.kind + count, biases, m.width)
     m.all_grad_kind = weights if weights == biases else OBJECT
 
 cdef void zero_grads(Matrix* m) noexcept:
-    memset(m.grad, 0, matrix_size(m) * sizeof(double))
+    memset(m.grad.x, 0, matrix_size(m) * sizeof(double))
     set_grad_kinds(m, INTEGER, INTEGER)
     m.kinds_known = m.kinds_known and not m.rounds
 
@@ -191,14 +193,14 @@ cdef bint holds_floats(Matrix* m) noexcept:
     return not m.unpacked and not m.rounds
 
 cdef inline void add_to_packed_grad(Matrix* m, Py_ssize_t place, Number more) noexcept:
-    set_packed_grad(m, place, plus(packed_grad(m, place), more))
+    set_packed_grad(m, place, plus(number_at(m.grad, place), more))
 
 cdef void add_to_matrix(Matrix* m, const double* more) noexcept:
     """Add floats to the gradients of all parameters."""
     cdef Py_ssize_t i
     for i in range(matrix_size(m)):
-        m.grad[i] += more[i]
+        m.grad.x[i] += more[i]
     if m.all_grad_kind != REAL:
         for i in range(matrix_size(m)):
-            m.grad_kind[i] &= REAL
+            m.grad.kind[i] &= REAL
         m.all_grad_kind &= REAL

@@ -75,7 +75,7 @@ cdef bytearray predict_rows(tuple layers, list floats, const void* x, Py_ssize_t
 cdef void describe_layer(Layer* layer, Matrix* m, bytearray floats) noexcept:
     layer.nin, layer.nout, layer.relu = m.nin, m.nout, m.all_relu
     layer.op = NULL if m.all_relu or m.all_linear else m.op
-    layer.w = m.data if floats is None else <const void*>PyByteArray_AS_STRING(floats)
+    layer.w = m.data.x if floats is None else <const void*>PyByteArray_AS_STRING(floats)
     layer.width = m.width if floats is None else width_of_floats(m)
 
 
@@ -87,7 +87,7 @@ cdef bint is_in_single_precision(tuple layers) noexcept:
     cdef Matrix* m
     for layer in layers:
         m = &(<Parameters>layer).m
-        if memchr(m.data_kind, NUMPY, matrix_size(m)) != NULL or not (m.all_relu or m.all_linear):
+        if memchr(m.data.kind, NUMPY, matrix_size(m)) != NULL or not (m.all_relu or m.all_linear):
             return False
     return True
 
@@ -109,7 +109,7 @@ cdef bytearray matrix_of_floats(Matrix* m):
     cdef float* to = <float*>PyByteArray_AS_STRING(floats)
     for i in range(m.nin + 1):
         for j in range(m.nout):
-            to[i * width + j] = <float>m.data[i * m.width + j]
+            to[i * width + j] = <float>m.data.x[i * m.width + j]
     return floats
 
 cdef bint predict_odd_rows(tuple layers, int rows, const float* x, double* y, unsigned char* odd) except -1:
@@ -127,10 +127,10 @@ cdef bint predict_row(tuple layers, const float* x, double* y) except -1:
     cdef Stage* last = &c.stages[c.depth - 1]
     cdef int i
     for i in range(c.stages[0].nout):
-        set_number(&c.stages[0], OUT, i, Number(x[i], FLOAT32))
+        set_number(c.stages[0].out, i, Number(x[i], FLOAT32))
     c.rounds = True
     cdef bint fine = forward(c)
-    memcpy(y, row(last, OUT), last.nout * sizeof(double))
+    memcpy(y, last.out.x, last.nout * sizeof(double))
     Py_DECREF(&c.call.body.head)
     return fine
 

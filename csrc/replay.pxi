@@ -252,14 +252,14 @@ cdef class _Run:
         for p, end in self.program.holders:
             m = &(<Parameters>p).m
             while i < <int>end:
-                to[self.program.held.items[i]] = m.data[self.program.place.items[i]]
+                to[self.program.held.items[i]] = m.data.x[self.program.place.items[i]]
                 i += 1
         to += c.parameters
         if self.program.loose_places.count or not self.program.matrices:
             for i in range(c.packed):
                 to[i] = c.packed_number[i] if c.packed_from[i] < 0 else to[c.packed_from[i] - c.parameters]
         for p, place in self.program.matrices:      # still packed: no Python code has run
-            memcpy(to + <Py_ssize_t>place, (<Parameters>p).m.data,
+            memcpy(to + <Py_ssize_t>place, (<Parameters>p).m.data.x,
                    matrix_size(&(<Parameters>p).m) * sizeof(double))
         return 0
 
