@@ -438,10 +438,11 @@ cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
             continue
         for i in range(m.nin):
             place = <Py_ssize_t>i * m.width + j
-            add_to_packed_grad(m, place, times(number_at(before.out, i), g))
-            set_number(before.out_grad, i, plus(number_at(before.out_grad, i),
-                                                 times(number_at(m.data, place), g)))
-        add_to_packed_grad(m, <Py_ssize_t>m.nin * m.width + j, g)
+            add_number(m.grad, place, times(number_at(before.out, i), g))
+            add_number(before.out_grad, i, times(number_at(m.data, place), g))
+        add_number(m.grad, <Py_ssize_t>m.nin * m.width + j, g)
+    m.all_grad_kind = OBJECT    # they may differ
+    m.rounds = True
 
 
 # The plain nodes.

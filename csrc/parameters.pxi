@@ -16,6 +16,9 @@ cdef inline Number number_at(Numbers n, Py_ssize_t i) noexcept:
 cdef inline void set_number(Numbers n, Py_ssize_t i, Number new) noexcept:
     n.x[i], n.kind[i] = new.x, new.kind
 
+cdef inline void add_number(Numbers n, Py_ssize_t i, Number more) noexcept:
+    set_number(n, i, plus(number_at(n, i), more))
+
 cdef inline Numbers numbers_in(void* memory, Py_ssize_t count) noexcept:
     return Numbers(<double*>memory, <Kind*>(<double*>memory + count))
 
@@ -192,8 +195,9 @@ cdef bint holds_floats(Matrix* m) noexcept:
         know_kinds(m)
     return not m.unpacked and not m.rounds
 
-cdef inline void add_to_packed_grad(Matrix* m, Py_ssize_t place, Number more) noexcept:
-    set_packed_grad(m, place, plus(number_at(m.grad, place), more))
+cdef inline void add_to_place(Matrix* m, Py_ssize_t place, double more) noexcept:
+    """Add a float to the gradient of one parameter."""
+    set_packed_grad(m, place, plus(number_at(m.grad, place), Number(more, REAL)))
 
 cdef void add_to_matrix(Matrix* m, const double* more) noexcept:
     """Add floats to the gradients of all parameters."""

@@ -168,8 +168,7 @@ cdef void add_to_parameters(_Program program, double* grads, const double* packe
     i = 0
     for p, end in program.holders:
         while i < <Py_ssize_t>end:
-            add_to_packed_grad(&(<Parameters>p).m, program.place.items[i],
-                               Number(grads[program.held.items[i]], REAL))
+            add_to_place(&(<Parameters>p).m, program.place.items[i], grads[program.held.items[i]])
             i += 1
     for p, place in program.matrices:
         add_to_matrix(&(<Parameters>p).m, packed_grads + <Py_ssize_t>place)
