@@ -388,18 +388,16 @@ cdef void sweep_stage(LayersCall* c, Stage* s, Stage* before) noexcept:
         sweep_kinds(s, before, g)
 
 cdef void sweep_kinds(Stage* s, Stage* before, Kind g) noexcept:
-    """Set the kinds of those gradients. g is the kind of all gradients of sums; OBJECT in the rare case that
-    they differ."""
+    """Set the kinds of those gradients. g is the kind of all gradients of sums; OBJECT in the rare
+    case that they differ."""
     cdef Matrix* m = matrix(s)
-    cdef Kind biases = m.all_grad_kind & g, x = before.common
-    if x & biases != biases:
-        x = common_kind(1, before.nout, before.nout, before.out.kind)
-    if m.weight_kind & biases & x == OBJECT:
+    cdef Kind sum = m.all_grad_kind & g
+    if m.weight_kind == OBJECT or sum == OBJECT or before.common & sum != sum:
         kinds_backward(m.nin, m.nout, m.width, m.data.kind, before.out.kind,
                        s.sum_grad.kind, m.grad.kind, before.out_grad.kind)
         m.all_grad_kind = common_kind(m.nin + 1, m.nout, m.width, m.grad.kind)
     else:
-        set_grad_kinds(m, biases & x, biases)
+        set_grad_kinds(m, sum)
         memset(before.out_grad.kind, m.weight_kind & g, before.nout)
 
 cdef Kind sweep_activations(Stage* s) noexcept:

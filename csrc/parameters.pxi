@@ -178,16 +178,14 @@ cdef void know_kinds(Matrix* m) noexcept:
     m.rounds = memchr(m.data.kind, FLOAT32, size) != NULL or memchr(m.grad.kind, FLOAT32, size) != NULL
     m.kinds_known = True
 
-cdef inline void set_grad_kinds(Matrix* m, Kind weights, Kind biases) noexcept:
-    cdef Py_ssize_t count = <Py_ssize_t>m.nin * m.width
-    if weights != m.all_grad_kind or biases != m.all_grad_kind:
-        memset(m.grad.kind, weights, count)
-        memset(m.grad.kind + count, biases, m.width)
-    m.all_grad_kind = weights if weights == biases else OBJECT
+cdef inline void set_grad_kinds(Matrix* m, Kind all) noexcept:
+    if m.all_grad_kind != all:
+        memset(m.grad.kind, all, matrix_size(m))
+    m.all_grad_kind = all
 
 cdef void zero_grads(Matrix* m) noexcept:
     memset(m.grad.x, 0, matrix_size(m) * sizeof(double))
-    set_grad_kinds(m, INTEGER, INTEGER)
+    set_grad_kinds(m, INTEGER)
     m.kinds_known = m.kinds_known and not m.rounds
 
 cdef bint holds_floats(Matrix* m) noexcept:
