@@ -44,6 +44,11 @@ cdef struct LayersCall:
 cdef inline Matrix* matrix(Stage* s) noexcept:
     return &(<Parameters>s.parameters).m
 
+cdef inline Node* input_node(LayersCall* c, int i) noexcept:
+    """Input i, if it is a Value, or NULL."""
+    cdef PyObject* x = c.inputs[i]
+    return node_of(x) if x != NULL and x.ob_type == value_type else NULL
+
 
 # Making a call.
 
@@ -305,8 +310,8 @@ cdef int visit_layers(Call* call, Sweep* s) except -1:
             visit_all(s, (<Parameters>c.stages[i].parameters).values)
     reserve(&s.stack, c.stages[0].nout)
     for i in range(c.stages[0].nout - 1, -1, -1):
-        if c.inputs[i] != NULL and c.inputs[i].ob_type == value_type:
-            visit_later(s, node_of(c.inputs[i]))
+        if input_node(c, i) != NULL:
+            visit_later(s, input_node(c, i))
     return 0
 
 cdef bint layers_are_current(Call* call) noexcept:
@@ -314,6 +319,7 @@ cdef bint layers_are_current(Call* call) noexcept:
     swept."""
     cdef LayersCall* c = <LayersCall*>call
     cdef Stage* last = &c.stages[c.depth - 1]
+    cdef Node* n
     cdef bint integer
     cdef int i
     if c.swept:
@@ -326,11 +332,10 @@ cdef bint layers_are_current(Call* call) noexcept:
         if matrix(&c.stages[i]).unpacked or matrix(&c.stages[i]).version != c.stages[i].version:
             return False
     for i in range(c.stages[0].nout):
-        if c.inputs[i] != NULL:
-            if not is_same(input_number(c.inputs[i], &integer), number_at(c.stages[0].out, i)):
-                return False
-            if c.inputs[i].ob_type == value_type and node_of(c.inputs[i]).grad_kind == OBJECT:
-                return False
+        n = input_node(c, i)
+        if n != NULL and (n.grad_kind == OBJECT or not is_same(
+                input_number(value_of(n), &integer), number_at(c.stages[0].out, i))):
+            return False
     return True
 
 cdef inline bint is_same(Number a, Number b) noexcept:
@@ -365,16 +370,16 @@ cdef Py_ssize_t work_of_layers(Call* call) noexcept:
 cdef bint sweep_layers(Call* call) noexcept:
     """Apply the chain rule to the layers, the last one first."""
     cdef LayersCall* c = <LayersCall*>call
-    cdef Number grad
+    cdef Node* n
     cdef int i
     c.swept = True
     c.rounds |= memchr(call.grad_kind, FLOAT32, call.nout) != NULL
     for i in range(c.depth - 1, 0, -1):
         sweep_stage(c, &c.stages[i], &c.stages[i - 1])
     for i in range(c.stages[0].nout):
-        if c.inputs[i] != NULL and c.inputs[i].ob_type == value_type:
-            grad = plus(grad_of_node(node_of(c.inputs[i])), number_at(c.stages[0].out_grad, i))
-            set_grad_of_node(node_of(c.inputs[i]), grad)
+        n = input_node(c, i)
+        if n != NULL:
+            set_grad_of_node(n, plus(grad_of_node(n), number_at(c.stages[0].out_grad, i)))
     return True
 
 cdef void sweep_stage(LayersCall* c, Stage* s, Stage* before) noexcept:
@@ -447,32 +452,28 @@ cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
 
 cdef int make_layers_plain(Call* call) except -1:
     cdef LayersCall* c = <LayersCall*>call
-    cdef Py_ssize_t count = c.stages[0].nout, first = 0
+    cdef int i, j, last = c.depth - 1
     cdef Node* n
-    cdef int i, j
-    for i in range(1, c.depth):
-        count += c.stages[i].nout
     kept = <object>&call.body.head
-    cdef list nodes = [None] * count    # of all stages; no Python code runs until they are made
+    # Those of each stage. No Python code runs until they are made.
+    cdef list nodes = [[None] * c.stages[i].nout for i in range(c.depth)]
     for j in range(c.stages[0].nout):
-        if c.inputs[j] != NULL and c.inputs[j].ob_type == value_type:
-            nodes[j] = <object>c.inputs[j]
+        if input_node(c, j) != NULL:
+            nodes[0][j] = <object>c.inputs[j]
     for i in range(1, c.depth):
         for j in range(c.stages[i].nout):
-            if i < c.depth - 1 or call.outputs[j] != NULL:
-                nodes[first + c.stages[i - 1].nout + j] = plain_neuron(c, i, j, nodes, first)
-        first += c.stages[i - 1].nout
+            if i < last or call.outputs[j] != NULL:
+                nodes[i][j] = plain_neuron(c, &c.stages[i], j, nodes[i - 1])
     for j in range(call.nout):
-        if call.outputs[j] != NULL and nodes[first + j] is not None:
-            n = node_of(<PyObject*>nodes[first + j])
+        if call.outputs[j] != NULL and nodes[last][j] is not None:
+            n = node_of(<PyObject*>nodes[last][j])
             replace_operands(call.outputs[j], n.op, n.a, n.b)
     return 0
 
-cdef object plain_neuron(LayersCall* c, int i, int j, list nodes, Py_ssize_t first):
-    """The output of neuron j of stage i, over plain nodes; its inputs are those from `first` on."""
-    cdef Stage* s = &c.stages[i]
+cdef object plain_neuron(LayersCall* c, Stage* s, int j, list inputs):
+    """The output of neuron j of a stage, over plain nodes."""
     cdef int op = matrix(s).op[j]
-    out = plain_sum(c, i, j, nodes, first)
+    out = plain_sum(c, s, j, inputs)
     if op != ADD:
         slope = plain_leaf(SLOPE) if op == LEAKY_RELU else None
         out = number_node(number_at(s.out, j), op, node_of(<PyObject*>out),
@@ -481,9 +482,8 @@ cdef object plain_neuron(LayersCall* c, int i, int j, list nodes, Py_ssize_t fir
         set_grad_of_node(node_of(<PyObject*>out), number_at(s.out_grad, j))
     return out
 
-cdef object plain_sum(LayersCall* c, int i, int j, list nodes, Py_ssize_t first):
+cdef object plain_sum(LayersCall* c, Stage* s, int j, list inputs):
     """The sum of a neuron as plain nodes, with their data, and their gradients if the call was swept."""
-    cdef Stage* s = &c.stages[i]
     cdef Matrix* m = matrix(s)
     cdef tuple values = (<Parameters>s.parameters).values
     cdef Py_ssize_t at = <Py_ssize_t>j * (m.nin + 1)
@@ -498,7 +498,7 @@ cdef object plain_sum(LayersCall* c, int i, int j, list nodes, Py_ssize_t first)
         w, x = number_at(then, <Py_ssize_t>k * m.width), number_at((s - 1).out, k)
         wx = times(w, x)
         y = plus(y, wx)
-        weight, operand = values[at + k], nodes[first + k]
+        weight, operand = values[at + k], inputs[k]
         if operand is None:
             operand = leaf_of_input(c, k, x)
         product = number_node(wx, MUL, node_of(<PyObject*>weight), node_of(<PyObject*>operand))
@@ -506,7 +506,7 @@ cdef object plain_sum(LayersCall* c, int i, int j, list nodes, Py_ssize_t first)
         if swept:
             set_grad_of_node(node_of(<PyObject*>product), g)
             set_grad_of_node(node_of(<PyObject*>total), g)
-            if nodes[first + k] is None:
+            if inputs[k] is None:
                 add_any(node_of(<PyObject*>operand), times(w, g))
     return total
 
