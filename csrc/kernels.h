@@ -1,24 +1,26 @@
 /* The arithmetic of a layer, written once: layer.h includes this file for each kind of vector, with
        LANES       how many doubles a vector has,
        TARGET      the attribute that lets the compiler use it,
-       NAME(f)     the name of f for it; FLOATS(f) of the f that computes in single precision.
-   Each lane rounds as it would alone, and no operations are reordered or contracted, so that all kinds give
-   the same bits. */
+       KERNEL(f)   the name of f for it.
+   Each lane rounds as it would alone, and no operations are reordered or contracted, so that all
+   kinds give the same bits. */
 
+#define NAME(f) KERNEL(f##_floats)
+#define SCALAR float
+#define MASK int
+#include "sums.h"
+#undef NAME
+
+#define NAME(f) KERNEL(f)
 #define SCALAR double
 #define MASK long long
-#define WIDTH LANES
 #include "sums.h"
-#undef SCALAR
-#undef MASK
-#undef WIDTH
-#define VECTOR(p) (*(NAME(Vector) *)(p))
 
-/* Apply the activation to each sum: none, or with `relu` the ReLU, which gives the int 0 for a negative sum.
-   The kind of a sum is the intersection of those of its weights and of the inputs. Returns the intersection
-   of the kinds of y, or OBJECT where a sum is infinite or nan. */
-TARGET static Kind NAME(outputs)(int nout, int relu, const Kind *w_kind, Kind x_kinds, const double *sum,
-                                 double *RESTRICT y, Kind *RESTRICT y_kind) {
+/* Apply the activation to each sum: none, or with `relu` the ReLU, which gives the int 0 for a
+   negative sum. The kind of a sum is the intersection of those of its weights and of the inputs.
+   Returns the intersection of the kinds of y, or OBJECT where a sum is infinite or nan. */
+TARGET static Kind NAME(outputs)(int nout, int relu, const Kind *w_kind, Kind x_kinds,
+                                 const double *sum, double *RESTRICT y, Kind *RESTRICT y_kind) {
     Kind all = INTEGER;
     int wrong = 0;
     for (int j = 0; j < nout; j++) {
@@ -31,8 +33,8 @@ TARGET static Kind NAME(outputs)(int nout, int relu, const Kind *w_kind, Kind x_
     return wrong ? OBJECT : all;
 }
 
-/* The gradients of those sums from the gradients of y, and the kind of all of them; OBJECT where they
-   differ. */
+/* The gradients of those sums from the gradients of y, and the kind of all of them; OBJECT where
+   they differ. */
 TARGET static Kind NAME(outputs_backward)(int nout, int relu, const double *y, const Kind *y_kind,
                                           const double *g, const Kind *g_kind,
                                           double *RESTRICT sum_grad, Kind *RESTRICT sum_grad_kind) {
@@ -47,8 +49,8 @@ TARGET static Kind NAME(outputs_backward)(int nout, int relu, const double *y, c
     return all == any ? all : OBJECT;
 }
 
-/* dw += x g, db += g, and dx = w g, where g is the gradient of the sums. A row's products with g are
-   summed up in eight lanes, and these in pairs. */
+/* dw += x g, db += g, and dx = w g, where g is the gradient of the sums. A row's products with g
+   are summed up in eight lanes, and these in pairs. */
 TARGET static void NAME(sums_backward)(int nin, int width, const double *w, const double *x,
                                        const double *g, double *RESTRICT dw, double *RESTRICT dx) {
     if (width == 1) {
@@ -73,18 +75,7 @@ TARGET static void NAME(sums_backward)(int nin, int width, const double *w, cons
     for (int j = 0; j < width; j += LANES) VECTOR(dw + j) += VECTOR(g + j);
 }
 
-#undef VECTOR
-#undef NAME
-
-#define NAME FLOATS
-#define SCALAR float
-#define MASK int
-#define WIDTH (LANES > 1 ? 2 * LANES : 1)
-#include "sums.h"
-#undef SCALAR
-#undef MASK
-#undef WIDTH
 #undef LANES
 #undef TARGET
+#undef KERNEL
 #undef NAME
-#undef FLOATS

@@ -1,7 +1,7 @@
 /* The arithmetic of a layer: nout neurons over nin inputs, plain arrays of doubles.
-   A matrix has a row of weights for each input, and a last row of biases. A row has width 1 for a single
-   neuron; else it is padded to a multiple of eight, so that there are only whole vectors. The padding changes
-   nothing: its weights and the gradients of its sums are 0. */
+   A matrix has a row of weights for each input, and a last row of biases. A row has width 1 for a
+   single neuron; else it is padded to a multiple of eight, so that there are only whole vectors.
+   The padding changes nothing: its weights and the gradients of its sums are 0. */
 #ifndef MICROGRAD_LAYER_H
 #define MICROGRAD_LAYER_H
 
@@ -11,7 +11,7 @@ typedef unsigned char Kind;
 typedef struct {
     int nin, nout, width, relu;
     const void *w;              /* its matrix, of doubles or of floats */
-    const Kind *op;             /* the activation of each neuron; NULL if all have the ReLU, or none */
+    const Kind *op;             /* each neuron's activation; NULL if all have the ReLU, or none */
 } Layer;
 enum { NO_GRADIENT = 0xFF };    /* the kind of an output's gradient until a sweep delivers it */
 
@@ -21,8 +21,9 @@ enum { NO_GRADIENT = 0xFF };    /* the kind of an output's gradient until a swee
 #define RESTRICT restrict
 #endif
 
-#define NAME(f) f##_baseline
-#define FLOATS(f) f##_baseline_floats
+#define VECTOR(p) (*(NAME(Vector) *)(p))
+
+#define KERNEL(f) f##_baseline
 #define TARGET
 #if defined(__GNUC__)
 #define LANES 2
@@ -33,23 +34,22 @@ enum { NO_GRADIENT = 0xFF };    /* the kind of an output's gradient until a swee
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define WIDER_VECTORS
-#define NAME(f) f##_avx2
-#define FLOATS(f) f##_avx2_floats
+#define KERNEL(f) f##_avx2
 #define TARGET __attribute__((target("avx2")))
 #define LANES 4
 #include "kernels.h"
 
-#define NAME(f) f##_avx512f
-#define FLOATS(f) f##_avx512f_floats
+#define KERNEL(f) f##_avx512f
 #define TARGET __attribute__((target("avx512f")))
 #define LANES 8
 #include "kernels.h"
 #endif
 
-/* The kinds of the gradients of parameters and inputs: the kind of a product is the intersection of those of
-   its factors, that of a sum of those of its terms. g are the kinds of the gradients of the neurons' sums. */
-static void kinds_backward(int nin, int nout, int width, const Kind *w, const Kind *x, const Kind *g,
-                           Kind *RESTRICT dw, Kind *RESTRICT dx) {
+/* The kinds of the gradients of parameters and inputs: the kind of a product is the intersection of
+   those of its factors, that of a sum of those of its terms. g are the kinds of the gradients of
+   the neurons' sums. */
+static void kinds_backward(int nin, int nout, int width, const Kind *w, const Kind *x,
+                           const Kind *g, Kind *RESTRICT dw, Kind *RESTRICT dx) {
     for (int i = 0; i < nin; i++, w += width, dw += width) {
         Kind all = INTEGER;
         for (int j = 0; j < nout; j++) {
@@ -80,13 +80,16 @@ typedef struct {
     Kind (*outputs)(int, int, const Kind *, Kind, const double *, double *, Kind *);
     Kind (*outputs_backward)(int, int, const double *, const Kind *, const double *, const Kind *,
                              double *, Kind *);
-    void (*sums_backward)(int, int, const double *, const double *, const double *, double *, double *);
-    int (*predict)(const Layer *, int, int, const double *, double *, long, double *, unsigned char *);
-    int (*predict_floats)(const Layer *, int, int, const float *, float *, long, double *, unsigned char *);
+    void (*sums_backward)(int, int, const double *, const double *, const double *, double *,
+                          double *);
+    int (*predict)(const Layer *, int, int, const double *, double *, long, double *,
+                   unsigned char *);
+    int (*predict_floats)(const Layer *, int, int, const float *, float *, long, double *,
+                          unsigned char *);
 } Arithmetic;
 
-#define ROW(name) {#name, sums_##name, outputs_##name, outputs_backward_##name, sums_backward_##name, \
-                   predict_##name, predict_##name##_floats}
+#define ROW(name) {#name, sums_##name, outputs_##name, outputs_backward_##name, \
+                   sums_backward_##name, predict_##name, predict_floats_##name}
 #if defined(WIDER_VECTORS)
 static const Arithmetic arithmetics[] = {ROW(baseline), ROW(avx2), ROW(avx512f)};
 static int arithmetic_count(void) {

@@ -1,41 +1,42 @@
-/* y = b + w0 x0 + w1 x1 + ..., for `width` neurons and `rows` inputs, in the order of the original's sum:
-   layer.h includes this file for doubles and for floats, and for each kind of vector, with
+/* y = b + w0 x0 + w1 x1 + ..., for `width` neurons and `rows` inputs, in the order of the
+   original's sum: kernels.h includes this file for doubles and for floats, with
        SCALAR      double or float,
        MASK        an integer of the same size,
-       WIDTH       how many of these a vector has,
-       TARGET, NAME(f)     as in kernels.h.
-   Sums of several neurons and rows are computed side by side: they hide each other's latency, and share the
-   loads of weights. */
+       NAME(f)     the name of f for these.
+   Sums of several neurons and rows are computed side by side: they hide each other's latency, and
+   share the loads of weights. */
 
-#if WIDTH > 1
+#if LANES > 1
+#define WIDTH (int)(LANES * sizeof(double) / sizeof(SCALAR))
 typedef SCALAR NAME(Vector)
-    __attribute__((vector_size(sizeof(SCALAR) * WIDTH), aligned(sizeof(SCALAR)), may_alias));
+    __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(SCALAR)), may_alias));
 #else
+#define WIDTH 1
 typedef SCALAR NAME(Vector);
 #endif
-#define VECTOR(p) (*(NAME(Vector) *)(p))
 
-#define SUMS(ROWS, COUNT)                                                                             \
-    for (; j + (COUNT) * WIDTH <= width; j += (COUNT) * WIDTH) {                                      \
-        NAME(Vector) sum[ROWS][COUNT];                                                                \
-        for (int r = 0; r < (ROWS); r++)                                                              \
-            for (int k = 0; k < (COUNT); k++)                                                         \
-                sum[r][k] = VECTOR(w + (long)nin * width + j + k * WIDTH);                            \
-        for (int i = 0; i < nin; i++)                                                                 \
-            for (int r = 0; r < (ROWS); r++)                                                          \
-                for (int k = 0; k < (COUNT); k++)                                                     \
-                    sum[r][k] += VECTOR(w + (long)i * width + j + k * WIDTH) * x[r * stride + i];     \
-        for (int r = 0; r < (ROWS); r++)                                                              \
-            for (int k = 0; k < (COUNT); k++) VECTOR(y + r * (long)width + j + k * WIDTH) = sum[r][k]; \
+#define SUMS(ROWS, COUNT)                                                                       \
+    for (; j + (COUNT) * WIDTH <= width; j += (COUNT) * WIDTH) {                                \
+        NAME(Vector) sum[ROWS][COUNT];                                                          \
+        for (int r = 0; r < (ROWS); r++)                                                        \
+            for (int k = 0; k < (COUNT); k++)                                                   \
+                sum[r][k] = VECTOR(w + (long)nin * width + j + k * WIDTH);                      \
+        for (int i = 0; i < nin; i++)                                                           \
+            for (int r = 0; r < (ROWS); r++)                                                    \
+                for (int k = 0; k < (COUNT); k++)                                               \
+                    sum[r][k] += VECTOR(w + (long)i * width + j + k * WIDTH) * x[r * stride + i];\
+        for (int r = 0; r < (ROWS); r++)                                                        \
+            for (int k = 0; k < (COUNT); k++)                                                   \
+                VECTOR(y + r * (long)width + j + k * WIDTH) = sum[r][k];                        \
     }
 
 /* The numbers of a row stand together; one row begins `stride` numbers after the one before. */
-TARGET static void NAME(sums)(int rows, int nin, int width, const SCALAR *w, const SCALAR *x, long stride,
-                              SCALAR *y) {
+TARGET static void NAME(sums)(int rows, int nin, int width, const SCALAR *w, const SCALAR *x,
+                              long stride, SCALAR *y) {
     int j;
     for (; rows >= 4 && width > 1; rows -= 4, x += 4 * stride, y += 4 * (long)width) {
         j = 0;
-        SUMS(4, WIDTH * sizeof(SCALAR) > 32 ? 4 : 2)
+        SUMS(4, LANES > 4 ? 4 : 2)
         SUMS(4, 1)
     }
     for (; rows > 0; rows--, x += stride, y += width) {
@@ -50,8 +51,8 @@ TARGET static void NAME(sums)(int rows, int nin, int width, const SCALAR *w, con
     }
 }
 
-/* Apply the activations to the sums of a row. Returns 0 where a number is infinite or nan, 1 where the ReLU
-   gives 0 for each of them, else 2. */
+/* Apply the activations to the sums of a row. Returns 0 where a number is infinite or nan, 1 where
+   the ReLU gives 0 for each of them, else 2. */
 TARGET static int NAME(activate)(const Layer *l, SCALAR *y) {
     MASK wrong = 0, any = -!l->relu;
     for (int j = 0; j < l->nout; j++) {
@@ -68,10 +69,11 @@ TARGET static int NAME(activate)(const Layer *l, SCALAR *y) {
     return wrong ? 0 : 1 - (int)any;
 }
 
-/* The outputs y of a network for some rows; 0 where a number is infinite or nan. Where the ReLU gives 0 for
-   each neuron of a layer, `odd` is set for the row. `numbers` has room twice for the widest layer's sums. */
-TARGET static int NAME(predict)(const Layer *layers, int depth, int rows, const SCALAR *x, SCALAR *numbers,
-                                long room, double *y, unsigned char *odd) {
+/* The outputs y of a network for some rows; 0 where a number is infinite or nan. Where the ReLU
+   gives 0 for each neuron of a layer, `odd` is set for the row. `numbers` has room twice for the
+   widest layer's sums. */
+TARGET static int NAME(predict)(const Layer *layers, int depth, int rows, const SCALAR *x,
+                                SCALAR *numbers, long room, double *y, unsigned char *odd) {
     long stride = layers->nin;
     for (int k = 0; k < depth; k++) {
         const Layer *l = layers + k;
@@ -90,5 +92,7 @@ TARGET static int NAME(predict)(const Layer *layers, int depth, int rows, const 
     return 1;
 }
 
+#undef SCALAR
+#undef MASK
+#undef WIDTH
 #undef SUMS
-#undef VECTOR
