@@ -82,14 +82,12 @@ typedef struct {
                              double *, Kind *);
     void (*sums_backward)(int, int, const double *, const double *, const double *, double *,
                           double *);
-    int (*predict)(const Layer *, int, int, const double *, double *, long, double *,
-                   unsigned char *);
-    int (*predict_floats)(const Layer *, int, int, const float *, float *, long, double *,
-                          unsigned char *);
+    int (*predict[2])(const Layer *, int, int, const void *, void *, long, double *,
+                      unsigned char *);         /* with doubles, with floats */
 } Arithmetic;
 
 #define ROW(name) {#name, sums_##name, outputs_##name, outputs_backward_##name, \
-                   sums_backward_##name, predict_##name, predict_floats_##name}
+                   sums_backward_##name, {predict_##name, predict_floats_##name}}
 #if defined(WIDER_VECTORS)
 static const Arithmetic arithmetics[] = {ROW(baseline), ROW(avx2), ROW(avx512f)};
 static int arithmetic_count(void) {

@@ -157,10 +157,8 @@ cdef extern from "layer.h" nogil:
                                  double* sum_grad, Kind* sum_grad_kind) noexcept
         void (*sums_backward)(int nin, int width, const double* w, const double* x, const double* g,
                               double* dw, double* dx) noexcept
-        int (*predict)(const Layer* layers, int depth, int rows, const double* x, double* numbers, long room,
-                       double* y, unsigned char* odd) noexcept
-        int (*predict_floats)(const Layer* layers, int depth, int rows, const float* x, float* numbers,
-                              long room, double* y, unsigned char* odd) noexcept
+        int (*predict[2])(const Layer* layers, int depth, int rows, const void* inputs, void* numbers,
+                          long room, double* y, unsigned char* odd) noexcept
     const Arithmetic* arithmetics   # each one for wider vectors than the one before
     enum: NO_GRADIENT
     void kinds_backward(int nin, int nout, int width, const Kind* w, const Kind* x, const Kind* g,

@@ -72,12 +72,13 @@ TARGET static int NAME(activate)(const Layer *l, SCALAR *y) {
 /* The outputs y of a network for some rows; 0 where a number is infinite or nan. Where the ReLU
    gives 0 for each neuron of a layer, `odd` is set for the row. `numbers` has room twice for the
    widest layer's sums. */
-TARGET static int NAME(predict)(const Layer *layers, int depth, int rows, const SCALAR *x,
-                                SCALAR *numbers, long room, double *y, unsigned char *odd) {
+TARGET static int NAME(predict)(const Layer *layers, int depth, int rows, const void *inputs,
+                                void *numbers, long room, double *y, unsigned char *odd) {
+    const SCALAR *x = inputs;
     long stride = layers->nin;
     for (int k = 0; k < depth; k++) {
         const Layer *l = layers + k;
-        SCALAR *sums = numbers + k % 2 * room;
+        SCALAR *sums = (SCALAR *)numbers + k % 2 * room;
         NAME(sums)(rows, l->nin, l->width, l->w, x, stride, sums);
         for (int r = 0; r < rows; r++) {
             int found = NAME(activate)(l, sums + r * (long)l->width);
