@@ -115,18 +115,17 @@ cdef void pack(Node* n, Parameters p, int place) noexcept:
 
 cdef void unpack_layer(Parameters p) noexcept:
     """Give the parameters their own numbers back."""
-    cdef Matrix* m = &p.m
+    cdef Number data, grad
     cdef Node* n
-    cdef int place
-    if m.unpacked:
+    if p.m.unpacked:
         return
-    m.unpacked = True
+    p.m.unpacked = True
     for value in p.values:
         n = node_of(<PyObject*>value)
         if n.data_kind == PACKED and n.data.object == <PyObject*>p:
-            place = n.index
-            n.data.x, n.data_kind = m.data.x[place], m.data.kind[place]
-            n.grad.x, n.grad_kind = m.grad.x[place], m.grad.kind[place]
+            data, grad = data_of_node(n), grad_of_node(n)
+            n.data.x, n.data_kind = data.x, data.kind
+            n.grad.x, n.grad_kind = grad.x, grad.kind
 
 cdef inline Matrix* matrix_of(Node* n) noexcept:
     return &(<Parameters>n.data.object).m
