@@ -171,12 +171,10 @@ cdef Number input_number(PyObject* x, bint* integer) noexcept:
 
 cdef double index_of(PyObject* x) noexcept:
     """A numpy integer as a double, or nan beyond 2**53."""
-    cdef PyObject* index = PyNumber_Index(x)
-    if index == NULL:
-        PyErr_Clear()           # a timedelta
+    cdef double result = exact_integer(x)
+    if PyErr_Occurred() != NULL:        # a timedelta is none
+        PyErr_Clear()
         return NAN
-    cdef double result = exact_integer(index)
-    Py_DECREF(index)
     return result
 
 cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
