@@ -203,37 +203,35 @@ cdef bint forward(LayersCall* c) noexcept:
     if c.rounds and (c.integers or not c.piecewise):
         return False
     for i in range(1, c.depth):
-        if not (forward_one_by_one if c.rounds else forward_stage)(&c.stages[i], &c.stages[i - 1]):
+        if not forward_stage(&c.stages[i], &c.stages[i - 1], c.rounds):
             return False
     return True
 
-cdef bint forward_stage(Stage* s, Stage* before) noexcept:
-    cdef Matrix* m = matrix(s)
-    cdef int j
-    arithmetic.sums(1, m.nin, m.width, m.data.x, before.out.x, 0, s.sum.x)
-    if m.all_relu or m.all_linear:
-        s.common = arithmetic.outputs(m.nout, m.all_relu, m.sum_kind, before.common, s.sum.x,
-                                      s.out.x, s.out.kind)
-        return s.common != OBJECT
-    s.common = INTEGER
-    for j in range(m.nout):
-        if not activate(s, j, Number(s.sum.x[j], m.sum_kind[j] & before.common)):
-            return False
-    return True
-
-cdef bint forward_one_by_one(Stage* s, Stage* before) noexcept:
-    """The same, where each product and each sum gets the kind that it has in Python."""
+cdef bint forward_stage(Stage* s, Stage* before, bint rounds) noexcept:
     cdef Matrix* m = matrix(s)
     cdef Number y
-    cdef int i, j
+    cdef int j
+    if not rounds:
+        arithmetic.sums(1, m.nin, m.width, m.data.x, before.out.x, 0, s.sum.x)
+        if m.all_relu or m.all_linear:
+            s.common = arithmetic.outputs(m.nout, m.all_relu, m.sum_kind, before.common, s.sum.x,
+                                          s.out.x, s.out.kind)
+            return s.common != OBJECT
     s.common = INTEGER
     for j in range(m.nout):
-        y = number_at(m.data, m.nin * m.width + j)
-        for i in range(m.nin):
-            y = plus(y, times(number_at(m.data, i * m.width + j), number_at(before.out, i)))
+        y = (rounded_sum(m, before, j) if rounds
+             else Number(s.sum.x[j], m.sum_kind[j] & before.common))
         if not activate(s, j, y):
             return False
     return True
+
+cdef inline Number rounded_sum(Matrix* m, Stage* before, int j) noexcept:
+    """b + w x, where each product and each sum gets the kind that it has in Python."""
+    cdef Number y = number_at(m.data, <Py_ssize_t>m.nin * m.width + j)
+    cdef int i
+    for i in range(m.nin):
+        y = plus(y, times(number_at(m.data, <Py_ssize_t>i * m.width + j), number_at(before.out, i)))
+    return y
 
 cdef inline bint activate(Stage* s, int j, Number y) noexcept:
     """Set output j from its sum."""
