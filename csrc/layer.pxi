@@ -234,17 +234,14 @@ cdef inline Number rounded_sum(Matrix* m, Stage* before, int j) noexcept:
     return y
 
 cdef inline bint activate(Stage* s, int j, Number y) noexcept:
-    """Set output j from its sum."""
+    """Set output j from its sum; False where one of the two is no number."""
+    cdef int op = matrix(s).op[j]
     set_number(s.sum, j, y)
-    if not is_number(y):
-        return False
-    if matrix(s).op[j] != ADD:
-        y = apply(matrix(s).op[j], y.x, y.kind, SLOPE, REAL)
-        if not is_number(y):
-            return False
+    if op != ADD and is_number(y):
+        y = apply(op, y.x, y.kind, SLOPE, REAL)
     set_number(s.out, j, y)
     s.common &= y.kind
-    return True
+    return is_number(y)
 
 
 # What nn calls.
