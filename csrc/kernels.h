@@ -62,8 +62,7 @@ TARGET static void NAME(sums_backward)(int nin, int width, const double *w, cons
         return;
     }
     for (int i = 0; i < nin; i++, w += width, dw += width) {
-        union { NAME(Vector) vectors[8 / LANES]; double lanes[8]; } sum;
-        for (int k = 0; k < 8; k++) sum.lanes[k] = 0;
+        union { double lanes[8]; NAME(Vector) vectors[8 / LANES]; } sum = {{0}};
         for (int j = 0; j < width; j += 8)
             for (int k = 0; k < 8 / LANES; k++) {
                 sum.vectors[k] += VECTOR(w + j + k * LANES) * VECTOR(g + j + k * LANES);

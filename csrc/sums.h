@@ -51,9 +51,9 @@ TARGET static void NAME(sums)(int rows, int nin, int width, const SCALAR *w, con
     }
 }
 
-/* Apply the activations to the sums of a row. Returns 0 where a number is infinite or nan, 1 where
-   the ReLU gives 0 for each of them, else 2. */
-TARGET static int NAME(activate)(const Layer *l, SCALAR *y) {
+/* Apply the activations to the sums of a row; 0 where a number is infinite or nan. Where the ReLU
+   gives 0 for each of them, `odd` is set. */
+TARGET static int NAME(activate)(const Layer *l, SCALAR *y, unsigned char *odd) {
     MASK wrong = 0, any = -!l->relu;
     for (int j = 0; j < l->nout; j++) {
         wrong |= -(MASK)!(y[j] - y[j] == 0);
@@ -66,12 +66,12 @@ TARGET static int NAME(activate)(const Layer *l, SCALAR *y) {
             wrong = -!is_plain(n);
             y[j] = (SCALAR)n.x;
         }
-    return wrong ? 0 : 1 - (int)any;
+    *odd |= !any;
+    return !wrong;
 }
 
-/* The outputs y of a network for some rows; 0 where a number is infinite or nan. Where the ReLU
-   gives 0 for each neuron of a layer, `odd` is set for the row. `numbers` has room twice for the
-   widest layer's sums. */
+/* The outputs y of a network for some rows; 0 where a number is infinite or nan. `odd` tells of
+   each row, `numbers` has room twice for the widest layer's sums. */
 TARGET static int NAME(predict)(const Layer *layers, int depth, int rows, const void *inputs,
                                 void *numbers, long room, double *y, unsigned char *odd) {
     const SCALAR *x = inputs;
@@ -80,11 +80,8 @@ TARGET static int NAME(predict)(const Layer *layers, int depth, int rows, const 
         const Layer *l = layers + k;
         SCALAR *sums = (SCALAR *)numbers + k % 2 * room;
         NAME(sums)(rows, l->nin, l->width, l->w, x, stride, sums);
-        for (int r = 0; r < rows; r++) {
-            int found = NAME(activate)(l, sums + r * (long)l->width);
-            if (!found) return 0;
-            odd[r] |= found == 1;
-        }
+        for (int r = 0; r < rows; r++)
+            if (!NAME(activate)(l, sums + r * (long)l->width, odd + r)) return 0;
         x = sums;
         stride = l->width;
     }
