@@ -1,12 +1,12 @@
 # Fused layers: the layers of a network, applied to one input, are one call.
 #
-#       inputs        layer 1       layer 2                     a Stage for the inputs and one for each
-#       x0, x1 ...    y0, y1 ...    out0, out1 ...              layer: its neurons' numbers, side by side
+#       inputs        layer 1       layer 2                 a Stage for the inputs and one for each
+#       x0, x1 ...    y0, y1 ...    out0, out1 ...          layer: its neurons' numbers
 #                     |             |
-#                     Matrix        Matrix                      the parameters (parameters.pxi)
+#                     Matrix        Matrix                  the parameters (parameters.pxi)
 #
-# A neuron's products and partial sums are no nodes until the call is made plain (call.pxi): then the nodes
-# of the original are made, with the data and gradients that they would hold there.
+# A neuron's products and partial sums are no nodes until the call is made plain (call.pxi): then
+# the nodes of the original are made, with the data and gradients that they would hold there.
 
 cdef const Arithmetic* arithmetic = &arithmetics[arithmetic_count() - 1]
 
@@ -15,7 +15,7 @@ def _arithmetics():
     return [arithmetics[i].name.decode() for i in range(arithmetic_count())]
 
 def _choose_arithmetic(name):
-    """Compute layers with the arithmetic of this name, and return the former one's name; for the tests."""
+    """Compute layers with the arithmetic of this name; returns the former one's. For the tests."""
     global arithmetic
     former = arithmetic.name.decode()
     arithmetic = &arithmetics[_arithmetics().index(name)]
@@ -34,11 +34,11 @@ cdef struct LayersCall:
     Call call
     int depth                   # how many stages, with that of the inputs
     bint swept
-    bint rounds                 # a number is a numpy.float32: all products and sums are computed one by one
+    bint rounds                 # a number is a numpy.float32: all are computed one by one
     bint piecewise              # a layer's activations are all the ReLU, or none
     bint integers               # an input is one of numpy's ints or bools
     Py_ssize_t size             # of its memory, in bytes
-    PyObject** inputs           # each a Value, or one of numpy's ints or bools, or NULL for other numbers
+    PyObject** inputs           # each a Value, or one of numpy's ints or bools; else NULL
     Stage stages[1]
 
 cdef inline Matrix* matrix(Stage* s) noexcept:
@@ -152,8 +152,8 @@ cdef inline bint is_small(Number n) noexcept:
     return is_number(n) and (n.kind != INTEGER or -SMALL <= n.x <= SMALL)
 
 cdef Number input_number(PyObject* x, bint* integer) noexcept:
-    """The number that a weight is multiplied by; and whether x is one of numpy's ints or bools, whose product
-    with a float is a numpy.float64."""
+    """The number that a weight is multiplied by; and whether x is one of numpy's ints or bools,
+    whose product with a float is a numpy.float64."""
     cdef Number n
     integer[0] = False
     if x.ob_type == value_type:
@@ -247,7 +247,7 @@ cdef inline bint activate(Stage* s, int j, Number y) noexcept:
 # What nn calls.
 
 def _fused(layers, x):
-    """The layers applied to x, one after the other; None where they must be called as Python code."""
+    """The layers applied to x, one after the other; None where Python must call them."""
     cdef tuple parameters
     cdef list outputs
     cdef int nin
@@ -265,7 +265,8 @@ def _fused(layers, x):
     outputs = [None] * (<Parameters>parameters[len(parameters) - 1]).m.nout
     nin = (<Parameters>parameters[0]).m.nin         # of a longer x, the original ignores the rest
     # From here on, no Python code runs until the call is made.
-    if not all_as_shipped() or not fit(parameters, nin) or PySequence_Fast_GET_SIZE(<PyObject*>x) < nin:
+    if (not all_as_shipped() or not fit(parameters, nin)
+            or PySequence_Fast_GET_SIZE(<PyObject*>x) < nin):
         return None
     return fused(parameters, x, outputs)
 
@@ -283,8 +284,8 @@ cdef object fused(tuple parameters, object x, list outputs):
         Py_DECREF(&c.call.body.head)
 
 cdef bint fit(tuple parameters, int given) noexcept:
-    """Whether the layers take so many inputs, and then each other's outputs; False too where one may
-    have changed, or has an activation of the program's own."""
+    """Whether the layers take so many inputs, and then each other's outputs; False too where one
+    may have changed, or has an activation of the program's own."""
     for p in parameters:
         if ((<Parameters>p).m.nin != given or not is_found(<Parameters>p)
                 or (<Parameters>p).functions & own_functions):
@@ -308,8 +309,8 @@ cdef int visit_layers(Call* call, Sweep* s) except -1:
     return 0
 
 cdef bint layers_are_current(Call* call) noexcept:
-    """Whether all parameters, inputs and outputs still to come have their numbers, and the call was not
-    swept."""
+    """Whether all parameters, inputs and outputs still to come have their numbers, and the call was
+    not swept."""
     cdef LayersCall* c = <LayersCall*>call
     cdef Stage* last = &c.stages[c.depth - 1]
     cdef Node* n
@@ -399,8 +400,8 @@ cdef void sweep_kinds(Stage* s, Stage* before, Kind g) noexcept:
         memset(before.out_grad.kind, m.weight_kind & g, before.nout)
 
 cdef Kind sweep_activations(Stage* s) noexcept:
-    """Compute the gradients of the sums from those of the outputs; the kind of all, OBJECT where they
-    differ."""
+    """Compute the gradients of the sums from those of the outputs; the kind of all, OBJECT where
+    they differ."""
     cdef Matrix* m = matrix(s)
     cdef Kind all = NO_GRADIENT, any = OBJECT
     cdef Number g
@@ -420,8 +421,8 @@ cdef Kind sweep_activations(Stage* s) noexcept:
     return all if all == any else OBJECT
 
 cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
-    """Compute the gradients of parameters and inputs from those of the sums, each of the kind that it has in
-    Python."""
+    """Compute the gradients of parameters and inputs from those of the sums, each of the kind that
+    it has in Python."""
     cdef Matrix* m = matrix(s)
     cdef Py_ssize_t place
     cdef Number g
@@ -476,7 +477,7 @@ cdef object plain_neuron(LayersCall* c, Stage* s, int j, list inputs):
     return out
 
 cdef object plain_sum(LayersCall* c, Stage* s, int j, list inputs):
-    """The sum of a neuron as plain nodes, with their data, and their gradients if the call was swept."""
+    """The sum of a neuron as plain nodes, with their data, and their gradients if there are any."""
     cdef Matrix* m = matrix(s)
     cdef tuple values = (<Parameters>s.parameters).values
     cdef Py_ssize_t at = <Py_ssize_t>j * (m.nin + 1)
@@ -504,7 +505,7 @@ cdef object plain_sum(LayersCall* c, Stage* s, int j, list inputs):
     return total
 
 cdef object leaf_of_input(LayersCall* c, int k, Number x):
-    """A leaf for an input that is no Value. Each product gets a leaf of its own, as in the original."""
+    """A leaf for an input that is no Value. Each product gets its own, as in the original."""
     if c.inputs[k] != NULL:
         return plain_leaf(<object>c.inputs[k])
     return number_node(x, LEAF, NULL, NULL)
@@ -521,5 +522,5 @@ cdef CallKind layers_kind
 layers_kind.visit, layers_kind.sweep = visit_layers, sweep_layers
 layers_kind.is_current, layers_kind.accepts = layers_are_current, accepts_gradient
 layers_kind.make_plain, layers_kind.operation = make_layers_plain, operation_of_neuron
-layers_kind.result = result_of_layers
-layers_kind.work, layers_kind.traverse, layers_kind.release = work_of_layers, traverse_layers, release_layers
+layers_kind.result, layers_kind.work = result_of_layers, work_of_layers
+layers_kind.traverse, layers_kind.release = traverse_layers, release_layers

@@ -10,13 +10,13 @@ cdef double* open_doubles(object array, Py_buffer* view, Py_ssize_t count) excep
     return <double*>view.buf
 
 cdef bint may_move(list parameters, Py_ssize_t size) except -1:
-    """Whether every parameter is a Value whose data and gradient are numbers, and `size` bytes are a double
-    for each. Then moving one cannot fail, and no Python code runs until the last
-    one is moved."""
+    """Whether every parameter is a Value whose data and gradient are numbers, and `size` bytes are
+    a double for each. Then moving one cannot fail, and no Python code runs until all are moved."""
     cdef Parameters layer
     cdef Py_ssize_t i = 0
     cdef Node* n
-    if is_recording() or not all_as_shipped() or size != len(parameters) * <Py_ssize_t>sizeof(double):
+    if (is_recording() or not all_as_shipped()
+            or size != len(parameters) * <Py_ssize_t>sizeof(double)):
         return False
     while i < len(parameters):
         if Py_TYPE(<PyObject*>parameters[i]) != value_type:

@@ -1,10 +1,10 @@
-# The parameters of a layer, side by side. They stay Values in n.w and n.b; while they are packed, their
-# numbers stand in the layer's Matrix (kind PACKED). A parameter that gets an object for its data, a callback,
-# or a place in another layer, unpacks the layer: then all of its parameters hold their own numbers again. A
-# call keeps the Version of the numbers that it was computed with, for its plain nodes; the first change of a
-# number after the call makes a new Version.
+# The parameters of a layer, side by side. They stay Values in n.w and n.b; while they are packed,
+# their numbers stand in the layer's Matrix (kind PACKED). A parameter that gets an object for its
+# data, a callback, or a place in another layer, unpacks the layer: then all of its parameters hold
+# their own numbers again. A call keeps the Version of the numbers that it was computed with, for
+# its plain nodes; the first change of a number after the call makes a new Version.
 
-cdef double MODEST = 2.0 ** 40  # up to this, an int gradient is exact also after many additions of ints
+cdef double MODEST = 2.0 ** 40  # up to this, an int gradient is exact after many additions of ints
 
 cdef struct Numbers:            # side by side, of any kinds
     double* x
@@ -39,7 +39,7 @@ cdef struct Matrix:
     Numbers data                # version.data
     Numbers grad                # in the same places
     Kind* op                    # of each neuron: its activation, or ADD where it has none
-    Kind* sum_kind              # of each column: the intersection of the kinds of its weights and bias
+    Kind* sum_kind              # of each column: the intersection of those of its weights and bias
 
 @cython.final
 @cython.no_gc_clear
@@ -54,7 +54,8 @@ cdef class Parameters:
 
     cdef bint holds(self, list values, list ops):
         """Whether these are its parameters and activations."""
-        return len(values) == len(self.values) and ops == self.ops and stand_at(self.values, values, 0)
+        return (len(values) == len(self.values) and ops == self.ops
+                and stand_at(self.values, values, 0))
 
     def __dealloc__(self):
         if self.values is not None:
@@ -69,8 +70,8 @@ cdef inline bint stand_at(tuple values, list items, Py_ssize_t i) noexcept:
         len(values) * sizeof(PyObject*)) == 0
 
 cdef Parameters pack_layer(list values, list ops, int nin):
-    """Move the parameters of a layer into a Matrix; None unless each of them may_be_packed and is there
-    once, and the engine has the activations."""
+    """Move the parameters of a layer into a Matrix; None unless each of them may_be_packed and is
+    there once, and the engine has the activations."""
     cdef int nout = len(ops), width = 1 if nout == 1 else (nout + 7) & ~7, i, j
     cdef Py_ssize_t size = <Py_ssize_t>(nin + 1) * width
     cdef Parameters p
@@ -136,11 +137,12 @@ cdef inline Py_ssize_t matrix_size(Matrix* m) noexcept:
 cdef int renew(Matrix* m) except -1:
     """Give the Matrix a new Version, with the numbers of the former one, if there is one."""
     cdef Py_ssize_t size = matrix_size(m)
-    cdef Version* v = <Version*>checked(PyMem_Calloc(1, sizeof(Version) + size * (sizeof(double) + 1)))
+    cdef size_t bytes = size * (sizeof(double) + sizeof(Kind))
+    cdef Version* v = <Version*>checked(PyMem_Calloc(1, sizeof(Version) + bytes))
     v.users = 1
     v.data = numbers_in(v + 1, size)
     if m.version != NULL:
-        memcpy(v.data.x, m.data.x, size * (sizeof(double) + 1))
+        memcpy(v.data.x, m.data.x, bytes)
         release(m.version)
     m.version, m.data = v, v.data
     return 0
@@ -174,7 +176,8 @@ cdef void know_kinds(Matrix* m) noexcept:
         for j in range(m.nout):
             m.sum_kind[j] &= m.data.kind[i * m.width + j]
     m.weight_kind = common_kind(m.nin, m.nout, m.width, m.data.kind)
-    m.rounds = memchr(m.data.kind, FLOAT32, size) != NULL or memchr(m.grad.kind, FLOAT32, size) != NULL
+    m.rounds = (memchr(m.data.kind, FLOAT32, size) != NULL
+                or memchr(m.grad.kind, FLOAT32, size) != NULL)
     m.kinds_known = True
 
 cdef inline void set_grad_kinds(Matrix* m, Kind all) noexcept:
