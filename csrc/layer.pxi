@@ -346,12 +346,7 @@ cdef bint accepts_gradient(Call* call, int j, Number g) noexcept:
 cdef Number grad_of_sum(Stage* s, int j, Number g) noexcept:
     """The gradient of a neuron's sum, from that of its output."""
     cdef Number a = number_at(s.sum, j), y = number_at(s.out, j)
-    cdef int op = matrix(s).op[j]
-    if op == ADD:
-        return g
-    if op == RELU:
-        return step(y, g)
-    return derivatives(op, a.x, a.kind, SLOPE, REAL, y.x, y.kind, g.x, g.kind).a
+    return derivatives(matrix(s).op[j], a.x, a.kind, SLOPE, REAL, y.x, y.kind, g.x, g.kind).a
 
 cdef Py_ssize_t work_of_layers(Call* call) noexcept:
     cdef LayersCall* c = <LayersCall*>call
