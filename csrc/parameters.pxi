@@ -76,6 +76,7 @@ cdef Parameters pack_layer(list values, list ops, int nin):
     cdef Py_ssize_t size = <Py_ssize_t>(nin + 1) * width
     cdef Parameters p
     cdef Matrix* m
+    cdef Node* n
     if min(ops) < 0 or len(set(map(id, values))) != len(values):    # a Value may stand twice
         return None
     p = Parameters.__new__(Parameters)
@@ -92,14 +93,14 @@ cdef Parameters pack_layer(list values, list ops, int nin):
     renew(m)
     for value in p.values:      # from here on, no Python code can run
         unpack(node_of(<PyObject*>value))
-    for i in range(len(p.values)):
-        if not may_be_packed(node_of(<PyObject*>p.values[i]), (i + 1) % (nin + 1) == 0):
-            return None
+    m.unpacked = False
     for j in range(nout):
         m.op[j] = ops[j]
         for i in range(nin + 1):
-            pack(node_of(<PyObject*>p.values[j * (nin + 1) + i]), p, i * width + j)
-    m.unpacked = False
+            n = node_of(<PyObject*>p.values[j * (nin + 1) + i])
+            if not may_be_packed(n, i == nin):
+                return None     # p dies, and unpacks those before
+            pack(n, p, i * width + j)
     return p
 
 cdef bint may_be_packed(Node* n, bint is_bias) noexcept:
