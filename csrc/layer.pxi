@@ -35,7 +35,7 @@ cdef struct LayersCall:
     int depth                   # how many stages, with that of the inputs
     bint swept
     bint rounds                 # a number is a numpy.float32: all are computed one by one
-    bint piecewise              # a layer's activations are all the ReLU, or none
+    bint piecewise              # each layer is
     bint integers               # an input is one of numpy's ints or bools
     Py_ssize_t size             # of its memory, in bytes
     PyObject** inputs           # each a Value, or one of numpy's ints or bools; else NULL
@@ -118,7 +118,7 @@ cdef inline void enter_layer(LayersCall* c, Stage* s, Parameters p) noexcept:
     Py_INCREF(s.parameters)
     s.version.users += 1
     c.rounds |= p.m.rounds
-    c.piecewise &= p.m.all_relu or p.m.all_linear
+    c.piecewise &= p.m.piecewise
     memset(s.sum_grad.x + s.nout, 0, (s.width - s.nout) * sizeof(double))   # the padding
 
 cdef void release_layers(Call* call) noexcept:
@@ -213,8 +213,8 @@ cdef bint forward_stage(Stage* s, Stage* before, bint rounds) noexcept:
     cdef int j
     if not rounds:
         arithmetic.sums(1, m.nin, m.width, m.data.x, before.out.x, 0, s.sum.x)
-        if m.all_relu or m.all_linear:
-            s.common = arithmetic.outputs(m.nout, m.all_relu, m.sum_kind, before.common, s.sum.x,
+        if m.piecewise:
+            s.common = arithmetic.outputs(m.nout, m.relu, m.sum_kind, before.common, s.sum.x,
                                           s.out.x, s.out.kind)
             return s.common != OBJECT
     s.common = INTEGER
@@ -398,12 +398,11 @@ cdef Kind sweep_activations(Stage* s) noexcept:
     """Compute the gradients of the sums from those of the outputs; the kind of all, OBJECT where
     they differ."""
     cdef Matrix* m = matrix(s)
-    cdef Kind all = NO_GRADIENT, any = OBJECT
     cdef Number g
     cdef int j
-    if m.all_relu or m.all_linear:
+    if m.piecewise:
         return arithmetic.outputs_backward(
-            m.nout, m.all_relu, s.out.x, s.out.kind, s.out_grad.x,
+            m.nout, m.relu, s.out.x, s.out.kind, s.out_grad.x,
             s.out_grad.kind, s.sum_grad.x, s.sum_grad.kind)
     for j in range(m.nout):
         g = number_at(s.out_grad, j)
@@ -411,9 +410,7 @@ cdef Kind sweep_activations(Stage* s) noexcept:
             g = grad_of_sum(s, j, g)
             g.x += 0.0          # -0.0 becomes 0.0, as in a sum that begins at 0
         set_number(s.sum_grad, j, g)
-        all &= g.kind
-        any |= g.kind
-    return all if all == any else OBJECT
+    return common_kind(1, m.nout, m.nout, s.sum_grad.kind)
 
 cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
     """Compute the gradients of parameters and inputs from those of the sums, each of the kind that

@@ -32,7 +32,8 @@ cdef struct Matrix:
     bint unpacked
     bint kinds_known            # whether sum_kind, weight_kind and rounds are up to date
     bint rounds                 # a parameter or a gradient is, or was, a numpy.float32
-    bint all_linear, all_relu   # no neuron has an activation; all have the ReLU
+    bint relu                   # all neurons have the ReLU
+    bint piecewise              # ... or none has an activation
     Kind weight_kind            # the kind of all weights; OBJECT where they differ
     Kind all_grad_kind          # the kind of all gradients; OBJECT where they differ, or may
     Version* version            # the current one
@@ -86,7 +87,8 @@ cdef Parameters pack_layer(list values, list ops, int nin):
     m = &p.m
     m.unpacked = True
     m.nin, m.nout, m.width = nin, nout, width
-    m.all_linear, m.all_relu = set(ops) == {ADD}, set(ops) == {RELU}
+    m.relu = set(ops) == {RELU}
+    m.piecewise = m.relu or set(ops) == {ADD}
     m.grad = numbers_in(checked(PyMem_Calloc(1, size * (sizeof(double) + 1) + nout + width)), size)
     m.op = m.grad.kind + size
     m.sum_kind = m.op + nout

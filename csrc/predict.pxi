@@ -74,8 +74,8 @@ cdef bytearray predict_rows(tuple layers, list floats, const char* x, Py_ssize_t
     return outputs
 
 cdef void describe_layer(Layer* layer, Matrix* m, bytearray floats) noexcept:
-    layer.nin, layer.nout, layer.relu = m.nin, m.nout, m.all_relu
-    layer.op = NULL if m.all_relu or m.all_linear else m.op
+    layer.nin, layer.nout, layer.relu = m.nin, m.nout, m.relu
+    layer.op = NULL if m.piecewise else m.op
     layer.w = m.data.x if floats is None else <const void*>PyByteArray_AS_STRING(floats)
     layer.width = m.width if floats is None else width_of_floats(m)
 
@@ -88,7 +88,7 @@ cdef bint is_in_single_precision(tuple layers) noexcept:
     cdef Matrix* m
     for layer in layers:
         m = &(<Parameters>layer).m
-        if memchr(m.data.kind, NUMPY, matrix_size(m)) != NULL or not (m.all_relu or m.all_linear):
+        if memchr(m.data.kind, NUMPY, matrix_size(m)) != NULL or not m.piecewise:
             return False
     return True
 
