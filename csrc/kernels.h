@@ -33,20 +33,14 @@ TARGET static Kind NAME(outputs)(int nout, int relu, const Kind *w_kind, Kind x_
     return wrong ? OBJECT : all;
 }
 
-/* The gradients of those sums from the gradients of y, and the kind of all of them; OBJECT where
-   they differ. */
-TARGET static Kind NAME(outputs_backward)(int nout, int relu, const double *y, const Kind *y_kind,
+/* The gradients of those sums from the gradients of y. */
+TARGET static void NAME(outputs_backward)(int nout, int relu, const double *y, const Kind *y_kind,
                                           const double *g, const Kind *g_kind,
                                           double *RESTRICT sum_grad, Kind *RESTRICT sum_grad_kind) {
-    Kind all = 0xFF, any = 0;
     for (int j = 0; j < nout; j++) {
-        Kind kind = relu ? STEP(y_kind[j], g_kind[j]) : g_kind[j];
         sum_grad[j] = (!relu || y[j] > 0 ? 1.0 : 0.0) * g[j] + 0.0;
-        sum_grad_kind[j] = kind;
-        all &= kind;
-        any |= kind;
+        sum_grad_kind[j] = relu ? STEP(y_kind[j], g_kind[j]) : g_kind[j];
     }
-    return all == any ? all : OBJECT;
 }
 
 /* dw += x g, db += g, and dx = w g, where g is the gradient of the sums. A row's products with g

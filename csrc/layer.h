@@ -78,7 +78,7 @@ typedef struct {
     const char *name;
     void (*sums)(int, int, int, const double *, const double *, long, double *);
     Kind (*outputs)(int, int, const Kind *, Kind, const double *, double *, Kind *);
-    Kind (*outputs_backward)(int, int, const double *, const Kind *, const double *, const Kind *,
+    void (*outputs_backward)(int, int, const double *, const Kind *, const double *, const Kind *,
                              double *, Kind *);
     void (*sums_backward)(int, int, const double *, const double *, const double *, double *,
                           double *);

@@ -373,19 +373,18 @@ cdef bint sweep_layers(Call* call) noexcept:
 
 cdef void sweep_stage(LayersCall* c, Stage* s, Stage* before) noexcept:
     cdef Matrix* m = matrix(s)
-    cdef Kind g = sweep_activations(s)
+    sweep_activations(s)
     if c.rounds or m.rounds:
         sweep_one_by_one(s, before)
     else:
         arithmetic.sums_backward(m.nin, m.width, m.data.x, before.out.x, s.sum_grad.x, m.grad.x,
                                  before.out_grad.x)
-        sweep_kinds(s, before, g)
+        sweep_kinds(s, before)
 
-cdef void sweep_kinds(Stage* s, Stage* before, Kind g) noexcept:
-    """Set the kinds of those gradients. g is the kind of all gradients of sums; OBJECT in the rare
-    case that they differ."""
+cdef void sweep_kinds(Stage* s, Stage* before) noexcept:
+    """Set the kinds of those gradients: one by one in the rare case that they differ."""
     cdef Matrix* m = matrix(s)
-    cdef Kind sum = m.all_grad_kind & g
+    cdef Kind g = common_kind(1, m.nout, m.nout, s.sum_grad.kind), sum = m.all_grad_kind & g
     if m.weight_kind == OBJECT or sum == OBJECT or before.common & sum != sum:
         kinds_backward(m.nin, m.nout, m.width, m.data.kind, before.out.kind,
                        s.sum_grad.kind, m.grad.kind, before.out_grad.kind)
@@ -394,23 +393,21 @@ cdef void sweep_kinds(Stage* s, Stage* before, Kind g) noexcept:
         set_grad_kinds(m, sum)
         memset(before.out_grad.kind, m.weight_kind & g, before.nout)
 
-cdef Kind sweep_activations(Stage* s) noexcept:
-    """Compute the gradients of the sums from those of the outputs; the kind of all, OBJECT where
-    they differ."""
+cdef void sweep_activations(Stage* s) noexcept:
+    """Compute the gradients of the sums from those of the outputs."""
     cdef Matrix* m = matrix(s)
     cdef Number g
     cdef int j
     if m.piecewise:
-        return arithmetic.outputs_backward(
-            m.nout, m.relu, s.out.x, s.out.kind, s.out_grad.x,
-            s.out_grad.kind, s.sum_grad.x, s.sum_grad.kind)
+        arithmetic.outputs_backward(m.nout, m.relu, s.out.x, s.out.kind, s.out_grad.x,
+                                    s.out_grad.kind, s.sum_grad.x, s.sum_grad.kind)
+        return
     for j in range(m.nout):
         g = number_at(s.out_grad, j)
         if g.kind != NO_GRADIENT:
             g = grad_of_sum(s, j, g)
             g.x += 0.0          # -0.0 becomes 0.0, as in a sum that begins at 0
         set_number(s.sum_grad, j, g)
-    return common_kind(1, m.nout, m.nout, s.sum_grad.kind)
 
 cdef void sweep_one_by_one(Stage* s, Stage* before) noexcept:
     """Compute the gradients of parameters and inputs from those of the sums, each of the kind that

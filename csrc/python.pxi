@@ -152,7 +152,7 @@ cdef extern from "layer.h" nogil:
                      double* y) noexcept
         Kind (*outputs)(int nout, bint relu, const Kind* w_kind, Kind x_kinds, const double* sum,
                         double* y, Kind* y_kind) noexcept
-        Kind (*outputs_backward)(int nout, bint relu, const double* y, const Kind* y_kind,
+        void (*outputs_backward)(int nout, bint relu, const double* y, const Kind* y_kind,
                                  const double* g, const Kind* g_kind,
                                  double* sum_grad, Kind* sum_grad_kind) noexcept
         void (*sums_backward)(int nin, int width, const double* w, const double* x, const double* g,
