@@ -112,13 +112,13 @@ cdef struct Subclass:           # one that was looked up; its address gives its 
     bint overrides
 cdef Subclass[SUBCLASSES] subclasses
 
-cdef inline bint accesses(object value) except -1:
+cdef inline bint has_own_access(object value) except -1:
     """Whether the class of this Value overrides the access to the engine's attributes."""
     if Py_TYPE(<PyObject*>value) == value_type:
         return not access_as_shipped()
-    return subclass_accesses(Py_TYPE(<PyObject*>value))
+    return subclass_has_own_access(Py_TYPE(<PyObject*>value))
 
-cdef bint subclass_accesses(PyTypeObject* cls) except -1:
+cdef bint subclass_has_own_access(PyTypeObject* cls) except -1:
     cdef Subclass* seen = &subclasses[(<size_t>cls >> 6) % SUBCLASSES]
     if seen.cls != cls or seen.version != class_version(cls) or seen.version == 0:
         seen.overrides = overrides_access(cls)

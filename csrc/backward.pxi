@@ -139,7 +139,7 @@ cdef int visit(Sweep* s, Node* n) except -1:
     if n.op == CALL:
         call_of(n).kind.visit(call_of(n), s)
         return 0
-    s.foreign = s.foreign or (not s.plain and accesses(<object>value_of(n)))
+    s.foreign = s.foreign or (not s.plain and has_own_access(<object>value_of(n)))
     if n.op == CUSTOM_PREV or (n.flags & OWN_PREV and not s.plain):
         return 0
     if n.op == LOCAL:
@@ -431,14 +431,14 @@ cdef inline bint add(Node* to, Number more) noexcept:
     cdef Number sum = grad_of_node(to)
     sum.x += more.x
     sum.kind &= more.kind
-    if not is_plain(sum) or not is_plain(more) or is_immodest(to, sum):
+    if not is_plain(sum) or not is_plain(more) or is_too_large(to, sum):
         return False
     set_grad_of_node(to, sum)
     return True
 
-cdef inline bint is_immodest(Node* to, Number grad) noexcept:
+cdef inline bint is_too_large(Node* to, Number grad) noexcept:
     """Whether it is an int that a packed parameter cannot have for a gradient."""
-    return to.grad_kind == PACKED and grad.kind == INTEGER and not -MODEST <= grad.x <= MODEST
+    return to.grad_kind == PACKED and grad.kind == INTEGER and not -MOST_INT <= grad.x <= MOST_INT
 
 cdef inline Pair derivatives_of_node(Node* n, Node* second) noexcept:
     cdef Number a, b, y
@@ -473,7 +473,7 @@ cdef bint add_rounded(Node* n) noexcept:
 
 cdef bint add_any(Node* to, Number more) noexcept:
     cdef Number sum = plus(grad_of_node(to), more)
-    if not is_number(sum) or not is_number(more) or is_immodest(to, sum):
+    if not is_number(sum) or not is_number(more) or is_too_large(to, sum):
         return False
     set_grad_of_node(to, sum)
     return True
@@ -493,15 +493,16 @@ cdef int add_objects(Node* n) except -1:
 
 cdef int add_object(object to, object more) except -1:
     sum = PyNumber_InPlaceAdd(grad_of(to), more)
-    if accesses(to):
+    if has_own_access(to):
         to.grad = sum
     else:
         put_grad(node_of(<PyObject*>to), sum)
     return 0
 
-cdef bint any_accesses(object value) except -1:
+cdef bint any_has_own_access(object value) except -1:
     """Whether a node or one of its operands must be read or written by Python's attributes."""
-    return accesses(value) or any([accesses(operand) for operand in operands_of(node_of(<PyObject*>value))])
+    operands = operands_of(node_of(<PyObject*>value))
+    return has_own_access(value) or any([has_own_access(operand) for operand in operands])
 
 cdef void finish(Sweep* s) noexcept:
     """Release what the sweep holds; keep the arrays for the next one."""

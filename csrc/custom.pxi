@@ -133,7 +133,7 @@ cdef object backward_of(object value):
 def _run(Value value not None):
     """The operation's own backward, for one node; what `_backward` calls."""
     make_plain(&value.node)
-    if is_swept_by_engine(value.node.op) and (any_accesses(value) or not add_by_rule(&value.node)):
+    if is_swept_by_engine(value.node.op) and (any_has_own_access(value) or not add_by_rule(&value.node)):
         add_objects(&value.node)
 
 
@@ -192,7 +192,7 @@ cdef bint add_locals(Node* n) noexcept:
         more = times(local_number(gradients[i]), g)
         sum = plus(grad_of_node(node_of(operands[i])), more)
         if (not is_number(more) or not is_number(sum) or Py_TYPE(operands[i]) != value_type
-                or (sum.kind == INTEGER and not -MODEST <= sum.x <= MODEST)):     # an operand may stand twice
+                or (sum.kind == INTEGER and not -MOST_INT <= sum.x <= MOST_INT)):   # it may stand twice
             return False
     for i in range(count):
         set_grad_of_node(node_of(operands[i]), plus(grad_of_node(node_of(operands[i])),

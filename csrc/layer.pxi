@@ -287,7 +287,7 @@ cdef bint fit(tuple parameters, int given) noexcept:
     """Whether the layers take so many inputs, and then each other's outputs; False too where one
     may have changed, or has an activation of the program's own."""
     for p in parameters:
-        if ((<Parameters>p).m.nin != given or not is_found(<Parameters>p)
+        if ((<Parameters>p).m.nin != given or not is_unchanged(<Parameters>p)
                 or (<Parameters>p).functions & own_functions):
             return False
         given = (<Parameters>p).m.nout

@@ -196,7 +196,7 @@ cdef int activation(object nonlin) except -2:
     return activation_functions.get(nonlin, -1) if type(nonlin) is type(Value.relu) else -1
 
 cdef tuple parameters_of_layers(list layers):
-    """The Parameters of each layer, or None where one cannot be fused. is_found is true of each of
+    """The Parameters of each layer, or None where one cannot be fused. is_unchanged is true of each of
     them until Python code runs."""
     cdef Parameters p
     cdef list found = []
@@ -204,7 +204,7 @@ cdef tuple parameters_of_layers(list layers):
         if Py_TYPE(<PyObject*>layer) != layer_type:
             return None
         p = packed_of(<_Parts>layer)
-        if p is None or p.held or not is_found(p):
+        if p is None or p.held or not is_unchanged(p):
             p = look_at_layer(<_Parts>layer)
             set_reference(&(<PartsBody*>layer).packed, p)
         if p is None:
@@ -214,7 +214,7 @@ cdef tuple parameters_of_layers(list layers):
         found.append(p)
     return tuple(found) if found else None
 
-cdef inline bint is_found(Parameters p) noexcept:
+cdef inline bint is_unchanged(Parameters p) noexcept:
     """Whether the layer is as it was when parameters_of_layers returned p for it."""
     return p.seen == touches and not p.m.unpacked
 
@@ -290,7 +290,7 @@ def _zero_grad(module):
     if found is None or is_recording() or not all_as_shipped():
         return False
     for p in found:
-        if not is_found(<Parameters>p):
+        if not is_unchanged(<Parameters>p):
             return False
     for p in found:
         zero_grads(&(<Parameters>p).m)

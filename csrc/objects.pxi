@@ -86,10 +86,10 @@ cdef object attribute_object(object value, PyObject* o, str name):
 
 cdef object data_of(object value):
     """value.data, with the class's override if it has one; own_data is what the node holds."""
-    return value.data if accesses(value) else own_data(value)
+    return value.data if has_own_access(value) else own_data(value)
 
 cdef object grad_of(object value):
-    return value.grad if accesses(value) else own_grad(value)
+    return value.grad if has_own_access(value) else own_grad(value)
 
 cdef inline object own_data(object value):
     cdef Node* n = node_of(<PyObject*>value)
@@ -130,7 +130,7 @@ cdef inline int put_number_data(Node* n, Number new) except -1:
 cdef inline int put_grad(Node* n, object o) except -1:
     cdef Number new
     read_number(o, &new)
-    if new.kind == OBJECT or is_immodest(n, new):
+    if new.kind == OBJECT or is_too_large(n, new):
         unpack(n)
     if new.kind == OBJECT:
         put_object(n, &n.grad, &n.grad_kind, o)

@@ -4,7 +4,7 @@
 # their own numbers again. A call keeps the Version of the numbers that it was computed with, for
 # its plain nodes; the first change of a number after the call makes a new Version.
 
-cdef double MODEST = 2.0 ** 40  # up to this, an int gradient is exact after many additions of ints
+cdef double MOST_INT = 2.0 ** 40  # up to this, an int gradient is exact after many additions of ints
 
 cdef struct Numbers:            # side by side, of any kinds
     double* x
@@ -108,7 +108,7 @@ cdef Parameters pack_layer(list values, list ops, int nin):
 cdef bint may_be_packed(Node* n, bint is_bias) noexcept:
     return (n.op == LEAF and n.flags == 0 and is_number(data_of_node(n)) and n.grad_kind != OBJECT
             and (is_bias or n.data_kind != INTEGER)
-            and (n.grad_kind != INTEGER or -MODEST <= n.grad.x <= MODEST))
+            and (n.grad_kind != INTEGER or -MOST_INT <= n.grad.x <= MOST_INT))
 
 cdef void pack(Node* n, Parameters p, int place) noexcept:
     set_number(p.m.data, place, data_of_node(n))

@@ -249,7 +249,7 @@ cdef class _Graph:
         if n.flags & VISITED:
             self.uses.items[n.index] += 1
             return n.index
-        if Py_TYPE(value_of(n)) != value_type and accesses(<object>value_of(n)):
+        if Py_TYPE(value_of(n)) != value_type and has_own_access(<object>value_of(n)):
             refused("override")
         if n.flags & MADE:
             return self.use_number(checked_number(n))

@@ -221,7 +221,7 @@ cdef class _Run:
     cdef double number_of_leaf(self, leaf, Py_ssize_t place) except? -1:
         if not is_value(leaf):
             return <double?>leaf
-        if accesses(leaf):
+        if has_own_access(leaf):
             self.program.refuse("override")
         self.given.append((place, leaf))
         cdef Number n = data_of_node(node_of(<PyObject*>leaf))
@@ -422,7 +422,7 @@ cdef inline double number_of_parameter(_Program program, PyObject* value) except
     cdef Number n = data_of_node(node_of(value))
     if value.ob_type == value_type and n.kind != OBJECT and n.kind != FLOAT32:
         return n.x
-    if value.ob_type != value_type and accesses(<object>value):
+    if value.ob_type != value_type and has_own_access(<object>value):
         program.refuse("override")
     return float_of(<object>value)
 

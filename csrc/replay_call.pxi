@@ -99,7 +99,7 @@ cdef bint replay_is_current(Call* call) noexcept:
 
 cdef inline bint takes_python(PyObject* operand) noexcept:
     return node_of(operand).grad_kind == OBJECT or (
-        operand.ob_type != value_type and accesses(<object>operand))
+        operand.ob_type != value_type and has_own_access(<object>operand))
 
 cdef bint replay_accepts(Call* call, int j, Number g) noexcept:
     """Infinity and nan too: the plain nodes would multiply them by a local gradient of 0, which gives nan."""

@@ -108,7 +108,7 @@ cdef int become_result(object value, int op, str name, Node* a, Node* b) except 
     cdef Node* n = &body.node
     make_plain(n)
     unpack(n)
-    if accesses(value):
+    if has_own_access(value):
         value._backward = make_backward(_run, value)
     else:
         n.flags &= ~CALLBACK
@@ -142,8 +142,8 @@ cdef object binary_of_any(int op, object a, object b):
     return compute(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
 
 cdef inline bint goes_by_attributes(object value) except -1:
-    """accesses(value), for instances of subclasses; `compute` checks the class Value itself."""
-    return Py_TYPE(<PyObject*>value) != value_type and accesses(value)
+    """has_own_access(value), for instances of subclasses; `compute` checks the class Value itself."""
+    return Py_TYPE(<PyObject*>value) != value_type and has_own_access(value)
 
 cdef object compare(object a, object b, int than):
     """By data, unless the program has an order of its own; other classes may have comparisons too."""
@@ -317,7 +317,7 @@ cdef class Value:
             op = args[2] if len(args) > 2 else ""
         else:
             data, children, op, label = arguments(self, *args, **kwargs)
-        if accesses(self):
+        if has_own_access(self):
             become_custom(n)                    # so that the sort visits it
             init_by_attributes(self, data, children, op)
         else:
@@ -574,7 +574,7 @@ cdef class Value:
     def backward(self):
         """ set the gradients of all nodes under this one: the chain rule, results before operands """
         forbid("backward", NULL)
-        if not is_value(self) or accesses(self) or not run_backward(&self.node):
+        if not is_value(self) or has_own_access(self) or not run_backward(&self.node):
             reference().backward(self)
 
     def __copy__(self):
