@@ -1,4 +1,5 @@
 """Checks of what a program gives, with errors that say what was given and what is accepted."""
+from collections.abc import Iterable
 from typing import Any
 
 from micrograd._functions import is_value
@@ -19,12 +20,12 @@ def listed(items: Any, name: str, of: str = "of Values") -> list[Any]:
     return list(items)
 
 
-def listed_values(values: Any, name: str, item: str = "") -> list[Any]:
+def listed_values(values: Iterable[Any], name: str, item: str = "") -> list[Any]:
     """The Values, of either engine, in a list. Errors call one of them `item`, if that is given."""
-    values = listed(values, name)
-    for i, x in enumerate(values):
+    found = listed(values, name)
+    for i, x in enumerate(found):
         check_value(x, f"{item} {i}" if item else f"item {i} of {name}")
-    return values
+    return found
 
 
 def check_value(x: object, name: str) -> None:
