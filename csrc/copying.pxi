@@ -1,8 +1,8 @@
 # copy.copy and copy.deepcopy of Values, and what a copy or a pickle is made of.
 
 cdef dict state_of(object value):
-    """{attribute: what it holds} of all that a Value has besides the operation on its operands; the slots of
-    a subclass under "_slots"."""
+    """{attribute: what it holds} of all that a Value has besides the operation on its operands, and the slots
+    of a subclass."""
     cdef Node* n = node_of(<PyObject*>value)
     cdef dict state = {}
     if (<Body*>value).attrs != NULL:
@@ -12,20 +12,16 @@ cdef dict state_of(object value):
     if has_grad(n):
         state["grad"] = own_grad(value)
     if n.flags & CALLBACK:
-        state["_backward"] = backward_of(value)
+        state["_backward"] = <object>(<Body*>value).backward
     if n.op == CUSTOM_PREV:
         state["_prev"] = <object>own_prev(value)
-    if is_custom(n.op) and n.index:
-        state.setdefault("_op", op_of(value))
-    slots = slots_of(value)
-    if slots:
-        state["_slots"] = slots
+    if is_custom(n.op) and n.index and "_op" not in state:
+        state["_op"] = op_of(value)
     return state
 
 cdef int restore_state(object value, dict state) except -1:
     cdef Node* n = node_of(<PyObject*>value)
     attributes = dict(state)
-    slots = attributes.pop("_slots", None)
     if "data" in attributes:
         put_data(n, attributes.pop("data"))
     if "grad" in attributes:
@@ -37,9 +33,6 @@ cdef int restore_state(object value, dict state) except -1:
     if attributes:
         attrs_of(value).update(attributes)
         track(<PyObject*>value)
-    if slots is not None:
-        from micrograd import _functions
-        _functions.set_slots(value, dict(slots))
     return 0
 
 cdef bint has_data(Node* n) noexcept:
@@ -54,6 +47,12 @@ cdef dict slots_of(object value):
         return {}
     from micrograd import _functions
     return _functions.slots_of(value)
+
+cdef int restore_slots(object value, dict slots) except -1:
+    if slots:
+        from micrograd import _functions
+        _functions.set_slots(value, slots)
+    return 0
 
 cdef tuple operation_and_operands(object value):
     """The name of the operation that a Value is the result of, and its operands; None for a leaf."""
@@ -83,6 +82,7 @@ cdef int restore_operation(object value, name, operands) except -1:
     if op == LOCAL or count > wanted or (count < wanted and op != CUSTOM):
         raise ValueError(f"a leaf cannot become the result of {name} on {count} operands")
     track(<PyObject*>value)
+    unpack(n)
     n.index = 0
     replace_operands(n, op, node_of(<PyObject*>operands[0]) if count > 0 else NULL,
                      node_of(<PyObject*>operands[1]) if count > 1 else NULL)
@@ -116,25 +116,25 @@ cdef object copy_value(object value):
     """A second Value with all that the first has. As in the original it shares the first one's `_prev`, and
     its `_backward`, which reads the first one's gradient."""
     cdef dict state = state_of(value)
-    if node_of(<PyObject*>value).op != LEAF:
-        state.update(_op=value._op, _prev=kept_prev(value), _backward=kept_backward(value))
     twin = new_like(value)
+    if node_of(<PyObject*>value).op != LEAF:
+        if "_op" not in state:
+            state["_op"] = op_of(value)
+        keep_prev_and_backward(value)
+        state.update(_prev=<object>own_prev(value), _backward=<object>(<Body*>value).backward)
     restore_state(twin, state)
+    restore_slots(twin, slots_of(value))
     return twin
 
-cdef object kept_prev(object value):
-    """The set that is `_prev` from now on."""
-    prev = value._prev
-    if node_of(<PyObject*>value).op != CUSTOM_PREV:
-        attrs_of(value)["_prev"] = prev
+cdef int keep_prev_and_backward(object value) except -1:
+    """Keep the set that `_prev` gives, and the function that `_backward` gives, from now on."""
+    cdef Body* body = <Body*>value
+    if own_prev(value) == NULL:
+        attrs_of(value)["_prev"] = prev_of(value)
+    if body.backward == NULL:
+        set_reference(&body.backward, backward_of(value))
     track(<PyObject*>value)
-    return prev
-
-cdef object kept_backward(object value):
-    function = backward_of(value)
-    if (<Body*>value).backward == NULL:
-        set_reference(&(<Body*>value).backward, function)
-    return function
+    return 0
 
 cdef object deep_copy(object root, dict memo):
     """A copy of the whole graph under root, of any depth, with gradients of its own."""
@@ -156,10 +156,15 @@ cdef object deep_copy_node(object value, dict memo):
 cdef int fill_copy(object value, object twin, dict memo) except -1:
     """Give a new node copies of all that value has."""
     import copy as copying      # the standard library's; late, because it is seldom needed
-    operation, state = operation_and_operands(value), state_of(value)   # before copying runs Python code
+    operation, state, slots = operation_and_operands(value), state_of(value), slots_of(value)
+    cdef list copies = []
     if operation is not None:
         name, operands = operation
-        restore_operation(twin, name, [deep_copy_node(operand, memo) if is_value(operand)
-                                       else copying.deepcopy(operand, memo) for operand in operands])
+        for operand in operands:
+            copies.append(deep_copy_node(operand, memo) if is_value(operand)
+                          else copying.deepcopy(operand, memo))
+        restore_operation(twin, name, copies)
     restore_state(twin, {name: copying.deepcopy(x, memo) for name, x in state.items()})
+    if slots:
+        restore_slots(twin, copying.deepcopy(slots, memo))
     return 0

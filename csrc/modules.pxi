@@ -74,7 +74,8 @@ cdef class _Part:
 
     cdef object of_further_base(self, cls):
         cdef bint further = False
-        for base in <tuple>(<PyTypeObject*>cls).tp_mro:
+        cdef type checked_class = cls
+        for base in <tuple>(<PyTypeObject*>checked_class).tp_mro:
             if further and base is not object and self.name in base.__dict__:
                 return base.__dict__[self.name]
             further = further or base is _Parts
@@ -82,6 +83,8 @@ cdef class _Part:
 
     def __get__(self, module, cls):
         cdef PyObject* part
+        if cls is None:
+            cls = type(module)
         found = self.of_further_base(cls)
         # (a descriptor with a __set__ comes before what stands in the __dict__)
         if module is not None and (found is None or not hasattr(type(found), "__set__")):

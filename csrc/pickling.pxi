@@ -19,8 +19,19 @@ cdef dict pickled_state(object value):
         n.flags &= ~PICKLING
     elif n.op != LEAF:
         before = marked_nodes_under(value)
-    state, operation = state_of(value), operation_and_operands(value)
-    return state if operation is None else {"_graph": (before, *operation), **state}
+    attributes, slots, operation = state_of(value), slots_of(value), operation_and_operands(value)
+    state = {}
+    if operation is not None:
+        state["_graph"] = before, *operation
+    if slots:
+        state["_slots"] = slots
+    if attributes.keys() & ENTRIES:     # a program may have attributes of these names
+        state["_attributes"] = attributes
+    else:
+        state.update(attributes)
+    return state
+
+cdef set ENTRIES = {"_graph", "_slots", "_attributes"}
 
 cdef list marked_nodes_under(object root):
     """The nodes under root that are no leaves, operands before results, marked as being pickled."""
@@ -48,12 +59,13 @@ cdef class _EndOfNodes:
 cdef int restore_value(object value, dict state) except -1:
     """Give value, a leaf as yet, the state that pickled_state has made."""
     cdef Node* n = node_of(<PyObject*>value)
-    attributes = dict(state)
-    graph = attributes.pop("_graph", None)
+    rest = dict(state)
+    graph, slots = rest.pop("_graph", None), rest.pop("_slots", {})
     unpack(n)
     make_plain(n)
     if graph is not None:
         _, name, operands = graph
         restore_operation(value, name, operands)
-    restore_state(value, attributes)
+    restore_state(value, rest.pop("_attributes", rest))
+    restore_slots(value, dict(slots))
     return 0

@@ -290,6 +290,10 @@ def test_widths_are_a_list():
 
 def test_attributes_of_modules_are_those_of_plain_classes():
     neuron = nn.Neuron(2)
+    part = vars(nn.Module.__mro__[1])["w"]
+    assert part.__get__(neuron) is neuron.w
+    with pytest.raises(TypeError):
+        part.__get__(neuron, 3)
     with pytest.raises(TypeError, match="__dict__ must be set to a dictionary, not a 'int'"):
         neuron.__dict__ = 3
     del neuron.__dict__

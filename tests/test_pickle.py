@@ -273,6 +273,25 @@ def test_a_deep_graph_whose_root_was_copied_is_pickled():
     assert again(x).data == 20_001.0
 
 
+@pytest.mark.skipif(__engine__ != "c", reason="the reference has such names too")
+@pytest.mark.parametrize("name", ["_graph", "_slots", "_attributes"])
+def test_attributes_with_names_that_a_pickle_has_too(name):
+    for v in (Value(2.0), Value(2.0) * 3, Slotted(2.0, "a")):
+        for x in (3, {"q": 1}, ([], "ADD", [v, v])):
+            setattr(v, name, x)
+            for twin in (copy.copy(v), copy.deepcopy(v), again(v)):
+                assert twin.data == v.data and len(twin._prev) == len(v._prev)
+                assert type(getattr(twin, name)) is type(x) and getattr(twin, "name", "a") == "a"
+
+
+def test_attributes_that_were_deleted_are_missing_in_a_copy():
+    for name in ("_prev", "_op", "_backward"):
+        for v in (Value(2.0), Value(2.0) * 3, Value(1.0, (Value(2.0),), "own")):
+            delattr(v, name)
+            for twin in (copy.copy(v), copy.deepcopy(v), again(v)):
+                assert twin.data == v.data and not hasattr(twin, name)
+
+
 def test_operands_that_the_program_sets_are_copied():
     a = Value(2.0)
     for v in (Value(1.0), Value(1.0, (a,), "own"), a * 3):
