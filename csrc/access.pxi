@@ -39,11 +39,13 @@ cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 cdef bint look_at_value() noexcept:
     """Record what Value overrides now. Always true: it stands in `is_as_seen() or look_at_value()`."""
     global value_version, constructor_shipped, operators_shipped, access_shipped
-    value_version = new_class_version(value_type)
-    access_shipped = not overrides_access(value_type)
-    operators_shipped = all([find_in_class(value_type, name) is value_attributes[name] for name in OPERATORS])
-    constructor_shipped = (access_shipped and value_type.tp_init == value_init
-                           and value_type.tp_new == object_new)
+    cdef unsigned int version = new_class_version(value_type)   # before looking: that may run Python code
+    cdef bint access = not overrides_access(value_type), operators = True
+    for name in OPERATORS:
+        operators &= find_in_class(value_type, name) is value_attributes[name]
+    access_shipped, operators_shipped = access, operators
+    constructor_shipped = access and value_type.tp_init == value_init and value_type.tp_new == object_new
+    value_version = version
     return True
 
 # The same for networks, which depend on the classes of nn too.
@@ -120,9 +122,10 @@ cdef inline bint has_own_access(object value) except -1:
 
 cdef bint subclass_has_own_access(PyTypeObject* cls) except -1:
     cdef Subclass* seen = &subclasses[(<size_t>cls >> 6) % SUBCLASSES]
-    if seen.cls != cls or seen.version != class_version(cls) or seen.version == 0:
+    cdef unsigned int version = class_version(cls)
+    if seen.cls != cls or seen.version != version or version == 0:
         seen.overrides = overrides_access(cls)
-        seen.cls, seen.version = cls, class_version(cls)
+        seen.cls, seen.version = cls, version
     return seen.overrides
 
 cdef int init_by_attributes(object value, object data, object children, object op) except -1:

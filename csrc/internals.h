@@ -44,7 +44,8 @@ static inline void set_dict_offset(PyTypeObject *type, Py_ssize_t offset) {
     PyType_Modified(type);
 }
 
-/* 3.10 to 3.15: the class's version: unique, and new after each change; 0 while it has none. */
+/* 3.10 to 3.15: the class's version: unique (in 3.10 until sys._clear_type_cache() is called), and new after
+   each change; 0 while it has none. */
 static inline unsigned int class_version(PyTypeObject *type) {
 #if PY_VERSION_HEX < 0x030B0000
     if (!(type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG)) return 0;
