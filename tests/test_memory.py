@@ -218,3 +218,15 @@ def test_interpreter_exit_and_fork():
             os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
         """)
+
+
+def test_classes_of_nn_that_a_reload_replaces_are_released():
+    assert python("-c", """if True:
+        import gc, importlib, weakref
+        from micrograd import nn
+        old = weakref.ref(nn.MLP)
+        nn.MLP(2, [2, 1])([1.0, 2.0]).backward()
+        importlib.reload(nn)
+        nn.MLP(2, [2, 1])([1.0, 2.0]).backward()
+        gc.collect()
+        print(old())""") == "None\n"
