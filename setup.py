@@ -38,8 +38,9 @@ def extensions():
         ["csrc/_core.pyx"],
         extra_compile_args=FLAGS,
         extra_link_args=FLAGS if platform.system() != "Windows" else [],
-        # Value is a heap type: programs assign methods on the class.
-        define_macros=[("CYTHON_USE_TYPE_SPECS", "1")],
+        # Value is a heap type: programs assign methods on the class. Texts that Cython 3.2 compresses would
+        # have every import load zlib.
+        define_macros=[("CYTHON_USE_TYPE_SPECS", "1"), ("CYTHON_COMPRESS_STRINGS", "0")],
     )
     return cythonize([core], build_dir="build", include_path=["csrc"])
 

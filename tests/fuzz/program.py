@@ -336,9 +336,9 @@ def once(machine):
 def cut_cycles_through_arrays():
     """The collector does not see what numpy's arrays of objects hold: nobody can free such a cycle."""
     for value in gc.get_objects():
-        if (type(value) is twins.COMPILED.Value
-                and type(getattr(value, "data", None)).__name__ == "ndarray"):
-            value.data = 0
+        for name in ("data", "grad") if type(value) is twins.COMPILED.Value else ():
+            if type(getattr(value, name, None)).__name__ == "ndarray":
+                setattr(value, name, 0)
     gc.collect()
 
 
