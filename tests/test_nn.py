@@ -388,3 +388,41 @@ def test_a_further_base_with_a_property():
     neuron.__class__ = Neuron
     neuron.b = 1.0
     assert neuron.b == 0.5
+
+
+class Default:
+    """What stands in a class and has a `__get__`, but no `__set__`: the __dict__ comes before it."""
+    def __get__(self, module, cls):
+        return module, cls
+
+
+@pytest.mark.parametrize("name", ["w", "b", "nonlin", "neurons", "a_name_that_is_no_part"])
+@pytest.mark.parametrize("default", ["a default", 0, Default()])
+def test_a_further_base_with_a_default(name, default):
+    class Further(type("Base", (), {name: default})):
+        pass
+
+    class Module(nn.Module, Further):
+        pass
+
+    def found(module):
+        return default.__get__(module, Module) if type(default) is Default else default
+
+    module = Module()
+    assert getattr(Module, name) == found(None) and getattr(module, name) == found(module)
+    setattr(module, name, [1.0])
+    assert getattr(module, name) == [1.0] == vars(module)[name]
+    delattr(module, name)
+    assert getattr(module, name) == found(module)
+    with pytest.raises(AttributeError):
+        delattr(module, name)
+
+
+def test_a_further_base_that_the_class_overrides():
+    class Further:
+        w = "of the further base"
+
+    class Module(nn.Module, Further):
+        w = "of the class"
+
+    assert Module.w == Module().w == "of the class"
