@@ -1,4 +1,5 @@
 """Neuron, Layer and MLP, and the two-moons problem of the original's notebook."""
+import abc
 import math
 import random
 
@@ -397,7 +398,7 @@ class Default:
 
 
 @pytest.mark.parametrize("name", ["w", "b", "nonlin", "neurons", "a_name_that_is_no_part"])
-@pytest.mark.parametrize("default", ["a default", 0, Default()])
+@pytest.mark.parametrize("default", ["a default", None, Default()])
 def test_a_further_base_with_a_default(name, default):
     class Further(type("Base", (), {name: default})):
         pass
@@ -416,6 +417,22 @@ def test_a_further_base_with_a_default(name, default):
     assert getattr(module, name) == found(module)
     with pytest.raises(AttributeError):
         delattr(module, name)
+
+
+def test_modules_whose_class_has_a_metaclass():
+    class Neuron(nn.Neuron, abc.ABC):
+        pass
+
+    class Module(nn.Module, abc.ABC):
+        def __init__(self):
+            self.w = [Value(1.0)]
+
+    neuron = Neuron(2)
+    assert neuron.parameters() == neuron.w + [neuron.b] and neuron([0.0, 0.0]).data == 0
+    neuron.w = Module().w
+    assert neuron([3.0]).data == 3
+    del neuron.w
+    assert not hasattr(neuron, "w") and not hasattr(Neuron, "w")
 
 
 def test_a_further_base_that_the_class_overrides():
