@@ -12,7 +12,8 @@ import readme
 
 BENCHMARKS = pathlib.Path(__file__).parent.parent / "benchmarks"
 NAMES = ["readme", "chain", "tree", "mlp-4x2", "mlp-16x2", "microgpt",
-         "own-closures", "own-subclass", "own-locals", "own-above", "own-patched"]   # the last patches Value
+         "own-closures", "own-subclass", "own-locals", "own-above",
+         "own-counted", "own-patched"]      # which patch Value
 CODE = f"""
 import json, sys, workloads
 results = {{}}

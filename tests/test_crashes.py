@@ -228,3 +228,64 @@ def test_methods_called_with_what_is_no_value():
                     continue
                 raise AssertionError((name, bad, arguments, found))
     """)
+
+
+def test_a_copy_whose_dict_has_a_key_that_equals_prev():
+    """The copy keeps `_prev` in the dict under that key, where the engine does not find it."""
+    ends_well("""
+    import copy
+    class Name(str):
+        pass
+
+    v = Value(2.0) * 3
+    vars(v)[Name("_prev")] = 1
+    assert copy.copy(v)._prev == v._prev
+    """)
+
+
+EVIL_KEY = """
+    from micrograd import nn
+
+    class Key:
+        on = False
+
+        def __hash__(self):
+            return hash("__getattr__")      # which the engine looks for in all bases
+
+        def __eq__(self, other):
+            if Key.on:
+                act()
+            return False
+
+    model, other = nn.MLP(2, [2, 1]), nn.MLP(2, [2, 1])
+    nn.Neuron.__bases__ = type("Base", (nn.Module,), {Key(): 1}),
+    assert other([1.0, 2.0]).data == other([1.0, 2.0]).data
+"""
+
+
+def test_a_key_whose_comparison_changes_the_class_that_is_looked_at():
+    ends_well(EVIL_KEY + """
+    def act():
+        if nn.Neuron.count < 5:
+            nn.Neuron.count += 1
+            other([1.0, 2.0])
+
+    nn.Neuron.count, Key.on = 0, True
+    model([1.0, 2.0])
+    assert nn.Neuron.count == 5
+    """)
+
+
+def test_a_key_whose_comparison_raises_while_classes_are_looked_at():
+    """They count as not seen then, so that what overrides them is noticed."""
+    ends_well(EVIL_KEY + """
+    import sys
+    def act():
+        raise KeyError
+
+    sys.unraisablehook = lambda error: None
+    Key.on = True
+    nn.Layer.__call__ = lambda self, x: 7
+    for _ in range(3):
+        assert model([1.0, 2.0]) == 7
+    """)

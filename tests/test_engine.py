@@ -128,6 +128,24 @@ def test_children_that_are_no_values(Value):
         Value(1, ([],))
 
 
+@pytest.mark.parametrize("kind", [tuple, list, set, frozenset, iter])
+@pytest.mark.parametrize("again", [1, 2])
+def test_three_operands(Value, kind, again):
+    a, b, c = operands = [Value(x) for x in (2.0, 3.0, 4.0)]
+    v = Value(9.0, kind(operands * again), "sum")
+
+    def _backward():
+        for operand in operands:
+            operand.grad += v.grad
+
+    v._backward = _backward
+    assert v._prev == {a, b, c} and type(v._prev) is set and v._op == "sum"
+    (v * (a * 5)).backward()
+    assert [x.grad for x in operands] == [10.0 + 9.0 * 5, 10.0, 10.0]
+    v.__init__(1.0, (b,))
+    assert v._prev == {b} and v._op == ""
+
+
 def test_a_foreign_child_slipped_in_later(Value):
     y = Value(1.0) * 2
     y._prev = [3]

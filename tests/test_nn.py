@@ -1,11 +1,12 @@
 """Neuron, Layer and MLP, and the two-moons problem of the original's notebook."""
+import abc
 import math
 import random
 
 import pytest
 
 from conftest import TWINS
-from micrograd import nn
+from micrograd import engine, nn
 from micrograd.engine import Value
 
 
@@ -64,7 +65,6 @@ def test_the_notebook_prints_its_numbers():
 
 
 def test_every_arithmetic_gives_the_same_bits():
-    from micrograd import engine
     if engine.__engine__ != "c":
         pytest.skip("about the compiled engine")
     from micrograd import _core
@@ -290,10 +290,6 @@ def test_widths_are_a_list():
 
 def test_attributes_of_modules_are_those_of_plain_classes():
     neuron = nn.Neuron(2)
-    part = vars(nn.Module.__mro__[1])["w"]
-    assert part.__get__(neuron) is neuron.w
-    with pytest.raises(TypeError):
-        part.__get__(neuron, 3)
     with pytest.raises(TypeError, match="__dict__ must be set to a dictionary, not a 'int'"):
         neuron.__dict__ = 3
     del neuron.__dict__
@@ -302,6 +298,15 @@ def test_attributes_of_modules_are_those_of_plain_classes():
         neuron.w
     with pytest.raises(AttributeError, match="type object 'Neuron' has no attribute 'w'"):
         nn.Neuron.w
+
+
+@pytest.mark.skipif(engine.__engine__ != "c", reason="the reference has no descriptors of parts")
+def test_the_descriptor_of_a_part_called_by_name():
+    neuron = nn.Neuron(2)
+    part = vars(nn.Module.__mro__[1])["w"]
+    assert part.__get__(neuron) is neuron.w
+    with pytest.raises(TypeError):
+        part.__get__(neuron, 3)
 
 
 def test_a_neuron_with_parameters_of_its_own():
@@ -359,7 +364,6 @@ def test_numbers_that_a_layer_leaves_to_python(weight, nonlin):
 def test_a_function_set_on_the_class(monkeypatch):
     """Programs give Value a tanh of their own. A network that does not use it stays fused; one that does uses
     theirs, also if it was called before."""
-    from micrograd import engine
     plain, named = nn.MLP(2, [50, 1]), nn.MLP(2, [3, 1], nonlin="tanh")
     before = named([1.0, 2.0]).data
     monkeypatch.setattr(Value, "tanh", lambda v: v * 0)
@@ -385,3 +389,80 @@ def test_a_further_base_with_a_property():
     neuron.__class__ = Neuron
     neuron.b = 1.0
     assert neuron.b == 0.5
+
+
+class Default:
+    """What stands in a class and has a `__get__`, but no `__set__`: the __dict__ comes before it."""
+    def __get__(self, module, cls):
+        return module, cls
+
+
+@pytest.mark.parametrize("name", ["w", "b", "nonlin", "neurons", "a_name_that_is_no_part"])
+@pytest.mark.parametrize("default", ["a default", None, Default()])
+def test_a_further_base_with_a_default(name, default):
+    class Further(type("Base", (), {name: default})):
+        pass
+
+    class Module(nn.Module, Further):
+        pass
+
+    def found(module):
+        return default.__get__(module, Module) if type(default) is Default else default
+
+    module = Module()
+    assert getattr(Module, name) == found(None) and getattr(module, name) == found(module)
+    setattr(module, name, [1.0])
+    assert getattr(module, name) == [1.0] == vars(module)[name]
+    delattr(module, name)
+    assert getattr(module, name) == found(module)
+    with pytest.raises(AttributeError):
+        delattr(module, name)
+
+
+def test_modules_whose_class_has_a_metaclass():
+    class Neuron(nn.Neuron, abc.ABC):
+        pass
+
+    class Module(nn.Module, abc.ABC):
+        def __init__(self):
+            self.w = [Value(1.0)]
+
+    neuron = Neuron(2)
+    assert neuron.parameters() == neuron.w + [neuron.b] and neuron([0.0, 0.0]).data == 0
+    neuron.w = Module().w
+    assert neuron([3.0]).data == 3
+    del neuron.w
+    assert not hasattr(neuron, "w") and not hasattr(Neuron, "w")
+
+
+def test_a_further_base_that_the_class_overrides():
+    class Further:
+        w = "of the further base"
+
+    class Module(nn.Module, Further):
+        w = "of the class"
+
+    assert Module.w == Module().w == "of the class"
+
+
+def test_networks_whose_classes_count_stay_fused():
+    """Each count changes the class, which from CPython 3.13 on has no version after a thousand changes."""
+    model = nn.MLP(2, [3, 1])
+    first = model([1.0, 2.0]).data
+    try:
+        for nn.Neuron.count in range(1100):
+            for cls in (nn.Layer, nn.MLP, Value):
+                cls.count = nn.Neuron.count
+            assert model([1.0, 2.0]).data == first
+        if engine.__engine__ == "c":
+            before = engine.__core__._count_values()
+            out = model([1.0, 2.0])
+            assert engine.__core__._count_values() == before + 1
+            del out
+        nn.Neuron.__call__, shipped = lambda self, x: self.b + 7, nn.Neuron.__call__
+        assert model([1.0, 2.0]).data == 7
+        nn.Neuron.__call__ = shipped
+        assert model([1.0, 2.0]).data == first
+    finally:
+        for cls in (nn.Neuron, nn.Layer, nn.MLP, Value):
+            del cls.count
