@@ -3,6 +3,7 @@
 """micrograd._core: the compiled engine, read from top to bottom."""
 
 include "python.pxi"      # declarations: C, Python's C API, the headers ops.h and layer.h
+include "replay_h.pxi"    # ... replay.h
 include "node.pxi"        # what a node is, who owns it and when it dies: the essay to start with
 include "pool.pxi"        # where nodes come from
 include "objects.pxi"     # Python's numbers in and out; data that is no plain number
@@ -15,7 +16,6 @@ include "parameters.pxi"  # ... where their parameters stand
 include "layer.pxi"       # ... the call: forward, backward, the plain nodes
 include "predict.pxi"     # ... forward without a graph
 include "value.pxi"       # class Value: the operators and attributes of the original
-include "replay_h.pxi"    # declarations of replay.h
 include "recording.pxi"   # recorded functions: what must not be done, and the graph
 include "recording_steps.pxi"   # ... as a list of steps
 include "replay.pxi"      # ... which is run anew

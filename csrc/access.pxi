@@ -37,7 +37,7 @@ cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
 cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 
 cdef bint look_at_value() noexcept:
-    """Record what Value overrides now. Always true: it stands in `is_as_seen() or look_at_value()`."""
+    """Record what Value overrides now. True, for it stands in `is_as_seen() or look_at_value()`."""
     global value_version, constructor_shipped, operators_shipped, access_shipped
     cdef unsigned int version = new_class_version(value_type)   # before looking: that may run Python code
     cdef bint access = not overrides_access(value_type), operators = True
@@ -71,18 +71,25 @@ cdef bint classes_are_as_seen() noexcept:
     return class_count > 0
 
 cdef bint look_at_classes() noexcept:
+    """The same. While it looks, and where that fails, the classes are not seen."""
     global class_count, networks_shipped, own_functions
-    class_count, networks_shipped, own_functions = 0, True, 0
-    for cls, attributes in shipped_attributes.items():
-        classes[class_count] = <PyTypeObject*>cls
-        class_versions[class_count] = new_class_version(<PyTypeObject*>cls)
-        class_count += 1
+    cdef unsigned int versions[4]
+    cdef unsigned long long functions = 0
+    cdef bint networks = True
+    cdef list found = list(shipped_attributes.items())      # looking may run Python code
+    cdef int i
+    class_count = 0
+    for i, (cls, attributes) in enumerate(found):
+        versions[i] = new_class_version(<PyTypeObject*>cls)
         for name, attribute in attributes.items():
-            networks_shipped &= find_in_class(<PyTypeObject*>cls, name) is attribute
-        networks_shipped &= cls is Value or (<PyTypeObject*>cls).tp_getattro == object_getattro
+            networks &= find_in_class(<PyTypeObject*>cls, name) is attribute
+        networks &= cls is Value or (<PyTypeObject*>cls).tp_getattro == object_getattro
     for name, op in activations.items():
         if find_in_class(value_type, name) is not value_attributes[name]:
-            own_functions |= bit_of(op)
+            functions |= bit_of(op)
+    for i, (cls, _) in enumerate(found):
+        classes[i], class_versions[i] = <PyTypeObject*>cls, versions[i]
+    class_count, networks_shipped, own_functions = len(found), networks, functions
     return True
 
 cdef inline unsigned long long bit_of(int op) noexcept:
@@ -91,12 +98,16 @@ cdef inline unsigned long long bit_of(int op) noexcept:
 cdef object find_in_class(PyTypeObject* cls, name):
     """The attribute as it stands in a class, or None."""
     cdef PyObject* found
-    for base in <tuple>cls.tp_mro:
+    for base in mro_of(cls):
         attributes = dict_of_class(<PyTypeObject*>base)
         found = PyDict_GetItemWithError(<PyObject*>attributes, <PyObject*>name)
         if found != NULL:
             return <object>found
     return None
+
+cdef inline tuple mro_of(PyTypeObject* cls):
+    """The class and its bases; () while it is being made."""
+    return () if cls.tp_mro == NULL else <tuple>cls.tp_mro
 
 cdef bint overrides_access(PyTypeObject* cls) except -1:
     if cls.tp_getattro != object_getattro or cls.tp_setattro != object_setattro:

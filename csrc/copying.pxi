@@ -116,12 +116,15 @@ cdef object copy_value(object value):
     """A second Value with all that the first has. As in the original it shares the first one's `_prev`, and
     its `_backward`, which reads the first one's gradient."""
     cdef dict state = state_of(value)
+    cdef PyObject* prev
     twin = new_like(value)
     if node_of(<PyObject*>value).op != LEAF:
         if "_op" not in state:
             state["_op"] = op_of(value)
         keep_prev_and_backward(value)
-        state.update(_prev=<object>own_prev(value), _backward=<object>(<Body*>value).backward)
+        prev = own_prev(value)          # NULL if vars() has a key that only equals "_prev"
+        state.update(_prev=prev_of(value) if prev == NULL else <object>prev,
+                     _backward=<object>(<Body*>value).backward)
     restore_state(twin, state)
     restore_slots(twin, slots_of(value))
     return twin

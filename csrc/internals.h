@@ -53,7 +53,7 @@ static inline unsigned int class_version(PyTypeObject *type) {
     return type->tp_version_tag;
 }
 
-/* Give the class a version, and return it; NEVER, which no class has, where it gets none: from 3.12 on, after
+/* Give the class a version, and return it; NEVER, which no class has, where it gets none: from 3.13 on, after
    a thousand changes. */
 enum { NEVER = 0xFFFFFFFF };
 static unsigned int new_class_version(PyTypeObject *type) {

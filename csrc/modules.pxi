@@ -64,6 +64,8 @@ cdef class _Parts:
         from micrograd import _functions
         return copyreg.__newobj__, _functions.new_arguments(self), self.__getstate__()
 
+cdef object nothing = object()          # found in no class
+
 cdef class _Part:
     """A descriptor of an attribute that stands in the __dict__ of a module. It does as if it were not there
     where a further base of the module's class has that attribute."""
@@ -74,34 +76,34 @@ cdef class _Part:
 
     cdef object of_further_base(self, cls):
         cdef bint further = False
-        cdef type checked_class = cls
-        for base in <tuple>(<PyTypeObject*>checked_class).tp_mro:
+        if not isinstance(cls, type):
+            raise TypeError(f"a class was expected, not {cls!r:.60}")
+        for base in mro_of(<PyTypeObject*>cls):
             if further and base is not object and self.name in base.__dict__:
                 return base.__dict__[self.name]
             further = further or base is _Parts
-        return None
+        return nothing
 
     def __get__(self, module, cls):
         cdef PyObject* part
         if cls is None:
             cls = type(module)
         found = self.of_further_base(cls)
-        # (a descriptor with a __set__ comes before what stands in the __dict__)
-        if module is not None and (found is None or not hasattr(type(found), "__set__")):
+        if module is not None and not is_data_descriptor(found):
             attrs = dict_of(<_Parts?>module)
             part = PyDict_GetItemWithError(<PyObject*>attrs, <PyObject*>self.name)
             if part != NULL:
                 if type(<object>part) is list:
                     touch()
                 return <object>part
-        if found is not None:
+        if found is not nothing:
             return found.__get__(module, cls) if hasattr(type(found), "__get__") else found
         kind = f"type object '{cls.__name__}'" if module is None else f"'{cls.__name__}' object"
         raise AttributeError(f"{kind} has no attribute '{self.name}'")
 
     def __set__(self, module, value):
         found = self.of_further_base(type(module))
-        if found is not None and hasattr(type(found), "__set__"):
+        if is_data_descriptor(found):
             found.__set__(module, value)
         else:
             touch()
@@ -109,13 +111,17 @@ cdef class _Part:
 
     def __delete__(self, module):
         found = self.of_further_base(type(module))
-        if found is not None and hasattr(type(found), "__delete__"):
+        if is_data_descriptor(found):
             found.__delete__(module)
         elif has_part(<_Parts?>module, self.name):
             touch()
             del dict_of(<_Parts>module)[self.name]
         else:
             raise AttributeError(f"'{type(module).__name__}' object has no attribute '{self.name}'")
+
+cdef bint is_data_descriptor(found) except -1:
+    """Whether it comes before what stands in the __dict__."""
+    return found is not nothing and (hasattr(type(found), "__set__") or hasattr(type(found), "__delete__"))
 
 cdef dict dict_of(_Parts module):
     cdef PartsBody* body = <PartsBody*>module
@@ -157,6 +163,7 @@ def _ships(Neuron, Layer, MLP):
     for cls in (Neuron, Layer, MLP):
         if not (isinstance(cls, type) and issubclass(cls, _Parts)):
             raise TypeError(f"a subclass of _Parts was expected, not {cls!r:.60}")
+    class_count = 0                     # look at them anew
     for cls in [cls for cls in shipped_attributes if cls is not Value]:
         del shipped_attributes[cls]
     neuron_type, layer_type, mlp_type = <PyTypeObject*>Neuron, <PyTypeObject*>Layer, <PyTypeObject*>MLP
@@ -165,7 +172,7 @@ def _ships(Neuron, Layer, MLP):
                        (Layer, ("__call__", "parameters", "neurons", "__dict__", "__getattr__")),
                        (MLP, ("parameters", "layers", "__dict__", "__getattr__"))):
         shipped_attributes[cls] = {name: find_in_class(<PyTypeObject*>cls, name) for name in names}
-    class_count = 0                     # look at them anew
+    class_count = 0                     # should the lookups have run Python code
 
 # While a tool traces or profiles, nothing is fused, so that it sees the calls that the original makes.
 cdef object trace_of = sys.gettrace, profile_of = sys.getprofile

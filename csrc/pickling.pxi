@@ -60,12 +60,12 @@ cdef int restore_value(object value, dict state) except -1:
     """Give value, a leaf as yet, the state that pickled_state has made."""
     cdef Node* n = node_of(<PyObject*>value)
     rest = dict(state)
-    graph, slots = rest.pop("_graph", None), rest.pop("_slots", {})
+    graph, slots = rest.pop("_graph", None), dict(rest.pop("_slots", {}))
     unpack(n)
     make_plain(n)
     if graph is not None:
         _, name, operands = graph
         restore_operation(value, name, operands)
     restore_state(value, rest.pop("_attributes", rest))
-    restore_slots(value, dict(slots))
+    restore_slots(value, slots)
     return 0

@@ -255,3 +255,11 @@ def test_rows_of_zeros_and_large_weights(weight):
         p.data = weight
     X = np.zeros((3, 2), "float32")
     assert repr(m.predict(X).tolist()) == repr(by_hand(m, X))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_predictions_of_an_array_that_is_not_aligned(dtype):
+    model = nn.MLP(2, [3, 1])
+    X = np.array([[0.5, -1.0], [2.0, 0.25]], dtype)
+    odd = np.frombuffer(b"x" + X.tobytes(), dtype, offset=1).reshape(X.shape)
+    assert not odd.flags.aligned and list(predict(model, odd)) == list(predict(model, X))
