@@ -39,7 +39,8 @@ def arithmetics(core):
 
 
 def bits(x):
-    return [bits(item) for item in x] if isinstance(x, (list, tuple)) else repr(float(x))
+    """Without the sign of a zero: the ReLU's 0 is an int as written, and a float when recorded."""
+    return [bits(item) for item in x] if isinstance(x, (list, tuple)) else repr(float(x) + 0.0)
 
 
 class Example:
