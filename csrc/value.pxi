@@ -640,7 +640,10 @@ cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count, PyObje
     keywords = None
     if names != NULL:
         keywords = {name: <object>args[count + i] for i, name in enumerate(<tuple>names)}
-    arguments = tuple([<object>args[i] for i in range(count)])
+    arguments = PyTuple_New(count)
+    for i in range(count):
+        Py_INCREF(args[i])
+        PyTuple_SET_ITEM(arguments, i, <object>args[i])
     return (<PyTypeObject*>type).tp_call(cls, <PyObject*>arguments,
                                          NULL if names == NULL else <PyObject*>keywords)
 
