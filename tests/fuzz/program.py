@@ -301,7 +301,7 @@ def described(x):
     """A number as something to compare: its type, and what it is."""
     if isinstance(x, complex):
         return type(x).__name__, float(x.real), float(x.imag)
-    is_float = isinstance(x, (int, float)) or type(x).__name__ == "float32"
+    is_float = isinstance(x, (int, float)) or (type(x).__name__ == "float32" and math.isfinite(x))
     return type(x).__name__, as_float(x) if is_float else repr(x), repr(x) == "-0.0"
 
 
