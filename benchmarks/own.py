@@ -109,7 +109,8 @@ def by_closure(data, operands, gradients):
     return out
 
 
-node = Value if hasattr(engine, "__engine__") else by_closure   # micrograd 0.1.0 has no local gradients
+# micrograd 0.1.0 has no local gradients.
+node = Value if hasattr(engine, "__engine__") else by_closure
 
 
 def plain_step(x, a, b):

@@ -244,8 +244,9 @@ class MicroGPT:
 
 
 class Entry:
-    """A line of the table: how to make the workload, its nodes where a formula gives them, and whether
-    it patches Value: the process is of no use to others then, even if the patch is undone."""
+    """A line of the table: how to make the workload, its nodes where a formula gives them, and
+    whether it patches Value: the process is of no use to others then, even if the patch is
+    undone."""
 
     def __init__(self, title, make, nodes=None, sweep=None, patches=False):
         self.title, self.make, self.nodes, self.sweep = title, make, nodes, sweep
@@ -280,7 +281,8 @@ def own_entries(steps=100):
     numbers = [0.5, 0.999, 0.01]
     return {
         "own-closures": entry("closures", steps + 1, [0.5], own.tanh),
-        "own-subclass": entry("a subclass", 2 * steps + 3, numbers, own.plain_step, make=own.Scalar),
+        "own-subclass": entry("a subclass", 2 * steps + 3, numbers, own.plain_step,
+                              make=own.Scalar),
         "own-patched": entry("a patched Value", 2 * steps + 3, numbers, own.plain_step,
                              methods=own.LESSON),
         "own-counted": entry("nodes counted in the class", 2 * steps + 3, numbers, own.plain_step,

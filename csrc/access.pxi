@@ -1,8 +1,8 @@
-# What a program overrides. The class is open: it may be patched, and subclasses may override anything.
-# Short cuts are taken while Value is as it was shipped; what a subclass overrides is looked up once for
-# each version of it. Where a class overrides the access to one of the engine's attributes (data, grad, _prev,
-# _op, _backward), the engine reads and writes these through Python, as the original does, and the reference
-# does the sweep of a graph that has such a node.
+# What a program overrides. The class is open: it may be patched, and subclasses may override
+# anything. Short cuts are taken while Value is as it was shipped; what a subclass overrides is
+# looked up once for each version of it. Where a class overrides the access to one of the engine's
+# attributes (data, grad, _prev, _op, _backward), the engine reads and writes these through Python,
+# as the original does, and the reference does the sweep of a graph that has such a node.
 
 cdef void* object_new = (<PyTypeObject*>object).tp_new
 cdef void* object_getattro = (<PyTypeObject*>object).tp_getattro
@@ -31,7 +31,7 @@ cdef inline bint operators_as_shipped() noexcept:
 cdef inline bint access_as_shipped() noexcept:
     return (value_is_as_seen() or look_at_value()) and access_shipped
 
-cdef dict value_attributes = {}         # those of these three tuples and the activations, as shipped
+cdef dict value_attributes = {}     # those of these three tuples and the activations, as shipped
 cdef tuple ACCESS = ("data", "grad", "_prev", "_op", "_backward")
 cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
 cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
@@ -39,12 +39,14 @@ cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 cdef bint look_at_value() noexcept:
     """Record what Value overrides now. True, for it stands in `is_as_seen() or look_at_value()`."""
     global value_version, constructor_shipped, operators_shipped, access_shipped
-    cdef unsigned int version = new_class_version(value_type)   # before looking: that may run Python code
+    # Before looking: that may run Python code.
+    cdef unsigned int version = new_class_version(value_type)
     cdef bint access = not overrides_access(value_type), operators = True
     for name in OPERATORS:
         operators &= find_in_class(value_type, name) is value_attributes[name]
     access_shipped, operators_shipped = access, operators
-    constructor_shipped = access and value_type.tp_init == value_init and value_type.tp_new == object_new
+    constructor_shipped = (access and value_type.tp_init == value_init
+                           and value_type.tp_new == object_new)
     value_version = version
     return True
 
@@ -53,7 +55,7 @@ cdef PyTypeObject* classes[4]           # Value and the classes of nn, once it i
 cdef unsigned int class_versions[4]
 cdef int class_count = 0
 cdef bint networks_shipped = False      # the classes of nn are what they were
-cdef unsigned long long own_functions = 0   # the activations that the program has replaced: a bit for each
+cdef unsigned long long own_functions = 0   # a bit for each activation that a program has replaced
 
 # {class: {name: attribute, or None for no such attribute}} for Value and the classes of nn
 cdef dict shipped_attributes = {}
@@ -151,7 +153,8 @@ cdef int init_by_attributes(object value, object data, object children, object o
 cdef object reference_class = None
 
 cdef object reference():
-    """The reference's Value, whose methods take what has the attributes of one, as the original's do."""
+    """The reference's Value, whose methods take what has the attributes of one, as the original's
+    do."""
     global reference_class
     if reference_class is None:
         from micrograd._engine_py import Value as Reference

@@ -2,10 +2,11 @@
 #
 # While only numbers are added up, no Python code can run, and the graph keeps its nodes alive.
 # Before anything that may run Python code (a callback, data that is an object, a program's own
-# handler of Ctrl-C) the sweep is *pinned*: every node still to come gets a reference, and the marks are
-# wiped. Then that code may do anything: look at the graph, change edges, drop the graph, call backward
-# itself. A call still to come stays a call, and knows the sweep. When that code looks into it, or has
-# changed what it reads, it is *expanded*: made plain, with the plain nodes in its place in the order.
+# handler of Ctrl-C) the sweep is *pinned*: every node still to come gets a reference, and the marks
+# are wiped. Then that code may do anything: look at the graph, change edges, drop the graph, call
+# backward itself. A call still to come stays a call, and knows the sweep. When that code looks into
+# it, or has changed what it reads, it is *expanded*: made plain, with the plain nodes in its place
+# in the order.
 
 
 cdef struct Nodes:              # a growing array
@@ -15,15 +16,16 @@ cdef struct Nodes:              # a growing array
 cdef struct Sweep:
     Nodes order                 # operands before results
     Nodes stack                 # of the sort
-    Nodes kept                  # calls made plain and outputs swept while pinned: released after the sweep,
-                                # since that may run Python code
+    Nodes kept                  # calls made plain and outputs swept while pinned: released after
+                                # the sweep, since that may run Python code
     bint pinned
     bint broken                 # pinned, and a call could not be expanded
     bint plain                  # all calls are to be made plain, for copies of the graph,
-    bint named                  # ... except those whose outputs are shown as results of one operation
-    bint foreign                # the sort has met a node that must be read through Python's attributes
+    bint named                  # ... except those whose outputs are shown as results of one
+    bint foreign                # the sort has met a node to be read through Python's attributes
 
-import _signal as signals      # not signal, whose functions are Python code, in which a handler could run
+# Not signal, whose functions are Python code, in which a handler could run.
+import _signal as signals
 
 cdef enum:
     PATIENCE = 1 << 22          # nodes, and multiply-adds of calls, between two checks for Ctrl-C
@@ -72,7 +74,8 @@ cdef inline void visit_later(Sweep* s, Node* n) noexcept:
         push(&s.stack, n)
 
 cdef int sort(Sweep* s) except -1:
-    """Fill s.order with the nodes under the one on the stack, operands before results, each once."""
+    """Fill s.order with the nodes under the one on the stack, operands before results, each
+    once."""
     cdef Node* n
     cdef Py_ssize_t patience = PATIENCE
     while s.stack.count and not s.foreign:
@@ -87,8 +90,8 @@ cdef int sort(Sweep* s) except -1:
     return 0
 
 cdef Node* sort_operations(Sweep* s, Py_ssize_t count_limit) noexcept:
-    """Sort results of operations, while there is room, until the order has count_limit nodes. Stop at any
-    other node, and return it, popped; else NULL."""
+    """Sort results of operations, while there is room, until the order has count_limit nodes. Stop
+    at any other node, and return it, popped; else NULL."""
     cdef Node** stack = s.stack.items
     cdef Node** order = s.order.items
     cdef Py_ssize_t depth = s.stack.count, depth_limit = s.stack.capacity - 2
@@ -229,7 +232,8 @@ cdef int keep_swept_outputs(Sweep* s, Call* call) except -1:
     return 0
 
 cdef int expand(Call* call) except -1:
-    """Make a call plain that a pinned sweep has still to sweep, and put the plain nodes in its place."""
+    """Make a call plain that a pinned sweep has still to sweep, and put the plain nodes in its
+    place."""
     cdef Sweep* s = call.sweep
     cdef Sweep plain
     cdef Nodes outputs = Nodes(NULL, 0, 0)
@@ -249,9 +253,11 @@ cdef int expand(Call* call) except -1:
     return 0
 
 cdef int insert_plain_nodes(Call* call, Sweep* plain, Nodes* outputs) except -1:
-    """Sort the plain nodes of a call, and insert them; `outputs` become those that take part in the sweep."""
+    """Sort the plain nodes of a call, and insert them; `outputs` become those that take part in the
+    sweep."""
     cdef Sweep* s = call.sweep
-    cdef Py_ssize_t place = add_outputs_to_come(outputs, s, call), to_come = outputs.count, operands, i
+    cdef Py_ssize_t place = add_outputs_to_come(outputs, s, call), to_come = outputs.count
+    cdef Py_ssize_t operands, i
     add_swept_outputs(outputs, call)
     reserve(&s.kept, 1)
     call.kind.visit(call, plain)
@@ -292,7 +298,8 @@ cdef int replace_in_order(Nodes* order, Py_ssize_t place, Node** nodes, Py_ssize
     """Put so many nodes, which get a reference each, in place of one of the order."""
     cdef Py_ssize_t i
     reserve(order, count)
-    memmove(order.items + place + count, order.items + place + 1, (order.count - place - 1) * sizeof(Node*))
+    memmove(order.items + place + count, order.items + place + 1,
+            (order.count - place - 1) * sizeof(Node*))
     memcpy(order.items + place, nodes, count * sizeof(Node*))
     order.count += count - 1
     for i in range(count):
@@ -300,9 +307,9 @@ cdef int replace_in_order(Nodes* order, Py_ssize_t place, Node** nodes, Py_ssize
     return 0
 
 cdef int sweep_as_delivered(Sweep* s, Node* out, Call* call) except -1:
-    """Sweep an output that is plain now as it was at its turn: a node with its number and gradient of then
-    stands in for it. Where Python is needed, which must not run while a graph is sorted, that node is the
-    next of the sweep."""
+    """Sweep an output that is plain now as it was at its turn: a node with its number and gradient
+    of then stands in for it. Where Python is needed, which must not run while a graph is sorted,
+    that node is the next of the sweep."""
     value = number_node(call.kind.result(call, out.index), out.op, out.a, out.b)
     cdef Node* n = node_of(<PyObject*>value)
     n.grad.x, n.grad_kind = call.grad[out.index], call.grad_kind[out.index]
@@ -320,7 +327,8 @@ cdef int sweep(Sweep* s) except -1:
         n = s.order.items[s.order.count - 1]
         work += call_of(n).kind.work(call_of(n)) if n.op == CALL else 1
         if s.broken:
-            raise RuntimeError("backward cannot go on, because a look at its graph was stopped by an error")
+            raise RuntimeError("backward cannot go on, because a look at its graph was stopped "
+                               "by an error")
         if s.pinned:
             sweep_pinned(s, n)
         elif sweep_numbers(n):
@@ -334,8 +342,8 @@ cdef int sweep(Sweep* s) except -1:
     return 0
 
 cdef int look_for_interrupt(Sweep* s) except -1:
-    """Raise KeyboardInterrupt, or run the program's handler, if Ctrl-C was pressed. Handlers of other signals
-    run after the sweep, or at its next callback."""
+    """Raise KeyboardInterrupt, or run the program's handler, if Ctrl-C was pressed. Handlers of
+    other signals run after the sweep, or at its next callback."""
     if PyOS_InterruptOccurred():        # and clears that flag
         try:
             if interrupt_raises():
@@ -348,7 +356,8 @@ cdef int look_for_interrupt(Sweep* s) except -1:
     return 0
 
 cdef int raise_interrupt() except -1:
-    """Raise KeyboardInterrupt if Ctrl-C was pressed. A handler of the program may not run here, and waits."""
+    """Raise KeyboardInterrupt if Ctrl-C was pressed. A handler of the program may not run here, and
+    waits."""
     if PyOS_InterruptOccurred():
         if interrupt_raises():
             raise KeyboardInterrupt
@@ -534,8 +543,8 @@ cdef void begin(Sweep* s) noexcept:
     memset(&idle, 0, sizeof(Sweep))
 
 cdef bint run_backward(Node* root) except -1:
-    """Sweep the graph; False where a node must be read through Python's attributes, and then nothing was
-    changed."""
+    """Sweep the graph; False where a node must be read through Python's attributes, and then
+    nothing was changed."""
     cdef Sweep s
     begin(&s)
     try:

@@ -1,8 +1,8 @@
 # copy.copy and copy.deepcopy of Values, and what a copy or a pickle is made of.
 
 cdef dict state_of(object value):
-    """{attribute: what it holds} of all that a Value has besides the operation on its operands, and the slots
-    of a subclass."""
+    """{attribute: what it holds} of all that a Value has besides the operation on its operands, and
+    the slots of a subclass."""
     cdef Node* n = node_of(<PyObject*>value)
     cdef dict state = {}
     if (<Body*>value).attrs != NULL:
@@ -55,7 +55,8 @@ cdef int restore_slots(object value, dict slots) except -1:
     return 0
 
 cdef tuple operation_and_operands(object value):
-    """The name of the operation that a Value is the result of, and its operands; None for a leaf."""
+    """The name of the operation that a Value is the result of, and its operands; None for a
+    leaf."""
     cdef Node* n = node_of(<PyObject*>value)
     make_plain(n)
     if n.op == LEAF:
@@ -113,8 +114,8 @@ cdef object own_copy(object value, memo):
     return _functions.rebuilt(value, memo)
 
 cdef object copy_value(object value):
-    """A second Value with all that the first has. As in the original it shares the first one's `_prev`, and
-    its `_backward`, which reads the first one's gradient."""
+    """A second Value with all that the first has. As in the original it shares the first one's
+    `_prev`, and its `_backward`, which reads the first one's gradient."""
     cdef dict state = state_of(value)
     cdef PyObject* prev
     twin = new_like(value)

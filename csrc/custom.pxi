@@ -1,8 +1,8 @@
-# A program's own operations: a `_backward` of its own, operands and a name given to the constructor, local
-# gradients, and operands that are not just one or two Values.
+# A program's own operations: a `_backward` of its own, operands and a name given to the
+# constructor, local gradients, and operands that are not just one or two Values.
 
-# The names of operations. A CUSTOM node holds the place of its name in this list. After the first few
-# thousand names, and where a name is no str, it becomes an attribute of the Value.
+# The names of operations. A CUSTOM node holds the place of its name in this list. After the first
+# few thousand names, and where a name is no str, it becomes an attribute of the Value.
 cdef enum:
     NAMES = 1 << 12
 cdef list op_names = [""]
@@ -66,7 +66,8 @@ cdef int set_children(object value, object children) except -1:
         if count == 0:
             return 0
         if count <= 2 and equals_only_itself(items[0]) and equals_only_itself(items[count - 1]):
-            replace_with_custom(n, items[0], NULL if items[0] == items[count - 1] else items[count - 1])
+            replace_with_custom(n, items[0],
+                                NULL if items[0] == items[count - 1] else items[count - 1])
             return 0
     return set_any_children(value, children)
 
@@ -133,7 +134,8 @@ cdef object backward_of(object value):
 def _run(Value value not None):
     """The operation's own backward, for one node; what `_backward` calls."""
     make_plain(&value.node)
-    if is_swept_by_engine(value.node.op) and (any_has_own_access(value) or not add_by_rule(&value.node)):
+    if (is_swept_by_engine(value.node.op)
+            and (any_has_own_access(value) or not add_by_rule(&value.node))):
         add_objects(&value.node)
 
 
@@ -143,8 +145,8 @@ cdef class _Locals:
     """The operands of a LOCAL node, as they were given, and dy/da for each: numbers, or Values."""
     cdef tuple operands
     cdef tuple gradients
-    cdef object run             # of what a recording gives: its run, and the place among the results,
-    cdef Py_ssize_t place       # by which it has second derivatives; else None
+    cdef object run             # of what a recording gives: its run, and the place among the
+    cdef Py_ssize_t place       # results, by which it has second derivatives; else None
 
     def __init__(self, operands, gradients):
         if isinstance(operands, (set, frozenset)) and len(operands) > 1:
@@ -182,7 +184,8 @@ cdef int set_locals(object value, object children, object gradients) except -1:
     return 0
 
 cdef bint add_locals(Node* n) noexcept:
-    """Apply the chain rule to a LOCAL node; False where that needs Python, and then nothing was changed."""
+    """Apply the chain rule to a LOCAL node; False where that needs Python, and then nothing was
+    changed."""
     cdef _Locals pair = locals_of(n)
     cdef Py_ssize_t i, count = PySequence_Fast_GET_SIZE(<PyObject*>pair.operands)
     cdef PyObject** operands = PySequence_Fast_ITEMS(<PyObject*>pair.operands)
@@ -192,7 +195,8 @@ cdef bint add_locals(Node* n) noexcept:
         more = times(local_number(gradients[i]), g)
         sum = plus(grad_of_node(node_of(operands[i])), more)
         if (not is_number(more) or not is_number(sum) or Py_TYPE(operands[i]) != value_type
-                or (sum.kind == INTEGER and not -MOST_INT <= sum.x <= MOST_INT)):   # it may stand twice
+                or (sum.kind == INTEGER
+                    and not -MOST_INT <= sum.x <= MOST_INT)):       # an operand may stand twice
             return False
     for i in range(count):
         set_grad_of_node(node_of(operands[i]), plus(grad_of_node(node_of(operands[i])),
@@ -200,7 +204,8 @@ cdef bint add_locals(Node* n) noexcept:
     return True
 
 cdef inline Number local_number(PyObject* gradient) noexcept:
-    return data_of_node(node_of(gradient)) if Py_TYPE(gradient) == value_type else known_number(gradient)
+    return (data_of_node(node_of(gradient)) if Py_TYPE(gradient) == value_type
+            else known_number(gradient))
 
 cdef int add_locals_as_objects(object value) except -1:
     from micrograd._functions import NoGradient

@@ -1,8 +1,9 @@
 # The graph as a list of nodes: for copies, pickle and micrograd.gradients.
 
 cdef list nodes_under(list roots, bint named):
-    """The nodes of the graph under roots, these among them, operands before results; of leaves only roots.
-    All calls are made plain, or, where `named`, those that are not shown as one operation."""
+    """The nodes of the graph under roots, these among them, operands before results; of leaves only
+    roots. All calls are made plain, or, where `named`, those that are not shown as one
+    operation."""
     cdef Sweep s
     cdef Py_ssize_t i
     cdef list nodes = []
@@ -31,10 +32,11 @@ cdef list operands_of(Node* n):
     return operands
 
 def _operations(list roots not None):
-    """The results of operations under roots, operands first, each as (node, symbol, a, b): b is None or
-    a number where it gets no gradient. Where the program has set a `_backward`, the symbol is None
-    and a is the tuple of the operands; where it gave local gradients, it is "local" and b has them; what a
-    recording gives is "recorded", a is its run and b the place among its results."""
+    """The results of operations under roots, operands first, each as (node, symbol, a, b): b is
+    None or a number where it gets no gradient. Where the program has set a `_backward`, the symbol
+    is None and a is the tuple of the operands; where it gave local gradients, it is "local" and b
+    has them; what a recording gives is "recorded", a is its run and b the place among its
+    results."""
     for root in roots:
         check_child(root)
     found = [operation_at(value) for value in nodes_under(roots, True)]

@@ -1,24 +1,24 @@
-/* What the engine assumes about CPython and CPython does not document: all of it, in one place. Each part
-   says for which versions it is true. An assumption that could corrupt memory is checked at import (the end
-   of value.pxi), so that a CPython without it gives an ImportError. */
+/* What the engine assumes about CPython and CPython does not document: all of it, in one place.
+   Each part says for which versions it is true. An assumption that could corrupt memory is checked
+   at import (the end of value.pxi), so that a CPython without it gives an ImportError. */
 #ifndef MICROGRAD_INTERNALS_H
 #define MICROGRAD_INTERNALS_H
 
 #include <Python.h>
 #include <frameobject.h>
 
-/* Fill in the head of an object in the engine's own memory. All of it is set, because it has more than a
-   count and a type: from 3.14 on, flags next to the count say which references are counted. (These functions
-   are public, and inline, where PyObject_Init is a call. Values and calls own no reference to their types,
-   which live as long as the process.) */
+/* Fill in the head of an object in the engine's own memory. All of it is set, because it has more
+   than a count and a type: from 3.14 on, flags next to the count say which references are counted.
+   (These functions are public, and inline, where PyObject_Init is a call. Values and calls own no
+   reference to their types, which live as long as the process.) */
 static inline void init_head(PyObject *o, PyTypeObject *type) {
     memset(o, 0, sizeof(PyObject));
     Py_SET_REFCNT(o, 1);
     Py_SET_TYPE(o, type);
 }
 
-/* 3.10 to 3.15, with the GIL: two words before an object link it into the collector's list. The first is zero
-   while the object is not tracked; in a new object both are. */
+/* 3.10 to 3.15, with the GIL: two words before an object link it into the collector's list. The
+   first is zero while the object is not tracked; in a new object both are. */
 typedef struct {
     uintptr_t next, previous;
 } GCHead;
@@ -37,15 +37,15 @@ static int heads_are_as_described(PyObject *o) {
     return tracked && head->next == 0 && !PyObject_GC_IsTracked(o);
 }
 
-/* 3.10 to 3.15: a slot that Cython does not let one choose may be written after PyType_Ready, while the class
-   has no subclass. Checked by the tests of subclasses. */
+/* 3.10 to 3.15: a slot that Cython does not let one choose may be written after PyType_Ready, while
+   the class has no subclass. Checked by the tests of subclasses. */
 static inline void set_dict_offset(PyTypeObject *type, Py_ssize_t offset) {
     type->tp_dictoffset = offset;
     PyType_Modified(type);
 }
 
-/* 3.10 to 3.15: the class's version: unique (in 3.10 until sys._clear_type_cache() is called), and new after
-   each change; 0 while it has none. */
+/* 3.10 to 3.15: the class's version: unique (in 3.10 until sys._clear_type_cache() is called), and
+   new after each change; 0 while it has none. */
 static inline unsigned int class_version(PyTypeObject *type) {
 #if PY_VERSION_HEX < 0x030B0000
     if (!(type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG)) return 0;
@@ -53,8 +53,8 @@ static inline unsigned int class_version(PyTypeObject *type) {
     return type->tp_version_tag;
 }
 
-/* Give the class a version, and return it; NEVER, which no class has, where it gets none: from 3.13 on, after
-   a thousand changes. */
+/* Give the class a version, and return it; NEVER, which no class has, where it gets none: from 3.13
+   on, after a thousand changes. */
 enum { NEVER = 0xFFFFFFFF };
 static unsigned int new_class_version(PyTypeObject *type) {
 #if PY_VERSION_HEX >= 0x030C0000
@@ -85,11 +85,13 @@ static inline int is_laid_out_as_float(PyTypeObject *type) {
 
 static inline void set_float(PyObject *o, double x) { ((PyFloatObject *)o)->ob_fval = x; }
 
-/* Cython (3.1 and 3.2) adds an entry to a traceback for each of the engine's functions, whose source is not
-   installed. It leaves out an entry for which it can make no frame. */
+/* Cython (3.1 and 3.2) adds an entry to a traceback for each of the engine's functions, whose
+   source is not installed. It leaves out an entry for which it can make no frame. */
 #define PyFrame_New(state, code, globals, locals) ((PyFrameObject *)NULL)
 
 /* A class made in C, whose special methods run no Python code. */
-static inline int is_static_type(PyTypeObject *type) { return !(type->tp_flags & Py_TPFLAGS_HEAPTYPE); }
+static inline int is_static_type(PyTypeObject *type) {
+    return !(type->tp_flags & Py_TPFLAGS_HEAPTYPE);
+}
 
 #endif

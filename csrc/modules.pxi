@@ -1,15 +1,15 @@
 # What a network is made of, and how the engine knows that it still is.
 #
-# The parts of a module (`w`, `b` and `nonlin` of a Neuron, `neurons` of a Layer) stand in its __dict__, as
-# those of any object. A program that sets one, or reads one that is a list, or reads the __dict__, may change
-# the network then or later. Each such access is counted in `touches`. A layer is looked at once, and its
-# parameters are packed (parameters.pxi). While the count stays the same, the layer has not changed, and a
-# call checks only the count. If the program keeps a reference to one of its lists or dicts, the layer is
-# looked at before each call.
+# The parts of a module (`w`, `b` and `nonlin` of a Neuron, `neurons` of a Layer) stand in its
+# __dict__, as those of any object. A program that sets one, or reads one that is a list, or reads
+# the __dict__, may change the network then or later. Each such access is counted in `touches`. A
+# layer is looked at once, and its parameters are packed (parameters.pxi). While the count stays the
+# same, the layer has not changed, and a call checks only the count. If the program keeps a
+# reference to one of its lists or dicts, the layer is looked at before each call.
 #
-# A layer is fused where no program can see the difference: Value, Neuron and Layer are as they were shipped;
-# the neurons are Neurons with equally many Values for weights, and with activations that this engine has;
-# parameters and inputs are numbers.
+# A layer is fused where no program can see the difference: Value, Neuron and Layer are as they were
+# shipped; the neurons are Neurons with equally many Values for weights, and with activations that
+# this engine has; parameters and inputs are numbers.
 
 cdef unsigned long long touches = 1
 
@@ -53,7 +53,8 @@ cdef class _Parts:
         object.__dict__["__class__"].__set__(self, cls)
 
     def __getstate__(self):
-        """The __dict__, for copy and pickle; with the values of a program's own __slots__, if it has any."""
+        """The __dict__, for copy and pickle; with the values of a program's own __slots__, if it
+        has any."""
         from micrograd import _functions
         touch()
         slots = _functions.slots_of(self)
@@ -67,8 +68,8 @@ cdef class _Parts:
 cdef object nothing = object()          # found in no class
 
 cdef class _Part:
-    """A descriptor of an attribute that stands in the __dict__ of a module. It does as if it were not there
-    where a further base of the module's class has that attribute."""
+    """A descriptor of an attribute that stands in the __dict__ of a module. It does as if it were
+    not there where a further base of the module's class has that attribute."""
     cdef str name
 
     def __init__(self, str name):
@@ -121,7 +122,8 @@ cdef class _Part:
 
 cdef bint is_data_descriptor(found) except -1:
     """Whether it comes before what stands in the __dict__."""
-    return found is not nothing and (hasattr(type(found), "__set__") or hasattr(type(found), "__delete__"))
+    return found is not nothing and (hasattr(type(found), "__set__")
+                                     or hasattr(type(found), "__delete__"))
 
 cdef dict dict_of(_Parts module):
     cdef PartsBody* body = <PartsBody*>module
@@ -139,7 +141,8 @@ cdef inline Parameters packed_of(_Parts layer):
     return None if packed == NULL else <Parameters>packed
 
 cdef inline object part_of(_Parts module, str name):
-    """The attribute in the __dict__, or None. (get may run Python code, which may replace the dict.)"""
+    """The attribute in the __dict__, or None. (get may run Python code, which may replace the
+    dict.)"""
     return dict_of(module).get(name)
 
 cdef inline bint has_part(_Parts module, str name) except -1:
@@ -157,8 +160,8 @@ cdef PyTypeObject* layer_type = NULL
 cdef PyTypeObject* mlp_type = NULL
 cdef tuple shipped_classes = None       # which keeps them alive
 def _ships(Neuron, Layer, MLP):
-    """Tell the engine the classes of nn, as shipped. (Called again when nn is reloaded: models made before
-    that are then called layer by layer, as those of subclasses are.)"""
+    """Tell the engine the classes of nn, as shipped. (Called again when nn is reloaded: models made
+    before that are then called layer by layer, as those of subclasses are.)"""
     global neuron_type, layer_type, mlp_type, shipped_classes, class_count
     for cls in (Neuron, Layer, MLP):
         if not (isinstance(cls, type) and issubclass(cls, _Parts)):
@@ -166,15 +169,18 @@ def _ships(Neuron, Layer, MLP):
     class_count = 0                     # look at them anew
     for cls in [cls for cls in shipped_attributes if cls is not Value]:
         del shipped_attributes[cls]
-    neuron_type, layer_type, mlp_type = <PyTypeObject*>Neuron, <PyTypeObject*>Layer, <PyTypeObject*>MLP
+    neuron_type, layer_type = <PyTypeObject*>Neuron, <PyTypeObject*>Layer
+    mlp_type = <PyTypeObject*>MLP
     shipped_classes = Neuron, Layer, MLP
-    for cls, names in ((Neuron, ("__call__", "parameters", "w", "b", "nonlin", "__dict__", "__getattr__")),
+    for cls, names in ((Neuron, ("__call__", "parameters", "w", "b", "nonlin", "__dict__",
+                                 "__getattr__")),
                        (Layer, ("__call__", "parameters", "neurons", "__dict__", "__getattr__")),
                        (MLP, ("parameters", "layers", "__dict__", "__getattr__"))):
         shipped_attributes[cls] = {name: find_in_class(<PyTypeObject*>cls, name) for name in names}
     class_count = 0                     # should the lookups have run Python code
 
-# While a tool traces or profiles, nothing is fused, so that it sees the calls that the original makes.
+# While a tool traces or profiles, nothing is fused, so that it sees the calls that the original
+# makes.
 cdef object trace_of = sys.gettrace, profile_of = sys.getprofile
 cdef object tool_of = getattr(getattr(sys, "monitoring", None), "get_tool", None)    # from 3.12 on
 
@@ -195,19 +201,22 @@ cdef dict activations = {
     "tanh": TANH, "sigmoid": SIGMOID, "sin": SIN, "cos": COS,
     "sqrt": SQRT, "abs": ABS, "softplus": SOFTPLUS, "leaky_relu": LEAKY_RELU}
 
-cdef dict activation_functions = {}     # Value's methods of these names, as shipped: nonlin=Value.tanh
+# Value's methods of these names, as shipped: nonlin=Value.tanh
+cdef dict activation_functions = {}
 
 cdef int activation(object nonlin) except -2:
-    """The operation that nonlin stands for; ADD for none, -1 for one that the engine does not have."""
-    if nonlin is None or type(nonlin) in (bool, int, float) or Py_TYPE(<PyObject*>nonlin) == numpy_bool:
+    """The operation that nonlin stands for; ADD for none, -1 for one that the engine does not
+    have."""
+    if (nonlin is None or type(nonlin) in (bool, int, float)
+            or Py_TYPE(<PyObject*>nonlin) == numpy_bool):
         return RELU if nonlin else ADD
     if type(nonlin) is str:
         return activations.get(nonlin, -1)
     return activation_functions.get(nonlin, -1) if type(nonlin) is type(Value.relu) else -1
 
 cdef tuple parameters_of_layers(list layers):
-    """The Parameters of each layer, or None where one cannot be fused. is_unchanged is true of each of
-    them until Python code runs."""
+    """The Parameters of each layer, or None where one cannot be fused. is_unchanged is true of each
+    of them until Python code runs."""
     cdef Parameters p
     cdef list found = []
     for layer in layers:
@@ -267,7 +276,8 @@ cdef Parameters look_at_layer(_Parts layer):
 # The short cuts of nn.Module.
 
 def _parameters_of(layers):
-    """The parameters of fused layers, in the original's order; None where parameters() must be called."""
+    """The parameters of fused layers, in the original's order; None where parameters() must be
+    called."""
     cdef tuple found = parameters_told_by(layers)
     cdef list parameters = []
     if found is None:
@@ -326,7 +336,8 @@ def _zeroed(parameters):
     return True
 
 cdef Parameters layer_at(list parameters, Py_ssize_t i):
-    """The packed layer whose parameters stand in the list from i on, all in their order; None if none do."""
+    """The packed layer whose parameters stand in the list from i on, all in their order; None if
+    none do."""
     cdef Node* n = node_of(<PyObject*>parameters[i])
     if n.data_kind != PACKED or n.index != 0:
         return None

@@ -36,8 +36,8 @@ cdef struct Node:
     unsigned char data_kind     # OBJECT, or a kind of number (see ops.h)
     unsigned char grad_kind
     unsigned char flags
-    unsigned int index          # of an OUTPUT in its call, of a PACKED parameter in its matrix, of a
-                                # CUSTOM node's name in op_names
+    unsigned int index          # of an OUTPUT in its call, of a PACKED parameter in its matrix, of
+                                # a CUSTOM node's name in op_names
 
 cdef enum:
     VISITED = 1                 # the sort has seen it
@@ -59,7 +59,8 @@ cdef inline Node* node_of(PyObject* value) noexcept:
 cdef inline PyObject* value_of(Node* n) noexcept:
     return <PyObject*>(<char*>n - sizeof(PyObject))
 
-# A node's numbers, wherever they stand. (One of kind OBJECT is no number, and its double is not read.)
+# A node's numbers, wherever they stand. (One of kind OBJECT is no number, and its double is not
+# read.)
 
 cdef inline Number data_of_node(Node* n) noexcept:
     if n.data_kind != PACKED:
@@ -100,7 +101,8 @@ cdef PyObject* value_alloc(PyTypeObject* type, Py_ssize_t items) noexcept:
     cdef PyObject* value = new_value()
     if value == NULL:
         return PyErr_NoMemory()
-    memset(node_of(value), 0, sizeof(Node))     # a leaf; data and grad are not set, as after object.__new__
+    # A leaf; data and grad are not set, as after object.__new__.
+    memset(node_of(value), 0, sizeof(Node))
     return value
 
 cdef void value_dealloc(PyObject* value) noexcept:
@@ -128,8 +130,9 @@ cdef void value_dealloc(PyObject* value) noexcept:
         clear_and_free(body)    # Python defers deep chains of its own classes' instances itself
 
 cdef void value_free(void* value) noexcept:
-    """tp_free. Python refuses to assign a __class__ with another tp_free. So no Value becomes an instance
-    of a subclass, whose instances come from another allocator, and none of these becomes a Value."""
+    """tp_free. Python refuses to assign a __class__ with another tp_free. So no Value becomes an
+    instance of a subclass, whose instances come from another allocator, and none of these becomes a
+    Value."""
     give_cell(cell_of(<PyObject*>value))
 
 cdef inline void clear_and_free(Body* body) noexcept:
@@ -161,8 +164,8 @@ cdef inline void clear_slot(Slot* slot, unsigned char* kind) noexcept:
     Py_CLEAR(slot.object)
 
 cdef inline void replace_operands(Node* n, int op, Node* a, Node* b) noexcept:
-    """Make n the result of op on a and b, of which either may be NULL, and release its former operands.
-    (That may run Python code, so it comes last.)"""
+    """Make n the result of op on a and b, of which either may be NULL, and release its former
+    operands. (That may run Python code, so it comes last.)"""
     cdef Node* old_a = n.a
     cdef Node* old_b = n.b
     if n.op == OUTPUT:
@@ -246,8 +249,8 @@ cdef bint any_leads_back() noexcept:
         c = NULL if c.next == head else c.next
     return False
 
-# The generation of the automatic collections that may reach all objects. (3.14.0 to 3.14.4 collect the old
-# generation piece by piece, and call that generation 1.)
+# The generation of the automatic collections that may reach all objects. (3.14.0 to 3.14.4 collect
+# the old generation piece by piece, and call that generation 1.)
 cdef int oldest_generation = 1 if (3, 14) <= sys.version_info < (3, 14, 5) else 2
 
 def _before_collection(phase, info):
@@ -255,7 +258,8 @@ def _before_collection(phase, info):
     cdef Chunk* c = head
     cdef Call* call = calls
     cdef int i
-    if phase != "start" or info["generation"] < oldest_generation or not (any_tracked or any_leads_back()):
+    if (phase != "start" or info["generation"] < oldest_generation
+            or not (any_tracked or any_leads_back())):
         return
     while c != NULL:
         for i in range(c.fresh, CELLS):

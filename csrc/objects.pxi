@@ -1,8 +1,10 @@
-# Python's numbers in and out of nodes, and the operations on data that is no plain number:
-# complex, Fraction, arrays, tensors, ints beyond 2**53, other Values, floats that have an error to
-# raise. All of these use Python's own operators, which are slow and right, and raise the original's errors.
+# Python's numbers in and out of nodes, and the operations on data that is no plain number: complex,
+# Fraction, arrays, tensors, ints beyond 2**53, other Values, floats that have an error to raise.
+# All of these use Python's own operators, which are slow and right, and raise the original's
+# errors.
 
-# numpy's types. They are looked up when an object of an unknown type is met after numpy was imported.
+# numpy's types. They are looked up when an object of an unknown type is met after numpy was
+# imported.
 cdef PyTypeObject* numpy_float64 = NULL
 cdef PyTypeObject* numpy_float32 = NULL
 cdef PyTypeObject* numpy_integer = NULL     # the base of its ints
@@ -148,8 +150,8 @@ cdef inline void unpack(Node* n) noexcept:
     if n.data_kind == PACKED or n.grad_kind == PACKED:
         unpack_layer(<Parameters>n.data.object)
 
-# The table of operations once more, in Python's arithmetic. (With functions of the C API: Cython's own + and
-# * word some errors differently.)
+# The table of operations once more, in Python's arithmetic. (With functions of the C API: Cython's
+# own + and * word some errors differently.)
 
 cdef tuple operation_symbols = tuple([symbol.decode() for symbol in symbols[:OPERATION_END]])
 cdef dict functions = None      # micrograd._functions.FUNCTIONS, once it is needed

@@ -4,7 +4,7 @@
 # their own numbers again. A call keeps the Version of the numbers that it was computed with, for
 # its plain nodes; the first change of a number after the call makes a new Version.
 
-cdef double MOST_INT = 2.0 ** 40  # up to this, an int gradient is exact after many additions of ints
+cdef double MOST_INT = 2.0 ** 40    # up to this, an int gradient is exact after many additions
 
 cdef struct Numbers:            # side by side, of any kinds
     double* x

@@ -1,8 +1,8 @@
 # pickle. A Value is made empty and then gets its state, so that it may stand in a cycle. The root's
 # state lists all nodes under it, operands before results. When pickle comes to one of them, it has
-# written its operands, so that a deep graph needs no deep recursion. PICKLING marks these nodes until
-# the list's last entry is pickled, which wipes the marks. (A mark left by a dump that failed has one
-# effect: a later dump of that node recurses.)
+# written its operands, so that a deep graph needs no deep recursion. PICKLING marks these nodes
+# until the list's last entry is pickled, which wipes the marks. (A mark left by a dump that failed
+# has one effect: a later dump of that node recurses.)
 
 cdef tuple reduce_value(object value):
     from copyreg import __newobj__

@@ -3,7 +3,8 @@
 cimport cython
 from cpython.buffer cimport (Py_buffer, PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release,
                              PyObject_CheckBuffer, PyObject_GetBuffer)
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_GET_SIZE
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from cpython.bytearray cimport PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_Occurred, PyErr_SetInterrupt
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
@@ -47,7 +48,7 @@ cdef extern from "Python.h":
     void Py_DECREF(PyObject*) noexcept
     void Py_XDECREF(PyObject*) noexcept
     void Py_CLEAR(PyObject*) noexcept       # sets it to NULL first
-    void Py_XSETREF(PyObject*, PyObject*) noexcept      # sets it to the second, then releases what it was
+    void Py_XSETREF(PyObject*, PyObject*) noexcept      # sets it, then releases what it was
     void PyObject_GC_Track(void*) noexcept
     void PyObject_GC_UnTrack(void*) noexcept
     bint PyObject_IS_GC(PyObject*) noexcept
@@ -156,8 +157,8 @@ cdef extern from "layer.h" nogil:
                                  double* sum_grad, Kind* sum_grad_kind) noexcept
         void (*sums_backward)(int nin, int width, const double* w, const double* x, const double* g,
                               double* dw, double* dx) noexcept
-        int (*predict[2])(const Layer* layers, int depth, int rows, const void* inputs, void* numbers,
-                          long room, double* y, unsigned char* odd) noexcept
+        int (*predict[2])(const Layer* layers, int depth, int rows, const void* inputs,
+                          void* numbers, long room, double* y, unsigned char* odd) noexcept
     const Arithmetic* arithmetics   # each one for wider vectors than the one before
     enum: NO_GRADIENT
     void kinds_backward(int nin, int nout, int width, const Kind* w, const Kind* x, const Kind* g,

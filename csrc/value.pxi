@@ -1,14 +1,15 @@
 # class Value: the operators and attributes of the original, over nodes.
 #
-# Where the class was patched, or a subclass overrides an operator, Python's dispatch finds the program's
-# version: -, / and the reflected operators use Python's operators, as in the original, and while __init__ or
-# __new__ is patched (then shipped() is false), it is called for every new node.
+# Where the class was patched, or a subclass overrides an operator, Python's dispatch finds the
+# program's version: -, / and the reflected operators use Python's operators, as in the original,
+# and while __init__ or __new__ is patched (then shipped() is false), it is called for every new
+# node.
 
 cdef inline bint is_value(object o):
     return Py_TYPE(<PyObject*>o) == value_type or isinstance(o, Value)
 
-# What only Python code can make: a signature with the original's error messages, functions that inspect
-# recognises, and a docstring indented as this version of Python does it.
+# What only Python code can make: a signature with the original's error messages, functions that
+# inspect recognises, and a docstring indented as this version of Python does it.
 cdef dict python = {"__name__": "micrograd.engine"}
 exec("""
 class Value:
@@ -53,9 +54,11 @@ cdef object object_node(object data, int op, Node* a, Node* b):
 cdef inline object plain_leaf(object data):
     cdef Number n
     read_number(data, &n)
-    value = object_node(data, LEAF, NULL, NULL) if n.kind == OBJECT else number_node(n, LEAF, NULL, NULL)
+    value = (object_node(data, LEAF, NULL, NULL) if n.kind == OBJECT
+             else number_node(n, LEAF, NULL, NULL))
     if made_flag and not is_recording():
-        node_of(<PyObject*>value).flags = 0     # made by another thread, and so no constant of the function
+        # Made by another thread, and so no constant of the function.
+        node_of(<PyObject*>value).flags = 0
     return value
 
 cdef inline object leaf(object data):
@@ -63,7 +66,8 @@ cdef inline object leaf(object data):
     return plain_leaf(data) if shipped() else Value(data)
 
 cdef inline object compute(int op, Node* a, Node* b):
-    """The node of an operation of two operands; fast for plain numbers. A PACKED one gives no plain y."""
+    """The node of an operation of two operands; fast for plain numbers. A PACKED one gives no plain
+    y."""
     cdef Number y = apply(op, a.data.x, a.data_kind, b.data.x, b.data_kind)
     if is_plain(y) and shipped():
         return number_node(y, op, a, b)
@@ -81,7 +85,8 @@ cdef object compute_any(int op, Node* a, Node* b):
     return compute_with_objects(op, a, b)
 
 cdef Number rounded(int op, Number a, Number b) noexcept:
-    """op(a, b) as a numpy.float32, for operations whose rounding in numpy is known; else of kind OBJECT."""
+    """op(a, b) as a numpy.float32, for operations whose rounding in numpy is known; else of kind
+    OBJECT."""
     if op == ADD:
         return plus(a, b)
     if op == MUL:
@@ -102,8 +107,8 @@ cdef object compute_with_objects(int op, Node* a, Node* b):
     return result
 
 cdef int become_result(object value, int op, str name, Node* a, Node* b) except -1:
-    """Make a Value, which the program's constructor has made, the result of an operation. It keeps what the
-    constructor has given it for `_prev` and `_op`."""
+    """Make a Value, which the program's constructor has made, the result of an operation. It keeps
+    what the constructor has given it for `_prev` and `_op`."""
     cdef Body* body = <Body*>value
     cdef Node* n = &body.node
     make_plain(n)
@@ -142,11 +147,13 @@ cdef object binary_of_any(int op, object a, object b):
     return compute(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
 
 cdef inline bint goes_by_attributes(object value) except -1:
-    """has_own_access(value), for instances of subclasses; `compute` checks the class Value itself."""
+    """has_own_access(value), for instances of subclasses; `compute` checks the class Value
+    itself."""
     return Py_TYPE(<PyObject*>value) != value_type and has_own_access(value)
 
 cdef object compare(object a, object b, int than):
-    """By data, unless the program has an order of its own; other classes may have comparisons too."""
+    """By data, unless the program has an order of its own; other classes may have comparisons
+    too."""
     forbid("comparison", <PyObject*>a)
     if is_value(b):
         forbid("comparison", <PyObject*>b)
@@ -196,8 +203,8 @@ cdef object reflected(int op, object a, object b):
     return PyNumber_Add(b, a) if op == ADD else PyNumber_Multiply(b, a)
 
 cdef object python_number(object o):
-    """The Python number of a numpy scalar on the left of a Value: numpy converts its scalar to one when it
-    does not know the other operand."""
+    """The Python number of a numpy scalar on the left of a Value: numpy converts its scalar to one
+    when it does not know the other operand."""
     cdef PyObject* p = <PyObject*>o
     cdef PyObject* index
     if PyLong_CheckExact(p) or PyFloat_CheckExact(p):
@@ -269,14 +276,15 @@ cdef dict attrs_of(object value):
     return <dict>body.attrs
 
 cdef inline void drop_unused_dict(object value) noexcept:
-    """Before Python 3.13, a new instance of a subclass has a dict already, which the collector counts."""
+    """Before Python 3.13, a new instance of a subclass has a dict already, which the collector
+    counts."""
     cdef Body* body = <Body*>value
     if body.attrs != NULL and Py_REFCNT(body.attrs) == 1 and PyDict_Size(body.attrs) == 0:
         Py_CLEAR(body.attrs)
 
 cdef PyObject* find_attribute(object value, str name) noexcept:
-    """What the program set as the attribute, or NULL. Runs no Python code, as a lookup could: a key of the
-    dict may be of any class."""
+    """What the program set as the attribute, or NULL. Runs no Python code, as a lookup could: a key
+    of the dict may be of any class."""
     cdef Body* body = <Body*>value
     cdef Py_ssize_t at = 0
     cdef PyObject* key
@@ -304,7 +312,7 @@ cdef class Value:
     """ stores a single scalar value and its gradient """
 
     cdef Node node
-    cdef object attrs       # laid out as Body; objects in it make the type one that the collector tracks
+    cdef object attrs       # laid out as Body; objects in it make the collector track the type
     cdef object __weakref__
     cdef object backward_
 
@@ -337,7 +345,7 @@ cdef class Value:
             if n.op != LEAF:                    # it may be its own operand
                 track(<PyObject*>self)
                 if type(self) is Value:
-                    attrs_of(self)              # so that collections come: they count dicts, and no Values
+                    attrs_of(self)      # so that collections come: they count dicts, and no Values
         if label is not None:
             set_label(self, label)
 
@@ -565,7 +573,8 @@ cdef class Value:
         return PyNumber_Multiply(self, -1)
 
     def __sub__(self, other):           # self - other, other - self
-        return PyNumber_Add(self if is_value(self) else python_number(self), PyNumber_Negative(other))
+        return PyNumber_Add(self if is_value(self) else python_number(self),
+                            PyNumber_Negative(other))
 
     def __truediv__(self, other):       # self / other, other / self
         return PyNumber_Multiply(self if is_value(self) else python_number(self),
@@ -602,9 +611,9 @@ cdef class Value:
         return f"Value(data={self.data}, grad={self.grad})"
 
 
-# numpy looks up __array_ufunc__ in the class of an operand that it does not know. Value has none, and before
-# Python 3.12 formatting the text of that AttributeError takes longer than the operation. This descriptor
-# raises the same error with a text that is ready.
+# numpy looks up __array_ufunc__ in the class of an operand that it does not know. Value has none,
+# and before Python 3.12 formatting the text of that AttributeError takes longer than the operation.
+# This descriptor raises the same error with a text that is ready.
 
 cdef class _NoArrayUfunc:
     """Stands for the attribute that Value does not have."""
@@ -623,7 +632,8 @@ if sys.version_info < (3, 12):
 
 # Value(data), the call that programs make most, without the steps by which Python calls any class.
 
-cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags, PyObject* names) except NULL:
+cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags,
+                                PyObject* names) except NULL:
     cdef Py_ssize_t count = PyVectorcall_NARGS(flags)
     if 1 <= count <= 3 and names == NULL and shipped():
         result = plain_leaf(<object>args[0])
@@ -634,7 +644,8 @@ cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags, Py
     Py_INCREF(<PyObject*>result)
     return <PyObject*>result
 
-cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count, PyObject* names) except NULL:
+cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count,
+                        PyObject* names) except NULL:
     """Call it as Python calls any class."""
     cdef Py_ssize_t i
     keywords = None
@@ -664,12 +675,14 @@ value_type.tp_weaklistoffset = <Py_ssize_t>&(<Body*>NULL).weakrefs
 Py_INCREF(<PyObject*>value_type)
 PyType_Modified(value_type)
 value_type.tp_name = "Value"            # as error messages call it
-value_type.tp_doc = "Value(data, _children=(), _op='', *, label=None)\n--\n\n"     # for inspect.signature
+# For inspect.signature.
+value_type.tp_doc = "Value(data, _children=(), _op='', *, label=None)\n--\n\n"
 for method in [method for name, method in vars(Value).items() if type(method) is type(Value.relu)]:
     method.__module__ = "micrograd.engine"
 Value.__module__ = "micrograd.engine"
 Value.__doc__ = python["Value"].__doc__
-Value.__array_priority__ = -1.0         # numpy's scalars leave the operation to Value, its arrays do not
+# numpy's scalars leave the operation to Value, its arrays do not.
+Value.__array_priority__ = -1.0
 call_type.tp_dealloc = value_dealloc
 call_type.tp_traverse = traverse_call
 call_type.tp_clear = NULL               # the collector breaks cycles at their Values
@@ -688,7 +701,7 @@ activation_functions.update({getattr(Value, name): op for name, op in activation
 shipped_attributes[Value] = {}          # networks depend on its version too
 cdef Value first = Value(0)
 if not heads_are_as_described(<PyObject*>first):
-    raise ImportError("micrograd-native cannot run on this Python: its garbage collector is not the one "
-                      "that the engine was written for (CPython 3.10 to 3.15; this is "
+    raise ImportError("micrograd-native cannot run on this Python: its garbage collector is not "
+                      "the one that the engine was written for (CPython 3.10 to 3.15; this is "
                       f"{sys.version.split()[0]})")
 first = None
