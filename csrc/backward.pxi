@@ -18,6 +18,7 @@ cdef struct Sweep:
     Nodes stack                 # of the sort
     Nodes kept                  # calls made plain and outputs swept while pinned: released after
                                 # the sweep, since that may run Python code
+    Call* expanded              # the call whose plain nodes are sorted; see expand
     bint pinned
     bint broken                 # pinned, and a call could not be expanded
     bint plain                  # all calls are to be made plain, for copies of the graph,
@@ -163,9 +164,14 @@ cdef bint must_be_plain(Sweep* s, Call* call) noexcept:
     return call.sweep != NULL or not call.kind.is_current(call)
 
 cdef int make_plain_and_keep(Sweep* s, Call* call) except -1:
-    append(&s.kept, &call.body.node)
-    Py_INCREF(&call.body.head)
+    keep(s, &call.body.node)
     return make_call_plain(call)
+
+cdef int keep(Sweep* s, Node* n) except -1:
+    """Hold a node until the sweep ends."""
+    append(&s.kept, n)
+    Py_INCREF(value_of(n))
+    return 0
 
 cdef int undisturbed(int (*work)(Sweep*) except -1, Sweep* s) except -1:
     """Do the work with the garbage collector off: a collection could run a finalizer."""
@@ -224,11 +230,10 @@ cdef int pin(Sweep* s) except -1:
 
 cdef int keep_swept_outputs(Sweep* s, Call* call) except -1:
     """Hold the outputs that have delivered their gradients: the call may be expanded."""
-    cdef Py_ssize_t first = s.kept.count, i
-    reserve(&s.kept, call.nout)         # all of them, or none
-    add_swept_outputs(&s.kept, call)
-    for i in range(first, s.kept.count):
-        Py_INCREF(value_of(s.kept.items[i]))
+    cdef int j
+    for j in range(call.nout):
+        if call.grad_kind[j] != NO_GRADIENT and call.outputs[j] != NULL:
+            keep(s, call.outputs[j])
     return 0
 
 cdef int expand(Call* call) except -1:
@@ -236,29 +241,26 @@ cdef int expand(Call* call) except -1:
     place."""
     cdef Sweep* s = call.sweep
     cdef Sweep plain
-    cdef Nodes outputs = Nodes(NULL, 0, 0)
-    cdef bint enabled = PyGC_Disable()
     begin(&plain)
-    plain.plain = True
+    plain.plain, plain.expanded = True, call
     try:
-        insert_plain_nodes(call, &plain, &outputs)
+        undisturbed(insert_plain_nodes, &plain)
     except:
         s.broken = True
         raise
     finally:
         finish(&plain)
-        PyMem_Free(outputs.items)
-        if enabled:
-            PyGC_Enable()
     return 0
 
-cdef int insert_plain_nodes(Call* call, Sweep* plain, Nodes* outputs) except -1:
-    """Sort the plain nodes of a call, and insert them; `outputs` become those that take part in the
-    sweep."""
+cdef int insert_plain_nodes(Sweep* plain) except -1:
+    """Sort the plain nodes of the call that is expanded, and insert them. Keeps the outputs that
+    take part in the sweep."""
+    cdef Call* call = plain.expanded
     cdef Sweep* s = call.sweep
-    cdef Py_ssize_t place = add_outputs_to_come(outputs, s, call), to_come = outputs.count
-    cdef Py_ssize_t operands, i
-    add_swept_outputs(outputs, call)
+    cdef Py_ssize_t place = keep_outputs_to_come(plain, call), to_come = plain.kept.count
+    cdef Py_ssize_t outputs, operands, i
+    keep_swept_outputs(plain, call)
+    outputs = plain.kept.count
     reserve(&s.kept, 1)
     call.kind.visit(call, plain)
     call.kind.make_plain(call)
@@ -266,33 +268,26 @@ cdef int insert_plain_nodes(Call* call, Sweep* plain, Nodes* outputs) except -1:
     operands = plain.order.count            # the call's, at which the plain nodes end
     for i in range(operands):
         plain.order.items[i].flags |= VISITED
-    for i in range(outputs.count):
-        if is_operation(outputs.items[i].op):
-            visit_operands(plain, outputs.items[i])
+    for i in range(outputs):
+        if is_operation(plain.kept.items[i].op):
+            visit_operands(plain, plain.kept.items[i])
     sort(plain)
     replace_in_order(&s.order, place, plain.order.items + operands, plain.order.count - operands)
     push(&s.kept, &call.body.node)
     call.sweep = NULL
-    for i in range(to_come, outputs.count):
-        sweep_as_delivered(s, outputs.items[i], call)
+    for i in range(to_come, outputs):
+        sweep_as_delivered(s, plain.kept.items[i], call)
     return 0
 
-cdef Py_ssize_t add_outputs_to_come(Nodes* outputs, Sweep* s, Call* call) except -1:
-    """Add the call's outputs whose turn has not come. Returns the call's place in the order."""
-    cdef Py_ssize_t place = s.order.count - 1
-    while s.order.items[place] != &call.body.node:
-        if s.order.items[place].op == OUTPUT and call_of(s.order.items[place]) == call:
-            append(outputs, s.order.items[place])
+cdef Py_ssize_t keep_outputs_to_come(Sweep* plain, Call* call) except -1:
+    """Hold the outputs whose turn has not come. Returns the call's place in the order."""
+    cdef Nodes* order = &call.sweep.order
+    cdef Py_ssize_t place = order.count - 1
+    while order.items[place] != &call.body.node:
+        if order.items[place].op == OUTPUT and call_of(order.items[place]) == call:
+            keep(plain, order.items[place])
         place -= 1
     return place
-
-cdef int add_swept_outputs(Nodes* outputs, Call* call) except -1:
-    """Add those that have delivered their gradients."""
-    cdef int j
-    for j in range(call.nout):
-        if call.grad_kind[j] != NO_GRADIENT and call.outputs[j] != NULL:
-            append(outputs, call.outputs[j])
-    return 0
 
 cdef int replace_in_order(Nodes* order, Py_ssize_t place, Node** nodes, Py_ssize_t count) except -1:
     """Put so many nodes, which get a reference each, in place of one of the order."""

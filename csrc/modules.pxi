@@ -13,16 +13,16 @@
 
 cdef unsigned long long touches = 1
 
-cdef struct PartsBody:          # a module as C sees it, whose references are NULL at first
+cdef struct ModuleBody:          # a module as C sees it, whose references are NULL at first
     PyObject head
     PyObject* attrs
     PyObject* weakrefs
     PyObject* packed
 
 @cython.no_gc_clear             # the collector breaks cycles at the dicts
-cdef class _Parts:
+cdef class _ModuleBase:
     """The base of nn.Module. It is made as any object is, by object.__new__."""
-    cdef object attrs           # laid out as PartsBody: the instance's __dict__
+    cdef object attrs           # laid out as ModuleBody: the instance's __dict__
     cdef object __weakref__
     cdef object packed          # of a Layer: its Parameters, as it was when last looked at
 
@@ -36,12 +36,12 @@ cdef class _Parts:
         if not isinstance(attrs, dict):
             raise TypeError(f"__dict__ must be set to a dictionary, not a '{type(attrs).__name__}'")
         touch()
-        set_reference(&(<PartsBody*>self).attrs, attrs)
+        set_reference(&(<ModuleBody*>self).attrs, attrs)
 
     @__dict__.deleter
     def __dict__(self):
         touch()
-        set_reference(&(<PartsBody*>self).attrs, {})
+        set_reference(&(<ModuleBody*>self).attrs, {})
 
     @property
     def __class__(self):
@@ -82,7 +82,7 @@ cdef class _Part:
         for base in mro_of(<PyTypeObject*>cls):
             if further and base is not object and self.name in base.__dict__:
                 return base.__dict__[self.name]
-            further = further or base is _Parts
+            further = further or base is _ModuleBase
         return nothing
 
     def __get__(self, module, cls):
@@ -91,7 +91,7 @@ cdef class _Part:
             cls = type(module)
         found = self.of_further_base(cls)
         if module is not None and not is_data_descriptor(found):
-            attrs = dict_of(<_Parts?>module)
+            attrs = dict_of(<_ModuleBase?>module)
             part = PyDict_GetItemWithError(<PyObject*>attrs, <PyObject*>self.name)
             if part != NULL:
                 if type(<object>part) is list:
@@ -108,15 +108,15 @@ cdef class _Part:
             found.__set__(module, value)
         else:
             touch()
-            dict_of(<_Parts?>module)[self.name] = value
+            dict_of(<_ModuleBase?>module)[self.name] = value
 
     def __delete__(self, module):
         found = self.of_further_base(type(module))
         if is_data_descriptor(found):
             found.__delete__(module)
-        elif has_part(<_Parts?>module, self.name):
+        elif has_part(<_ModuleBase?>module, self.name):
             touch()
-            del dict_of(<_Parts>module)[self.name]
+            del dict_of(<_ModuleBase>module)[self.name]
         else:
             raise AttributeError(f"'{type(module).__name__}' object has no attribute '{self.name}'")
 
@@ -125,27 +125,27 @@ cdef bint is_data_descriptor(found) except -1:
     return found is not nothing and (hasattr(type(found), "__set__")
                                      or hasattr(type(found), "__delete__"))
 
-cdef dict dict_of(_Parts module):
-    cdef PartsBody* body = <PartsBody*>module
+cdef dict dict_of(_ModuleBase module):
+    cdef ModuleBody* body = <ModuleBody*>module
     if body.attrs == NULL:
         set_reference(&body.attrs, {})
     return <dict>body.attrs
 
-cdef inline bint is_held(_Parts module) noexcept:
+cdef inline bint is_held(_ModuleBase module) noexcept:
     """Whether the program holds the module's dict."""
-    cdef PyObject* attrs = (<PartsBody*>module).attrs
+    cdef PyObject* attrs = (<ModuleBody*>module).attrs
     return attrs != NULL and Py_REFCNT(attrs) > 1
 
-cdef inline Parameters packed_of(_Parts layer):
-    cdef PyObject* packed = (<PartsBody*>layer).packed
+cdef inline Parameters packed_of(_ModuleBase layer):
+    cdef PyObject* packed = (<ModuleBody*>layer).packed
     return None if packed == NULL else <Parameters>packed
 
-cdef inline object part_of(_Parts module, str name):
+cdef inline object part_of(_ModuleBase module, str name):
     """The attribute in the __dict__, or None. (get may run Python code, which may replace the
     dict.)"""
     return dict_of(module).get(name)
 
-cdef inline bint has_part(_Parts module, str name) except -1:
+cdef inline bint has_part(_ModuleBase module, str name) except -1:
     return name in dict_of(module)
 
 cdef inline void touch() noexcept:
@@ -164,8 +164,8 @@ def _ships(Neuron, Layer, MLP):
     before that are then called layer by layer, as those of subclasses are.)"""
     global neuron_type, layer_type, mlp_type, shipped_classes, class_count
     for cls in (Neuron, Layer, MLP):
-        if not (isinstance(cls, type) and issubclass(cls, _Parts)):
-            raise TypeError(f"a subclass of _Parts was expected, not {cls!r:.60}")
+        if not (isinstance(cls, type) and issubclass(cls, _ModuleBase)):
+            raise TypeError(f"a subclass of _ModuleBase was expected, not {cls!r:.60}")
     class_count = 0                     # look at them anew
     for cls in [cls for cls in shipped_attributes if cls is not Value]:
         del shipped_attributes[cls]
@@ -222,10 +222,10 @@ cdef tuple parameters_of_layers(list layers):
     for layer in layers:
         if Py_TYPE(<PyObject*>layer) != layer_type:
             return None
-        p = packed_of(<_Parts>layer)
+        p = packed_of(<_ModuleBase>layer)
         if p is None or p.held or not is_unchanged(p):
-            p = look_at_layer(<_Parts>layer)
-            set_reference(&(<PartsBody*>layer).packed, p)
+            p = look_at_layer(<_ModuleBase>layer)
+            set_reference(&(<ModuleBody*>layer).packed, p)
         if p is None:
             return None
         if not p.m.kinds_known:
@@ -237,7 +237,7 @@ cdef inline bint is_unchanged(Parameters p) noexcept:
     """Whether the layer is as it was when parameters_of_layers returned p for it."""
     return p.seen == touches and not p.m.unpacked
 
-cdef Parameters look_at_layer(_Parts layer):
+cdef Parameters look_at_layer(_ModuleBase layer):
     """The Parameters of the layer as it is now; None where it cannot be fused."""
     cdef unsigned long long before = touches
     cdef bint held = is_held(layer)
@@ -254,12 +254,12 @@ cdef Parameters look_at_layer(_Parts layer):
     for neuron in neurons:
         if Py_TYPE(<PyObject*>neuron) != neuron_type:
             return None
-        ops.append(activation(part_of(<_Parts>neuron, "nonlin")))
-        value = part_of(<_Parts>neuron, "b")
-        w = part_of(<_Parts>neuron, "w")
+        ops.append(activation(part_of(<_ModuleBase>neuron, "nonlin")))
+        value = part_of(<_ModuleBase>neuron, "b")
+        w = part_of(<_ModuleBase>neuron, "w")
         if type(w) is not list or not w or nin not in (-1, len(w)):
             return None
-        held = held or Py_REFCNT(<PyObject*>w) > 2 or is_held(<_Parts>neuron)
+        held = held or Py_REFCNT(<PyObject*>w) > 2 or is_held(<_ModuleBase>neuron)
         nin = len(w)
         values += w
         values.append(value)
@@ -278,7 +278,7 @@ cdef Parameters look_at_layer(_Parts layer):
 def _parameters_of(layers):
     """The parameters of fused layers, in the original's order; None where parameters() must be
     called."""
-    cdef tuple found = parameters_told_by(layers)
+    cdef tuple found = shipped_parameters(layers)
     cdef list parameters = []
     if found is None:
         return None
@@ -286,7 +286,7 @@ def _parameters_of(layers):
         parameters += (<Parameters>p).values
     return parameters
 
-cdef tuple parameters_told_by(layers):
+cdef tuple shipped_parameters(layers):
     """parameters_of_layers, or None where a layer or a neuron has a parameters() of its own."""
     cdef tuple found = None
     if type(layers) is list and all_as_shipped():
@@ -294,19 +294,19 @@ cdef tuple parameters_told_by(layers):
     if found is None:
         return None
     for layer in <list>layers:
-        if has_part(<_Parts?>layer, "parameters"):
+        if has_part(<_ModuleBase?>layer, "parameters"):
             return None
-        for neuron in part_of(<_Parts>layer, "neurons"):
-            if has_part(<_Parts?>neuron, "parameters"):
+        for neuron in part_of(<_ModuleBase>layer, "neurons"):
+            if has_part(<_ModuleBase?>neuron, "parameters"):
                 return None
     return found
 
 def _zero_grad(module):
     """Set the gradients of an MLP to 0; False where its parameters() must be called."""
     cdef tuple found
-    if Py_TYPE(<PyObject*>module) != mlp_type or has_part(<_Parts>module, "parameters"):
+    if Py_TYPE(<PyObject*>module) != mlp_type or has_part(<_ModuleBase>module, "parameters"):
         return False
-    found = parameters_told_by(part_of(<_Parts>module, "layers"))
+    found = shipped_parameters(part_of(<_ModuleBase>module, "layers"))
     if found is None or is_recording() or not all_as_shipped():
         return False
     for p in found:

@@ -232,7 +232,7 @@ cdef object divisor(object o):
 
 # Attributes besides the node's own.
 
-cdef int give_operands(object value, object children, object op) except -1:
+cdef int set_children_and_op(object value, object children, object op) except -1:
     """The constructor's second and third argument."""
     if made_flag and children:
         forbid("operation", NULL)
@@ -341,7 +341,7 @@ cdef class Value:
                 become_custom(n)
             put_data(n, data)
             put_grad(n, 0)
-            give_operands(self, children, op)
+            set_children_and_op(self, children, op)
             if n.op != LEAF:                    # it may be its own operand
                 track(<PyObject*>self)
                 if type(self) is Value:
@@ -508,7 +508,7 @@ cdef class Value:
         return unary(SOFTPLUS, self)
 
     def leaky_relu(self, negative_slope=SLOPE):
-        """ self if positive, else negative_slope * self; TypeError unless that is an int or float """
+        """ self if positive, else negative_slope (an int or float; else TypeError) * self """
         check_self(self)
         if not isinstance(negative_slope, (int, float)):
             raise TypeError("negative_slope must be an int or a float, "
@@ -581,7 +581,7 @@ cdef class Value:
                                  PyNumber_Power(divisor(other), -1, None))
 
     def backward(self):
-        """ set the gradients of all nodes under this one: the chain rule, results before operands """
+        """ set the gradients of all nodes under this one, by the chain rule, results first """
         forbid("backward", NULL)
         if not is_value(self) or has_own_access(self) or not run_backward(&self.node):
             reference().backward(self)
@@ -638,7 +638,7 @@ cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags,
     if 1 <= count <= 3 and names == NULL and shipped():
         result = plain_leaf(<object>args[0])
         if count > 1:
-            give_operands(result, <object>args[1], <object>args[2] if count == 3 else "")
+            set_children_and_op(result, <object>args[1], <object>args[2] if count == 3 else "")
     else:
         return call_any(cls, args, count, names)
     Py_INCREF(<PyObject*>result)
@@ -689,11 +689,11 @@ call_type.tp_clear = NULL               # the collector breaks cycles at their V
 call_type.tp_new = call_type.tp_vectorcall = NULL       # only begin_call makes one
 del _Call.__new__
 PyType_Modified(call_type)
-set_dict_offset(<PyTypeObject*>_Parts, <Py_ssize_t>&(<PartsBody*>NULL).attrs)
+set_dict_offset(<PyTypeObject*>_ModuleBase, <Py_ssize_t>&(<ModuleBody*>NULL).attrs)
 for part in ("w", "b", "nonlin", "neurons"):
-    setattr(_Parts, part, _Part(part))
-(<PyTypeObject*>_Parts).tp_new = object_new
-del _Parts.__new__
+    setattr(_ModuleBase, part, _Part(part))
+(<PyTypeObject*>_ModuleBase).tp_new = object_new
+del _ModuleBase.__new__
 gc.callbacks.append(_before_collection)
 for name in (*ACCESS, *OPERATORS, *ORDER, *activations):
     value_attributes[name] = find_in_class(value_type, name)

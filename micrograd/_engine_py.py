@@ -241,7 +241,7 @@ class Value:
         return apply("softplus", self)
 
     def leaky_relu(self, negative_slope=0.01):
-        """ self if positive, else negative_slope * self; TypeError unless that is an int or float """
+        """ self if positive, else negative_slope (an int or float; else TypeError) * self """
         if not isinstance(negative_slope, (int, float)):
             raise TypeError("negative_slope must be an int or a float, "
                             f"not {type(negative_slope).__name__}")
@@ -260,7 +260,7 @@ class Value:
         return Value(self.data) if recorder is None else _marked("detach", self.data, (self,))
 
     def backward(self):
-        """ set the gradients of all nodes under this one: the chain rule, results before operands """
+        """ set the gradients of all nodes under this one, by the chain rule, results first """
         forbid("backward")
         order = operands_first(self)
         self.grad = 1
@@ -416,7 +416,7 @@ def _operation(node):
 
 # The compiled engine has short cuts for nn, arrays and optim; the reference has none.
 
-class _Parts:
+class _ModuleBase:
     """The base of nn.Module."""
 
 

@@ -2,7 +2,7 @@ import random
 from micrograd.engine import Value, __core__
 
 
-class Module(__core__._Parts):
+class Module(__core__._ModuleBase):
     """Anything with parameters."""
 
     def zero_grad(self):
