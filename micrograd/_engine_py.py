@@ -260,7 +260,7 @@ class Value:
         return Value(self.data) if recorder is None else _marked("detach", self.data, (self,))
 
     def backward(self):
-        """ set the gradient of this node to 1, and add to those of all nodes under it by the chain rule """
+        """ set its gradient to 1 and add to those of all nodes under it, by the chain rule """
         forbid("backward")
         order = operands_first(self)
         self.grad = 1

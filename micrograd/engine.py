@@ -35,7 +35,8 @@ except ImportError as __error:
     if __wanted == "c":
         raise ImportError(
             "MICROGRAD_ENGINE is 'c', but the compiled engine is missing; build it with "
-            "`pip install .` and a C compiler, or unset MICROGRAD_ENGINE to run the pure-Python engine"
+            "`pip install .` and a C compiler, or unset MICROGRAD_ENGINE to run the "
+            "pure-Python engine"
         ) from __error
     if __wanted is None and __sys.implementation.name != "pypy":    # where the reference is meant
         __warn(__error)
