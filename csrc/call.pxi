@@ -10,16 +10,17 @@
 # What the sort and the sweep need to know of a call is its CallKind, these functions first of all:
 #
 #   visit       puts its operands on the sort's stack
-#   sweep       adds to the gradients of its operands, from those of its outputs in call.grad; False where
-#               that needs Python
-#   is_current  says whether sweep would read the numbers that the original's nodes would read: no longer
-#               after an operand's data was set, nor after a first sweep
-#   make_plain  makes every output the result of plain nodes; then nothing refers to the call, and it is freed
+#   sweep       adds to the gradients of its operands, from those of its outputs in call.grad; False
+#               where that needs Python
+#   is_current  says whether sweep would read the numbers that the original's nodes would read: no
+#               longer after an operand's data was set, nor after a first sweep
+#   make_plain  makes every output the result of plain nodes; then nothing refers to the call, and
+#               it is freed
 #   accepts     says whether sweep can work with this gradient of an output
 #   result      is the number of an output, as it was computed, for its derivative
 #
-# A call is made plain when a program could see the difference: it reads `_prev` or `_backward` of an output,
-# or sweeps a second time.
+# A call is made plain when a program could see the difference: it reads `_prev` or `_backward` of
+# an output, or sweeps a second time.
 
 cdef struct CallKind:
     int (*visit)(Call*, Sweep*) except -1
@@ -31,9 +32,9 @@ cdef struct CallKind:
     Py_ssize_t (*work)(Call*) noexcept          # multiply-adds of a sweep
     int (*traverse)(Call*, visitproc, void*) noexcept
     void (*release)(Call*) noexcept             # its references, and its memory
-    # Either the operation that an output is the result of, once the call is plain. Or, where outputs are
-    # shown as the results of one operation, its name, and the set of an output's operands. What is not
-    # given is NULL.
+    # Either the operation that an output is the result of, once the call is plain. Or, where
+    # outputs are shown as the results of one operation, its name, and the set of an output's
+    # operands. What is not given is NULL.
     int (*operation)(Call*, int) noexcept
     object (*name)(Call*)
     object (*operands)(Call*, int)
@@ -44,7 +45,7 @@ cdef struct Call:
     Call* next                  # all calls, for the garbage collector
     Call* previous
     int nout
-    Node** outputs              # the Value of each output, NULL where it is dead; not owned references
+    Node** outputs              # the Value of each output, NULL where it is dead; not owned
     Sweep* sweep                # the pinned sweep that has still to sweep the call, if there is one
     double* grad                # each output's gradient, as delivered in this sweep
     Kind* grad_kind

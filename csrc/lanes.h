@@ -1,5 +1,5 @@
-/* The passes through the steps of a recording, for ROWS rows at a time. replay.h includes this file for each
-   kind of vector, with
+/* The passes through the steps of a recording, for ROWS rows at a time. replay.h includes this file
+   for each kind of vector, with
        KERNEL(f)               the name of f for it, as in kernels.h,
        TARGET                  as in kernels.h,
        WIDEST                  how many doubles such a vector has;
@@ -36,7 +36,8 @@
 #if ROWS > 1 && LANES > 1
 typedef double NAME(Part) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 typedef long long NAME(Mask) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
-#define POSITIVE_ELSE(y, a, b) (NAME(Part))((((y) > 0) & (NAME(Mask))(a)) | (~((y) > 0) & (NAME(Mask))(b)))
+#define POSITIVE_ELSE(y, a, b)                                                                  \
+    (NAME(Part))((((y) > 0) & (NAME(Mask))(a)) | (~((y) > 0) & (NAME(Mask))(b)))
 #define ZERO_IF_NEGATIVE(a) (NAME(Part))(~((a) < 0) & (NAME(Mask))(a))
 #else
 typedef double NAME(Part);
@@ -83,8 +84,8 @@ static void NAME(dense)(const Dense *l, const int *xs, const double *w, const do
     KERNEL(sums)(1, l->nin, l->width, w, x, 0, y);
 }
 
-static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w, const double *v, double *d,
-                                 const double *g, double *dw, double *x, int first) {
+static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w, const double *v,
+                                 double *d, const double *g, double *dw, double *x, int first) {
     double *dx = x + l->nin;
     (void)first;
     for (int i = 0; i < l->nin; i++) x[i] = v[xs[i]];
@@ -92,8 +93,8 @@ static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w,
     for (int i = 0; i < l->nin; i++) d[xs[i]] += dx[i];
 }
 #else
-/* Several sums are computed side by side: they hide each other's latency, and share the loads of factors.
-   Subtracting 0 turns the weight into a vector, and keeps a -0.0. */
+/* Several sums are computed side by side: they hide each other's latency, and share the loads of
+   factors. Subtracting 0 turns the weight into a vector, and keeps a -0.0. */
 #define SIDE LANES
 
 #define SUMS(COUNT, FIRST, TERMS, FACTOR, WEIGHT, TAKE)                                         \
@@ -122,14 +123,14 @@ TARGET static void NAME(sums)(const Dense *l, const int *xs, const double *w, co
              PART(SLOT(y, j + s), k) = sum[s][k])
 }
 
-TARGET static void NAME(dense)(const Dense *l, const int *xs, const double *w, const double *v, double *y,
-                               double *scratch) {
+TARGET static void NAME(dense)(const Dense *l, const int *xs, const double *w, const double *v,
+                               double *y, double *scratch) {
     (void)scratch;
     NAME(sums)(l, xs, w, w + (size_t)l->nin * l->width, v, y);
 }
 
-/* dw += the sum of x g over the rows, for COUNT inputs and eight neurons at a time; gt is g transposed, with
-   the numbers of a row side by side. */
+/* dw += the sum of x g over the rows, for COUNT inputs and eight neurons at a time; gt is g
+   transposed, with the numbers of a row side by side. */
 #define WEIGHTS(COUNT, X)                                                                       \
     for (int j = 0; j < width; j += 8) {                                                        \
         NAME(Part) sum[COUNT][PARTS];                                                           \
@@ -142,8 +143,8 @@ TARGET static void NAME(dense)(const Dense *l, const int *xs, const double *w, c
             EACH_PART PART(dw + (size_t)(i + s) * width + j, k) += sum[s][k];                   \
     }
 
-TARGET static void NAME(weights_backward)(const Dense *l, const int *xs, const double *v, const double *gt,
-                                          double *RESTRICT dw) {
+TARGET static void NAME(weights_backward)(const Dense *l, const int *xs, const double *v,
+                                          const double *gt, double *RESTRICT dw) {
     static const double one[8] = {1, 1, 1, 1, 1, 1, 1, 1};
     const int width = l->width, nin = l->nin;
     int i = 0;
@@ -158,8 +159,9 @@ TARGET static void NAME(weights_backward)(const Dense *l, const int *xs, const d
     if (i == nin) WEIGHTS(1, one)
 }
 
-TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w, const double *v,
-                                        double *d, const double *g, double *dw, double *gt, int first) {
+TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w,
+                                        const double *v, double *d, const double *g, double *dw,
+                                        double *gt, int first) {
     const int width = l->width, nin = l->nin, nout = l->nout;
     int i = 0;
     while (i < nin && xs[i] < first) i++;
@@ -167,7 +169,8 @@ TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const dou
         SUMS(SIDE, 0, nout, SLOT(g, t), w[(size_t)(i + s) * width + t],
              PART(SLOT(d, xs[i + s]), k) += sum[s][k])
     for (; i < nin; i++)
-        SUMS(1, 0, nout, SLOT(g, t), w[(size_t)(i + s) * width + t], PART(SLOT(d, xs[i + s]), k) += sum[s][k])
+        SUMS(1, 0, nout, SLOT(g, t), w[(size_t)(i + s) * width + t],
+             PART(SLOT(d, xs[i + s]), k) += sum[s][k])
     for (int j = 0; j < width; j++)
         EACH_ROW gt[(size_t)r * width + j] = SLOT(g, j)[r];
     NAME(weights_backward)(l, xs, v, gt, dw);
@@ -177,8 +180,8 @@ TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const dou
 #undef SIDE
 #endif
 
-TARGET static void NAME(forward)(const Code *c, const double *parameters, const double *packed, double *v,
-                                 double *scratch, unsigned char *odd) {
+TARGET static void NAME(forward)(const Code *c, const double *parameters, const double *packed,
+                                 double *v, double *scratch, unsigned char *odd) {
     for (const Step *s = c->steps, *end = s + c->step_count; s < end; s++) {
         const double *a = SLOT(v, s->a), *b = SLOT(v, s->b);
         double *RESTRICT y = SLOT(v, s->y);
@@ -230,7 +233,9 @@ TARGET static void NAME(backward)(const Code *c, const double *packed, const dou
             EACH_PART PART(da, k) += PART(b, k) * PART(g, k);
             EACH_PART PART(db, k) += PART(a, k) * PART(g, k);
             break;
-        case RELU: EACH_PART PART(da, k) += POSITIVE_ELSE(PART(y, k), PART(g, k), 0 * PART(g, k)); break;
+        case RELU:
+            EACH_PART PART(da, k) += POSITIVE_ELSE(PART(y, k), PART(g, k), 0 * PART(g, k));
+            break;
         case DETACH: case SIGN_OF: break;
         case DOT: NAME(dot_backward)(c->places + s->a, s->b, v, d, g); break;
         case DENSE: {
@@ -261,8 +266,8 @@ TARGET static void NAME(backward)(const Code *c, const double *packed, const dou
 }
 
 #if ROWS > 1
-/* Forward mode: t, the derivatives of each slot in eight directions, from the slots v of one row and the
-   derivatives of its steps by their operands. */
+/* Forward mode: t, the derivatives of each slot in eight directions, from the slots v of one row
+   and the derivatives of its steps by their operands. */
 TARGET static void NAME(directions)(const Code *c, const double *packed, const double *v,
                                     const Slopes *slopes, double *t, const double *zeros) {
     for (const Step *s = c->steps, *end = s + c->step_count; s < end; s++, slopes++) {

@@ -8,16 +8,17 @@
 
 /* A kind says which Python type stands behind a double. Kinds are nested sets of bits, so that the
    kind of a result is the intersection of its operands' kinds, as in Python: int and float give
-   float, float and numpy.float32 give numpy.float32, that and numpy.float64 give numpy.float64, and an
-   OBJECT (which has no double) gives whatever its own operators give. */
+   float, float and numpy.float32 give numpy.float32, that and numpy.float64 give numpy.float64, and
+   an OBJECT (which has no double) gives whatever its own operators give. */
 enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
-       PACKED = 16 /* a number that a layer keeps (parameters.pxi): with a second kind, no plain number */ };
+       /* A number that a layer keeps (parameters.pxi): with a second kind, no plain number. */
+       PACKED = 16 };
 
 /* One operation a line. In a column's expression
        a, b, y    are the data of the operands and of the result,  A, B, Y  their kinds,
        g          is the gradient of the result,                   G        its kind.
    There are `args` operands, and `grads` of them get a gradient: the exponent of ** gets none.
-   The kind OBJECT leaves a case to Python's own operators: powers of ints, for example, are exact there.
+   The kind OBJECT leaves a case to Python's own operators: powers of ints are exact there.
 
       name  symbol  args  grads  y = f(a, b)    kind      a.grad +=            kind
                                                           b.grad +=            kind            */
@@ -27,42 +28,50 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
                                                           g,                   G)               \
     OP(MUL,  "*",    2, 2, a * b,         A & B,          b * g,               B & G,           \
                                                           a * g,               A & G)           \
-    OP(POW,  "**",   2, 1, pow(a, b),     INEXACT(A) & B, b * pow(a, b-1) * g, ALIKE(INEXACT(A), B) & G, \
+    OP(POW,  "**",   2, 1, pow(a, b),     INEXACT(A) & B, b * pow(a, b-1) * g,                  \
+                                                          ALIKE(INEXACT(A), B) & G,             \
                                                           0,                   OBJECT)          \
-    OP(RELU, "ReLU", 1, 1, a < 0 ? 0 : a, A && a < 0 ? INTEGER : A, (y > 0) * g,    STEP(Y, G),      \
+    OP(RELU, "ReLU", 1, 1, a < 0 ? 0 : a, A && a < 0 ? INTEGER : A,                             \
+                                                          (y > 0) * g,         STEP(Y, G),      \
                                                           0,                   OBJECT)
 
-/* The operations that the original does not have. Each has its line in micrograd/_functions.py too, under its
-   symbol, for operands that are no plain numbers. */
+/* The operations that the original does not have. Each has its line in micrograd/_functions.py too,
+   under its symbol, for operands that are no plain numbers. */
 #define FUNCTIONS(OP)                                                                           \
-    OF_ONE(OP, EXP,      "exp",      exp(a),      FLOAT(A), y * g,                    Y & G)            \
-    OF_ONE(OP, LOG,      "log",      log(a),      FLOAT(A), g / a,                    FLOAT(A) & A & G) \
-    OF_ONE(OP, TANH,     "tanh",     tanh(a),     FLOAT(A), (1 - y * y) * g,          Y & G)            \
-    OF_ONE(OP, LOG1P,    "log1p",    log1p(a),    FLOAT(A), g / (1 + a),                                \
-                                                            FLOAT(ALIKE(A, A)) & A & G)                 \
-    OF_ONE(OP, TAN,      "tan",      tan(a),      FLOAT(A), (1 + y * y) * g,          Y & G)            \
-    OF_ONE(OP, ERF,      "erf",      erf(a),      FLOAT(A), TWO_BY_ROOT_PI * exp(-(a * a)) * g,         \
-                                                            FLOAT(ALIKE(A, A)) & G)                     \
-    OF_ONE(OP, GELU,     "gelu",     gelu(a),     A & REAL, slope_of_gelu(a) * g,     ALIKE(A, REAL) & G) \
-    OF_ONE(OP, SIGMOID,  "sigmoid",  sigmoid(a),  FLOAT(A), y * (1 - y) * g,          Y & G)            \
-    OF_ONE(OP, SIN,      "sin",      sin(a),      FLOAT(A), cos(a) * g,               FLOAT(A) & G)     \
-    OF_ONE(OP, COS,      "cos",      cos(a),      FLOAT(A), -sin(a) * g,              FLOAT(A) & G)     \
-    OF_ONE(OP, SQRT,     "sqrt",     sqrt(a),     FLOAT(A), (y ? 0.5 / y : HUGE_VAL) * g, FLOAT(Y) & Y & G) \
-    OF_ONE(OP, ABS,      "abs",      fabs(a),     A,        SIGN(a) * g,              A ? G : OBJECT)   \
-    OF_ONE(OP, SOFTPLUS, "softplus", softplus(a), FLOAT(A), sigmoid(a) * g,           FLOAT(A) & G)     \
-    OP(LEAKY_RELU, "leaky_relu", 2, 1, a > 0 ? a : b * a, !(A & B) ? OBJECT : a > 0 ? A : A & B,   \
+    OF_ONE(OP, EXP,      "exp",      exp(a),      FLOAT(A), y * g,            Y & G)            \
+    OF_ONE(OP, LOG,      "log",      log(a),      FLOAT(A), g / a,            FLOAT(A) & A & G) \
+    OF_ONE(OP, TANH,     "tanh",     tanh(a),     FLOAT(A), (1 - y * y) * g,  Y & G)            \
+    OF_ONE(OP, LOG1P,    "log1p",    log1p(a),    FLOAT(A), g / (1 + a),                        \
+                                                            FLOAT(ALIKE(A, A)) & A & G)         \
+    OF_ONE(OP, TAN,      "tan",      tan(a),      FLOAT(A), (1 + y * y) * g,  Y & G)            \
+    OF_ONE(OP, ERF,      "erf",      erf(a),      FLOAT(A), TWO_BY_ROOT_PI * exp(-(a * a)) * g, \
+                                                            FLOAT(ALIKE(A, A)) & G)             \
+    OF_ONE(OP, GELU,     "gelu",     gelu(a),     A & REAL, slope_of_gelu(a) * g,               \
+                                                            ALIKE(A, REAL) & G)                 \
+    OF_ONE(OP, SIGMOID,  "sigmoid",  sigmoid(a),  FLOAT(A), y * (1 - y) * g,  Y & G)            \
+    OF_ONE(OP, SIN,      "sin",      sin(a),      FLOAT(A), cos(a) * g,       FLOAT(A) & G)     \
+    OF_ONE(OP, COS,      "cos",      cos(a),      FLOAT(A), -sin(a) * g,      FLOAT(A) & G)     \
+    OF_ONE(OP, SQRT,     "sqrt",     sqrt(a),     FLOAT(A), (y ? 0.5 / y : HUGE_VAL) * g,       \
+                                                            FLOAT(Y) & Y & G)                   \
+    OF_ONE(OP, ABS,      "abs",      fabs(a),     A,        SIGN(a) * g,      A ? G : OBJECT)   \
+    OF_ONE(OP, SOFTPLUS, "softplus", softplus(a), FLOAT(A), sigmoid(a) * g,   FLOAT(A) & G)     \
+    OP(LEAKY_RELU, "leaky_relu", 2, 1, a > 0 ? a : b * a,                                       \
+                                    !(A & B) ? OBJECT : a > 0 ? A : A & B,                      \
                                     (a > 0 ? 1 : b) * g, !(A & B) ? OBJECT : a > 0 ? G : B & G, \
                                     0, OBJECT)                                                  \
-    OP(MAXIMUM, "maximum", 2, 2, LEADS(a, >=, b) ? a : b, !ALIKE(A, B) ? OBJECT : LEADS(a, >=, b) ? A : B, \
-                              SHARE(a, b), KIND_OF_SHARE(a, b), SHARE(b, a), KIND_OF_SHARE(b, a)) \
-    OP(MINIMUM, "minimum", 2, 2, LEADS(a, <=, b) ? a : b, !ALIKE(A, B) ? OBJECT : LEADS(a, <=, b) ? A : B, \
-                              SHARE(b, a), KIND_OF_SHARE(b, a), SHARE(a, b), KIND_OF_SHARE(a, b)) \
-    OP(POWER, "**", 2, 2, pow(a, b), INEXACT(A) & B,                                               \
-                       (b ? b * pow(a, b-1) : 0) * g,                                                   \
-                       b ? ALIKE(INEXACT(A), B) & ALIKE(B, B) & G : A & B ? G : OBJECT,                 \
+    OP(MAXIMUM, "maximum", 2, 2, LEADS(a, >=, b) ? a : b,                                       \
+                           !ALIKE(A, B) ? OBJECT : LEADS(a, >=, b) ? A : B,                     \
+                           SHARE(a, b), KIND_OF_SHARE(a, b), SHARE(b, a), KIND_OF_SHARE(b, a))  \
+    OP(MINIMUM, "minimum", 2, 2, LEADS(a, <=, b) ? a : b,                                       \
+                           !ALIKE(A, B) ? OBJECT : LEADS(a, <=, b) ? A : B,                     \
+                           SHARE(b, a), KIND_OF_SHARE(b, a), SHARE(a, b), KIND_OF_SHARE(a, b))  \
+    OP(POWER, "**", 2, 2, pow(a, b), INEXACT(A) & B,                                            \
+                       (b ? b * pow(a, b-1) : 0) * g,                                           \
+                       b ? ALIKE(INEXACT(A), B) & ALIKE(B, B) & G : A & B ? G : OBJECT,         \
                        y * LOG_OF_BASE * g, FLOAT(A & B) & ALIKE(Y, Y) & G)
 
-#define OF_ONE(OP, name, symbol, y, kind, da, da_kind) OP(name, symbol, 1, 1, y, kind, da, da_kind, 0, OBJECT)
+#define OF_ONE(OP, name, symbol, y, kind, da, da_kind)                                          \
+    OP(name, symbol, 1, 1, y, kind, da, da_kind, 0, OBJECT)
 #define LOG_OF_BASE (a > 0 ? log(a) : a ? NAN : b < 0 ? -HUGE_VAL : 0)   /* as PyTorch has it */
 #define SLOPE 0.01      /* of leaky_relu below 0, where none is given, as in PyTorch */
 #define INEXACT(K) ((K) == INTEGER ? OBJECT : (K))
@@ -70,9 +79,10 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
 /* (y > 0) * g is a bool times g. With numpy's bool, an int g gives a numpy.int64, a float g a
    numpy.float64. */
 #define STEP(Y, G)                                                                              \
-    ((Y) == OBJECT ? OBJECT : (Y) >= REAL ? (G) : (G) == INTEGER ? OBJECT : (G) == REAL ? NUMPY : (G))
-/* numpy compares a float with a numpy.float32 in single precision, and rounds each step of an expression of
-   these two to it. */
+    ((Y) == OBJECT ? OBJECT : (Y) >= REAL ? (G)                                                 \
+     : (G) == INTEGER ? OBJECT : (G) == REAL ? NUMPY : (G))
+/* numpy compares a float with a numpy.float32 in single precision, and rounds each step of an
+   expression of these two to it. */
 #define ALIKE(A, B) (((A) & (B)) != FLOAT32 ? (A) & (B) : OBJECT)
 #define SIGN(a) (((a) > 0) - ((a) < 0))     /* of nan, as in PyTorch: 0 */
 #define LEADS(a, than, b) ((a) than (b) || (a) != (a))  /* nan before all */
@@ -102,9 +112,10 @@ static inline double slope_of_gelu(double a) {
     return 0.5 * (1 + erf(a / ROOT_OF_2)) + a * (exp(-0.5 * (a * a)) / ROOT_OF_2_PI);
 }
 
-/* What a node can be: a leaf, which is 0, so that zeroed memory is a leaf; a result for which the program
-   supplies the derivative (CUSTOM; with a `_prev` of its own CUSTOM_PREV), or the local gradients (LOCAL); an
-   output of a call (OUTPUT) and that call (CALL), see call.pxi; the result of an operation. */
+/* What a node can be: a leaf, which is 0, so that zeroed memory is a leaf; a result for which the
+   program supplies the derivative (CUSTOM; with a `_prev` of its own CUSTOM_PREV), or the local
+   gradients (LOCAL); an output of a call (OUTPUT) and that call (CALL), see call.pxi; the result of
+   an operation. */
 enum {
     LEAF,
     CUSTOM,
@@ -157,9 +168,9 @@ static inline Number number(double x, int kind) {
     return result;
 }
 
-/* Whether the double is the whole result: an int below 2**53, so that nothing was rounded, or a finite float,
-   for which Python raises no error and numpy gives no warning. A numpy.float32 is not plain: its arithmetic
-   is that of `plus` and `times`. */
+/* Whether the double is the whole result: an int below 2**53, so that nothing was rounded, or a
+   finite float, for which Python raises no error and numpy gives no warning. A numpy.float32 is not
+   plain: its arithmetic is that of `plus` and `times`. */
 static inline int is_plain(Number n) {
     static const double limit[PACKED + 1] = {
         -1, [NUMPY] = DBL_MAX, -1, [FLOAT32] = -1, -1, -1, -1, [REAL] = DBL_MAX,
@@ -172,8 +183,9 @@ static inline int is_number(Number n) {
     return is_plain(n) || (n.kind == FLOAT32 && fabs(n.x) <= FLT_MAX);
 }
 
-/* a + b and a * b for numbers of any kinds. A numpy.float32 is rounded before and after each operation;
-   for these two, rounding what doubles give is the same as computing in single precision. */
+/* a + b and a * b for numbers of any kinds. A numpy.float32 is rounded before and after each
+   operation; for these two, rounding what doubles give is the same as computing in single
+   precision. */
 static inline Number plus(Number a, Number b) {
     int kind = a.kind & b.kind;
     return number(kind == FLOAT32 ? (float)((double)(float)a.x + (float)b.x) : a.x + b.x, kind);
@@ -189,7 +201,8 @@ static inline Number step(Number y, Number g) {
     return number((y.x > 0) * g.x, STEP(y.kind, g.kind));
 }
 
-/* Arithmetic is inlined: a graph has millions of such nodes. The call of exp costs less than exp itself. */
+/* Arithmetic is inlined: a graph has millions of such nodes. The call of exp costs less than exp
+   itself. */
 #if defined(__GNUC__)
 #define OUT_OF_LINE __attribute__((noinline)) static
 #else

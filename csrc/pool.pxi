@@ -2,11 +2,11 @@
 
 cdef extern from *:
     """
-    #if defined(Py_GIL_DISABLED)
-    #error "micrograd-native has not been made for free-threaded Python; please use the standard build"
-    #endif
-    /* The size of a chunk in bytes, and its alignment, so that a Value's address gives its chunk. With 128
-       every Value has a chunk of its own, so that a sanitizer checks each Value. */
+#if defined(Py_GIL_DISABLED)
+#error "micrograd-native has not been made for free-threaded Python; please use the standard build"
+#endif
+    /* The size of a chunk in bytes, and its alignment, so that a Value's address gives its chunk.
+       With 128 every Value has a chunk of its own, so that a sanitizer checks each Value. */
     #ifndef MICROGRAD_CHUNK
     #define MICROGRAD_CHUNK (1 << 21)
     #define MICROGRAD_SPARE 8
@@ -130,7 +130,7 @@ cdef void retire(Chunk* c) noexcept:
         aligned_delete(c)
     else:
         spare += 1
-        c.free, c.fresh = NULL, CELLS       # as if new, so that its cells are given in order of address
+        c.free, c.fresh = NULL, CELLS       # as if new: its cells are given in order of address
 
 def _count_values():
     """The Values alive in the pool. Instances of subclasses come from Python's own allocator."""

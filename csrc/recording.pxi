@@ -1,8 +1,9 @@
-# Recordings: what a function of Values computes, as a list of steps (replay.h), for micrograd.recording.
+# Recordings: what a function of Values computes, as a list of steps (replay.h), for
+# micrograd.recording.
 #
-# A function is recorded by running it: every Value that is made meanwhile is marked, and the marked part of
-# the graph under its results becomes the steps. A Value that is not marked is a parameter, whose data every
-# call reads.
+# A function is recorded by running it: every Value that is made meanwhile is marked, and the marked
+# part of the graph under its results becomes the steps. A Value that is not marked is a parameter,
+# whose data every call reads.
 
 
 # While a function is recorded.
@@ -80,7 +81,7 @@ cdef inline bint is_constant(Node* n) noexcept:
             and (n.op == LEAF or (n.op == CUSTOM and n.a == NULL)))
 
 cdef class _Marked(_Locals):
-    """The operands of a node that is an operation only while a function is recorded: pick, detach, sign."""
+    """The operands of a node that is an operation only while recording: pick, detach, sign."""
     cdef int op
 
 cdef object marked(int op, object data, tuple operands):
@@ -128,7 +129,8 @@ cdef double checked_number(Node* n) except? -1:
     except TypeError:
         refused("kind")
 
-# The graph as arrays of ints: an operand is the place of a node or, below 0, -1 minus that of a leaf.
+# The graph as arrays of ints: an operand is the place of a node or, below 0, -1 minus that of a
+# leaf.
 
 cdef struct Ints:
     int* items
@@ -151,7 +153,7 @@ cdef class _Graph:
     """What a function has computed."""
     cdef Sweep sorted                   # the marked nodes in topological order
     cdef Ints op, a, b                  # of each node; the b of a PICK is a place in choices
-    cdef Ints uses                      # of each node: how many nodes and outputs have it as an operand
+    cdef Ints uses                      # of each node: how many nodes and outputs use it
     cdef Ints choices, outputs          # of each PICK a count, and that many operands; the results
     cdef Ints leaf, leaf_index          # of each leaf: INPUT, CONSTANT or PARAMETER; which of these
     cdef list numbers, parameters       # the constants; the parameters

@@ -1,7 +1,7 @@
 # The steps of a recording, made from the _Graph of recording.pxi.
 #
-# A sum of products becomes one step (DOT). Sums of products of parameters by the same numbers become a layer
-# (DENSE), with a neuron for each.
+# A sum of products becomes one step (DOT). Sums of products of parameters by the same numbers
+# become a layer (DENSE), with a neuron for each.
 
 cdef struct Sum:                        # c + a0 b0 + a1 b1 + ...
     int begin                           # the operand c, or NONE
@@ -16,7 +16,7 @@ cdef enum:
 cdef class _Builder:
     """Makes the steps of a program out of a graph."""
     cdef _Graph graph
-    cdef Ints sum_of                    # of each node: the sum that it is the result of, NO_SUM or PART
+    cdef Ints sum_of                    # of each node: the sum whose result it is, NO_SUM or PART
     cdef Ints factors
     cdef Sum* sums
     cdef Py_ssize_t sum_count, sum_capacity
@@ -62,7 +62,7 @@ cdef class _Builder:
         return 0
 
     cdef int find_sum(self, int root) except -1:
-        """Follow a chain of additions to its first term, as long as all terms are products, or none is."""
+        """Follow a chain of additions to its first term, while all terms, or none, are products."""
         cdef _Graph g = self.graph
         cdef int at = root, term, rest, first = self.factors.count, terms = 0
         cdef bint products = False, is_product, goes_on = True
@@ -106,7 +106,8 @@ cdef class _Builder:
             f[2 * i], f[2 * (terms - 1 - i)] = f[2 * (terms - 1 - i)], f[2 * i]
             f[2 * i + 1], f[2 * (terms - 1 - i) + 1] = f[2 * (terms - 1 - i) + 1], f[2 * i + 1]
         if self.sum_count == self.sum_capacity:
-            self.sums = <Sum*>checked(PyMem_RawRealloc(self.sums, (2 * self.sum_count + 16) * sizeof(Sum)))
+            self.sums = <Sum*>checked(
+                PyMem_RawRealloc(self.sums, (2 * self.sum_count + 16) * sizeof(Sum)))
             self.sum_capacity = 2 * self.sum_count + 16
         s = &self.sums[self.sum_count]
         s.begin, s.factors, s.terms, s.layer, s.slot = begin, first, terms, -1, -1
@@ -115,13 +116,14 @@ cdef class _Builder:
         return 0
 
     cdef int find_layers(self) except -1:
-        """Make a layer of the sums of products of parameters by the same numbers: a sum is a neuron."""
+        """Make a layer of the sums of parameters times the same numbers: a sum is a neuron."""
         cdef dict layer_of = {}
         cdef int i, k
         for i in range(self.sum_of.count):
             k = self.sum_of.items[i]
             if k >= 0 and self.is_neuron(&self.sums[k]):
-                xs = self.every_second(self.factors.items + self.sums[k].factors + 1, self.sums[k].terms)
+                xs = self.every_second(self.factors.items + self.sums[k].factors + 1,
+                                       self.sums[k].terms)
                 self.sums[k].layer = layer_of.setdefault(xs, len(self.layers))
                 if self.sums[k].layer == len(self.layers):
                     self.layers.append([])
@@ -129,8 +131,8 @@ cdef class _Builder:
         return 0
 
     cdef bint is_neuron(self, Sum* s) noexcept:
-        """Whether each term is a parameter times another operand, and the sum begins with a parameter, a
-        constant or nothing."""
+        """Whether each term is a parameter times another operand, and the sum begins with a
+        parameter, a constant or nothing."""
         cdef _Graph g = self.graph
         cdef int* f = self.factors.items + s.factors
         cdef int i
@@ -208,7 +210,8 @@ cdef class _Builder:
     cdef inline int slot(self, int operand) noexcept:
         if operand == NONE:
             return 0
-        return self.slot_of.items[operand] if operand >= 0 else self.slot_of_leaf.items[-1 - operand]
+        return (self.slot_of.items[operand] if operand >= 0
+                else self.slot_of_leaf.items[-1 - operand])
 
     cdef int new_slots(self, int count) noexcept:
         self.slots += count
@@ -262,7 +265,8 @@ cdef class _Builder:
 
     cdef int add_layer(self, list neurons) except -1:
         cdef Sum* s = &self.sums[<int>neurons[0]]
-        cdef int nin = s.terms, nout = len(neurons), width = 1 if nout == 1 else (nout + 7) & ~7, y, i
+        cdef int nin = s.terms, nout = len(neurons)
+        cdef int width = 1 if nout == 1 else (nout + 7) & ~7, y, i
         y = self.new_slots(width)
         for i, k in enumerate(neurons):
             self.sums[<int>k].slot = y + i
@@ -306,7 +310,8 @@ cdef class _Builder:
         cdef _Graph g = self.graph
         if g.is_parameter(operand):
             return put(&self.packed_from, g.leaf_index.items[-1 - operand])
-        return self.pack_number(-0.0 if operand == NONE else g.numbers[g.leaf_index.items[-1 - operand]])
+        return self.pack_number(-0.0 if operand == NONE
+                                else g.numbers[g.leaf_index.items[-1 - operand]])
 
     cdef int pack_number(self, double x) except -1:
         self.packed_numbers.append((self.packed_from.count, x))

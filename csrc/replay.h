@@ -1,8 +1,10 @@
-/* A recording: what a function computes, as a list of steps over slots, and the passes through them for many
-   rows. Nothing in this file knows of nodes; from Python it uses memory and threads.
+/* A recording: what a function computes, as a list of steps over slots, and the passes through them
+   for many rows. Nothing in this file knows of nodes; from Python it uses memory and threads.
 
-   The slots of a row are  inputs | constants | parameters that steps take one by one | results of steps.
-   The parameters of layers are packed: they stand in matrices as in layer.h, one after the other. */
+   The slots of a row are
+       inputs | constants | parameters that steps take one by one | results of steps.
+   The parameters of layers are packed: they stand in matrices as in layer.h, one after the
+   other. */
 #ifndef MICROGRAD_REPLAY_H
 #define MICROGRAD_REPLAY_H
 
@@ -10,11 +12,11 @@
 
 /* What a step can be besides an operation of ops.h. */
 enum {
-    DOT = OPERATION_END,    /* a sum of b products. From places[a] on: the slot that the sum begins with, or
-                               -1, and two slots for each product */
+    DOT = OPERATION_END,    /* a sum of b products. From places[a] on: the slot that the sum begins
+                               with, or -1, and two slots for each product */
     DENSE,                  /* layer a. The results of its neurons have slots side by side */
-    PICK,                   /* a: the slot of an index. From places[b] on: a count, and that many slots to
-                               choose from; -1 - p is parameter p */
+    PICK,                   /* a: the slot of an index. From places[b] on: a count, and that many
+                               slots to choose from; -1 - p is parameter p */
     DETACH,                 /* y = a, without a gradient */
     SIGN_OF                 /* 1, 0 or -1, without a gradient */
 };
@@ -31,7 +33,8 @@ typedef struct {
 } Dense;
 
 typedef struct {
-    int inputs, constants, singles, slots, parameters, packed, outputs, step_count, layer_count, place_count;
+    int inputs, constants, singles, slots, parameters, packed, outputs;
+    int step_count, layer_count, place_count;
     int scratch;                    /* doubles of scratch memory that the layers need */
     int apart;                      /* how many parameters steps may take one by one: all or none */
     Step *steps;
@@ -39,7 +42,7 @@ typedef struct {
     int *places;
     double *constant;
     int *single;                    /* the parameter in each slot for one */
-    int *packed_from;               /* the parameter at each place of the packed ones, or -1 for a number */
+    int *packed_from;               /* the parameter at each packed place, or -1 for a number */
     double *packed_number;
     int *output;                    /* the slot of each output */
 } Code;
@@ -74,9 +77,10 @@ static inline int chosen(const int *choices, double i) {
 
 /* The passes through the steps, for one row and for eight. */
 typedef struct {
-    void (*forward)(const Code *, const double *, const double *, double *, double *, unsigned char *);
-    void (*backward)(const Code *, const double *, const double *, double *, double *, double *, double *,
-                     const unsigned char *, int, unsigned char *);
+    void (*forward)(const Code *, const double *, const double *, double *, double *,
+                    unsigned char *);
+    void (*backward)(const Code *, const double *, const double *, double *, double *, double *,
+                     double *, const unsigned char *, int, unsigned char *);
     void (*directions)(const Code *, const double *, const double *, const Slopes *, double *,
                        const double *);
 } Replay;
@@ -91,8 +95,9 @@ static const Replay replays[][2] = {
 };
 #undef ROW
 
-/* A pass for the rows of one call. Rows form blocks of one or eight, and blocks form tiles. Each tile adds up
-   its own gradients, and these are added in order, so that no bit depends on the number of threads. */
+/* A pass for the rows of one call. Rows form blocks of one or eight, and blocks form tiles. Each
+   tile adds up its own gradients, and these are added in order, so that no bit depends on the
+   number of threads. */
 enum { MOST_THREADS = 64 };
 typedef struct Job Job;
 struct Job {
@@ -103,20 +108,20 @@ struct Job {
     int threads;
     const double *inputs;           /* rows x inputs */
     const double *parameters, *packed;
-    double *values;                 /* the slots of all blocks; if NULL, a sweep computes them again */
+    double *values;                 /* the slots of all blocks; NULL: a sweep computes them again */
     double *results;                /* rows x outputs */
     unsigned char *odd;             /* of each row: whether Python may raise an error in it */
-    const double *seeds;            /* of a sweep: the gradients of the results, rows x outputs; else NULL */
+    const double *seeds;            /* of a sweep: gradients of results, rows x outputs; or NULL */
     double *input_grads;            /* rows x inputs, or NULL */
-    double *grads;                  /* tiles x (packed parameters, then those that are taken one by one) */
-    const unsigned char *live;      /* of each slot: whether it leads to an output with a gradient */
-    int (*look)(void);              /* called by the first thread now and then; says whether to stop */
+    double *grads;                  /* tiles x (packed parameters, then those taken one by one) */
+    const unsigned char *live;      /* of each slot: whether an output's gradient reaches it */
+    int (*look)(void);              /* the first thread calls it at times; says whether to stop */
     volatile int stop, failed;
     struct Worker *team[MOST_THREADS];      /* who does the parts; the first is done by who calls */
 };
 
-/* Memory for the numbers of a run, kept for the next run: pages new to the process cost more than the
-   run does. Needs the GIL. */
+/* Memory for the numbers of a run, kept for the next run: pages new to the process cost more than
+   the run does. Needs the GIL. */
 enum { SPARES = 8 };
 static struct { double *memory; size_t size; } spares[SPARES];
 
@@ -144,21 +149,21 @@ static void give_memory(double *memory) {
     PyMem_RawFree(memory - 1);
 }
 
-/* Convert an array of rows of `width` numbers, into rows that are `stride` apart. The format is a letter of
-   Python's struct module; 0 for a letter that is not here. */
-#define FROM(letter, type)                                                                              \
-    case letter:                                                                                        \
-        for (Py_ssize_t row = 0; row < rows; row++)                                                     \
-            for (Py_ssize_t i = 0; i < width; i++)                                                      \
-                to[row * stride + i] = (double)((const type *)numbers)[row * width + i];                \
+/* Convert an array of rows of `width` numbers, into rows that are `stride` apart. The format is a
+   letter of Python's struct module; 0 for a letter that is not here. */
+#define FROM(letter, type)                                                                      \
+    case letter:                                                                                \
+        for (Py_ssize_t row = 0; row < rows; row++)                                             \
+            for (Py_ssize_t i = 0; i < width; i++)                                              \
+                to[row * stride + i] = (double)((const type *)numbers)[row * width + i];        \
         return 1;
-static int fill_numbers(char format, const void *numbers, Py_ssize_t rows, Py_ssize_t width, double *to,
-                        Py_ssize_t stride) {
+static int fill_numbers(char format, const void *numbers, Py_ssize_t rows, Py_ssize_t width,
+                        double *to, Py_ssize_t stride) {
     switch (format) {
         FROM('d', double) FROM('f', float) FROM('?', unsigned char)
         FROM('b', signed char) FROM('h', short) FROM('i', int) FROM('l', long) FROM('q', long long)
-        FROM('B', unsigned char) FROM('H', unsigned short) FROM('I', unsigned int) FROM('L', unsigned long)
-        FROM('Q', unsigned long long)
+        FROM('B', unsigned char) FROM('H', unsigned short) FROM('I', unsigned int)
+        FROM('L', unsigned long) FROM('Q', unsigned long long)
         default: return 0;
     }
 }
@@ -189,14 +194,15 @@ static void load_constants(const Job *job, double *v) {
         for (int r = 0; r < job->wide; r++) *v++ = job->parameters[c->single[k]];
 }
 
-/* Mark all slots that get a gradient from a marked one: in the row with the slots v, or in any row if that is
-   NULL. */
+/* Mark all slots that get a gradient from a marked one: in the row with the slots v, or in any row
+   if that is NULL. */
 static void mark_live(const Code *c, const double *v, unsigned char *live) {
     for (const Step *s = c->steps + c->step_count - 1; s >= c->steps; s--) {
         const Dense *l = s->op == DENSE ? c->layers + s->a : NULL;
         for (int j = 1; l && j < l->nout; j++) live[s->y] |= live[s->y + j];
         if (!live[s->y] || s->op >= DETACH) continue;
-        const int *places = c->places + (s->op == DOT ? s->a : s->op == PICK ? s->b + 1 : l ? l->xs : 0);
+        const int *places =
+            c->places + (s->op == DOT ? s->a : s->op == PICK ? s->b + 1 : l ? l->xs : 0);
         int count = s->op == DOT ? 1 + 2 * s->b : s->op == PICK ? places[-1] : l ? l->nin : 0;
         int at = s->op == PICK && v ? chosen(places - 1, v[s->a]) : -1;
         if (at > 0) places += at - 1, count = 1;
@@ -213,11 +219,12 @@ static void forward_block(Job *job, long block, double *v, double *scratch) {
     load_constants(job, v);
     job->replay->forward(job->code, job->parameters, job->packed, v, scratch, odd);
     if (job->seeds) return;                 /* in a sweep, `odd` tells of derivatives */
-    for (int r = 0, count = rows_in(job, block); r < count; r++) job->odd[block * job->wide + r] |= odd[r];
+    for (int r = 0, count = rows_in(job, block); r < count; r++)
+        job->odd[block * job->wide + r] |= odd[r];
 }
 
-/* The derivatives of all steps of one row; 1 where a number is infinite or nan: its product with a direction
-   of 0 would be nan, where the sweep has no such product, or an error. */
+/* The derivatives of all steps of one row; 1 where a number is infinite or nan: its product with a
+   direction of 0 would be nan, where the sweep has no such product, or an error. */
 static int take_slopes(const Code *c, const double *v, Slopes *slopes) {
     int odd = 0;
     for (int k = 0; k < c->slots; k++) odd |= !(fabs(v[k]) <= DBL_MAX);
@@ -231,8 +238,8 @@ static int take_slopes(const Code *c, const double *v, Slopes *slopes) {
     return odd;
 }
 
-/* The derivatives of the outputs of one row by its inputs, outputs x inputs: eight inputs at a time. 1 where
-   the gradients must be swept instead, -1 where there is no memory. */
+/* The derivatives of the outputs of one row by its inputs, outputs x inputs: eight inputs at a
+   time. 1 where the gradients must be swept instead, -1 where there is no memory. */
 static int take_jacobian(const Code *c, const Replay *replay, const double *packed, const double *v,
                          double *jacobian) {
     double *t = PyMem_RawCalloc((size_t)c->slots * 8 + c->scratch + 1, sizeof(double));
@@ -291,7 +298,8 @@ static void add_up(const Job *job, double *grads, const double *d) {
         for (int r = 0; r < job->wide; r++) grads[c->single[k]] += *d++;
 }
 
-/* Whether no number is infinite or nan: their products with 0 are nan. Eight sums hide their latency. */
+/* Whether no number is infinite or nan: their products with 0 are nan. Eight sums hide their
+   latency. */
 static int all_finite(const double *numbers, long count) {
     double sums[8] = {0}, sum = 0;
     for (; count >= 8; count -= 8, numbers += 8)
@@ -344,7 +352,8 @@ struct Worker {
 static struct Worker workers[MOST_THREADS];
 static int worker_count = 0;
 
-/* Acquire a lock that is soon released, as a rule: to sleep and be woken takes tens of microseconds. */
+/* Acquire a lock that is soon released, as a rule: to sleep and be woken takes tens of
+   microseconds. */
 static void acquire_soon(PyThread_type_lock lock) {
     for (int i = 0; i < 4000; i++)
         if (PyThread_acquire_lock(lock, 0)) return;
@@ -373,8 +382,8 @@ static struct Worker *new_worker(void) {
     return w;
 }
 
-/* Take workers for all threads of the job but the first, which is the caller; NULL where there is none. Needs
-   the GIL. */
+/* Take workers for all threads of the job but the first, which is the caller; NULL where there is
+   none. Needs the GIL. */
 static void take_workers(Job *job) {
     if (job->threads > MOST_THREADS) job->threads = MOST_THREADS;
     if (job->threads > job->tiles) job->threads = (int)job->tiles;

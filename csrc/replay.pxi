@@ -1,13 +1,13 @@
-# Programs, which are what was recorded, and their runs: the numbers that go in and come out. The Values that
-# a run gives are in replay_call.pxi.
+# Programs, which are what was recorded, and their runs: the numbers that go in and come out. The
+# Values that a run gives are in replay_call.pxi.
 
 cdef enum:
     KEPT_SLOTS = 1 << 22                # numbers of one run that are kept for its sweep
     TILES = 16
 
 cdef class _Program:
-    """The steps that lead from inputs to outputs, two lists of Values of the function that is being recorded.
-    TypeError and RecordingError for what cannot be a step."""
+    """The steps that lead from inputs to outputs, two lists of Values of the function that is being
+    recorded. TypeError and RecordingError for what cannot be a step."""
     cdef Code code
     cdef str name
     cdef object refuse                  # raises RecordingError
@@ -15,10 +15,10 @@ cdef class _Program:
     cdef list memory                    # bytearrays: the arrays of the code
     cdef bytearray live                 # of each slot: whether an output's gradient reaches it
     cdef bint picks                     # whether a step is a pick
-    cdef list matrices                  # layers that nn has packed too: (Parameters, place among the packed)
+    cdef list matrices                  # layers that nn has packed too: (Parameters, packed place)
     cdef Ints loose_places              # places of packed parameters that are in no such layer
-    cdef Ints held, place               # parameters that are taken alone, and where they stand in a Matrix
-    cdef list holders                   # ... of which Parameters: (these, the place in `held` after theirs)
+    cdef Ints held, place               # parameters that are taken alone; where in a Matrix
+    cdef list holders                   # ... of which Parameters: (these, their end in `held`)
     cdef Ints loose                     # the parameters that hold their own numbers
 
     def __cinit__(self, name, list inputs not None, list outputs not None):
@@ -34,15 +34,18 @@ cdef class _Program:
         cdef Code* c = &self.code
         self.memory = []
         self.parameters = tuple(made.graph.parameters)
-        c.inputs, c.slots, c.parameters, c.scratch = inputs, made.slots, len(self.parameters), made.scratch
-        c.constants, c.singles, c.outputs = made.constant.count, made.single.count, made.output.count
+        c.inputs, c.slots, c.parameters, c.scratch = (
+            inputs, made.slots, len(self.parameters), made.scratch)
+        c.constants, c.singles, c.outputs = (
+            made.constant.count, made.single.count, made.output.count)
         c.packed, c.place_count = made.packed_from.count, made.places.count
         c.step_count, c.layer_count = made.steps.count // 4, made.dense.count // 5
         c.apart = c.parameters if made.single.count or made.graph.choices.count else 0
         c.steps, c.layers = <Step*>self.keep(&made.steps), <Dense*>self.keep(&made.dense)
         c.places, c.packed_from = self.keep(&made.places), self.keep(&made.packed_from)
         c.single, c.output = self.keep(&made.single), self.keep(&made.output)
-        self.memory += [bytearray(c.constants * sizeof(double)), bytearray(c.packed * sizeof(double))]
+        self.memory += [bytearray(c.constants * sizeof(double)),
+                        bytearray(c.packed * sizeof(double))]
         c.constant = <double*>PyByteArray_AS_STRING(self.memory[6])
         c.packed_number = <double*>PyByteArray_AS_STRING(self.memory[7])
         for i in range(c.constants):
@@ -133,7 +136,8 @@ cdef class _Program:
         return True
 
     cdef int* keep(self, Ints* ints) except? NULL:
-        self.memory.append(PyByteArray_FromStringAndSize(<char*>ints.items, ints.count * sizeof(int)))
+        self.memory.append(
+            PyByteArray_FromStringAndSize(<char*>ints.items, ints.count * sizeof(int)))
         return <int*>PyByteArray_AS_STRING(self.memory[len(self.memory) - 1])
 
     def difference(self, _Program other not None):
@@ -152,14 +156,15 @@ cdef class _Program:
         return None
 
     def listing(self):
-        """The steps, as (symbol, operands) with the places of other steps, and the places of the outputs."""
+        """The steps, as (symbol, operands) with places of other steps, and the outputs' places."""
         return _Listing(self).result()
 
     def forward(self, leaves, Py_ssize_t rows, int threads):
-        """Run the steps for `rows` rows. leaves is a list, row by row, or a bytearray of their numbers."""
+        """Run the steps for `rows` rows. leaves: a list, row by row, or a bytearray of numbers."""
         cdef _Run run = _Run.__new__(_Run)
         if rows < 0 or threads < 1:
-            raise ValueError(f"a run is of rows from 0 and threads from 1, not of {rows} and {threads}")
+            raise ValueError(
+                f"a run is of rows from 0 and threads from 1, not of {rows} and {threads}")
         run.program, run.rows, run.threads = self, rows, threads
         run.take_leaves(leaves)
         run.take_parameters()
@@ -195,7 +200,7 @@ cdef class _Run:
     cdef double* outcome                # the results, and which rows are odd
     cdef object fixed                   # a view of given_numbers, so that nobody can resize them
     cdef bint gave_results
-    cdef double factor                  # of each row in the one result of all; 0 if each row has results
+    cdef double factor                  # of each row in the one result; 0 if each row has results
 
     def __dealloc__(self):
         give_memory(self.job.values)
@@ -212,7 +217,8 @@ cdef class _Run:
             self.given_numbers, leaves = bytearray(count * sizeof(double)), tuple(leaves)
         if PyByteArray_GET_SIZE(self.given_numbers) != count * sizeof(double) or (
                 leaves is not None and len(leaves) != count):
-            raise ValueError(f"not as many leaves as in {self.rows} rows of {self.program.code.inputs}")
+            raise ValueError(
+                f"not as many leaves as in {self.rows} rows of {self.program.code.inputs}")
         x = <double*>PyByteArray_AS_STRING(self.given_numbers)
         for i, leaf in enumerate(leaves or ()):
             x[i] = self.number_of_leaf(leaf, i)
@@ -243,7 +249,8 @@ cdef class _Run:
             for i in range(c.parameters):
                 to[i] = number_of_parameter(self.program, values[i])
             for i in range(c.packed):
-                to[c.parameters + i] = c.packed_number[i] if c.packed_from[i] < 0 else to[c.packed_from[i]]
+                to[c.parameters + i] = (c.packed_number[i] if c.packed_from[i] < 0
+                                        else to[c.packed_from[i]])
             return 0
         for i in range(self.program.loose.count):
             place = self.program.loose.items[i]
@@ -257,7 +264,8 @@ cdef class _Run:
         to += c.parameters
         if self.program.loose_places.count or not self.program.matrices:
             for i in range(c.packed):
-                to[i] = c.packed_number[i] if c.packed_from[i] < 0 else to[c.packed_from[i] - c.parameters]
+                to[i] = (c.packed_number[i] if c.packed_from[i] < 0
+                         else to[c.packed_from[i] - c.parameters])
         for p, place in self.program.matrices:      # still packed: no Python code has run
             memcpy(to + <Py_ssize_t>place, (<Parameters>p).m.data.x,
                    matrix_size(&(<Parameters>p).m) * sizeof(double))
@@ -330,8 +338,9 @@ cdef class _Run:
         return self.gradients_of_rows(given)[0]
 
     def jacobian(self, int threads, bint finite=False):
-        """The derivatives of each result of one row by each input, in forward mode or by gradients of the
-        results: the one that takes fewer passes, a lane for each. None if `finite` and one of them is not."""
+        """The derivatives of each result of one row by each input, in forward mode or by gradients
+        of the results: the one that takes fewer passes, a lane for each. None if `finite` and one
+        of them is not."""
         cdef Code* c = &self.program.code
         cdef Py_ssize_t count = c.outputs, i
         cdef bytearray seeds, kinds
@@ -342,7 +351,8 @@ cdef class _Run:
             found = self.jacobian_by_directions()
             if found is not None:
                 return found
-        seeds, kinds = bytearray(count * count * sizeof(double)), bytearray(b"\xff") * (count * count)
+        seeds, kinds = (bytearray(count * count * sizeof(double)),
+                        bytearray(b"\xff") * (count * count))
         for i in range(count):
             (<double*>PyByteArray_AS_STRING(seeds))[i * count + i] = 1
             kinds[i * count + i] = REAL
@@ -383,7 +393,8 @@ cdef class _Run:
         raise_if_stopped(self)
         if found.raises:
             raise_error_of_sweep(self, range(self.rows), marked_outputs(c))
-        return [[found.inputs[row * c.inputs + i] for i in range(c.inputs)] for row in range(self.rows)]
+        return [[found.inputs[row * c.inputs + i] for i in range(c.inputs)]
+                for row in range(self.rows)]
 
     def results(self, how):
         """The results for all rows, as Values; or one, their "sum" or "mean"."""
@@ -406,7 +417,8 @@ cdef class _Run:
         new_replay(self, -1, self.given, values, &total if self.factor else self.job.results)
         return values
 
-(<PyTypeObject*>_Run).tp_new = (<PyTypeObject*>_Run).tp_vectorcall = NULL     # only forward makes one
+# Only forward makes one.
+(<PyTypeObject*>_Run).tp_new = (<PyTypeObject*>_Run).tp_vectorcall = NULL
 del _Run.__new__
 PyType_Modified(<PyTypeObject*>_Run)
 

@@ -1,11 +1,11 @@
-# The Values that a run of a recording gives: outputs of a call, whose operands are the parameters and the
-# Values among the arguments.
+# The Values that a run of a recording gives: outputs of a call, whose operands are the parameters
+# and the Values among the arguments.
 
 cdef struct ReplayCall:
     Call call
-    Py_ssize_t row                      # whose results the outputs are; -1: those of all rows, or their sum
+    Py_ssize_t row                      # whose results the outputs are; -1: all rows', or their sum
     PyObject* run                       # owned references
-    PyObject* given                     # [(place, Value)]: the Values among the leaves of that row, or of all
+    PyObject* given                     # [(place, Value)]: Values among that row's leaves, or all
 
 cdef inline _Run run_of(Call* call):
     return <_Run>(<ReplayCall*>call).run
@@ -14,8 +14,8 @@ cdef inline list given_to(Call* call):
     return <list>(<ReplayCall*>call).given
 
 cdef list results_by_row(_Run run):
-    """The results of all rows, with a call for each row: a sweep must visit the Values given to the rows that
-    it reaches, and no others."""
+    """The results of all rows, with a call for each row: a sweep must visit the Values given to the
+    rows that it reaches, and no others."""
     cdef Py_ssize_t outputs = run.program.code.outputs, row
     cdef list values = [], of_row, given = [[] for _ in range(run.rows)]
     for place, leaf in run.given:
@@ -26,7 +26,8 @@ cdef list results_by_row(_Run run):
         values += of_row
     return values
 
-cdef int new_replay(_Run run, Py_ssize_t row, list given, list values, const double* numbers) except -1:
+cdef int new_replay(_Run run, Py_ssize_t row, list given, list values,
+                    const double* numbers) except -1:
     """Fill the list with the outputs of a new call."""
     cdef Py_ssize_t count = len(values), j
     cdef void* memory = checked(PyMem_Malloc(sizeof(GCHead) + sizeof(ReplayCall) + count * (
@@ -63,7 +64,8 @@ cdef object name_of_replay(Call* call):
     return run_of(call).program.name
 
 cdef object operands_of_replay(Call* call, int j):
-    # The list first: hashing what is of a subclass may run Python code, which may make the call plain.
+    # The list first: hashing what is of a subclass may run Python code, which may make the call
+    # plain.
     return set([*run_of(call).program.parameters, *[leaf for _, leaf in given_to(call)]])
 
 cdef Py_ssize_t place_of_result(Node* out):
@@ -102,7 +104,8 @@ cdef inline bint takes_python(PyObject* operand) noexcept:
         operand.ob_type != value_type and has_own_access(<object>operand))
 
 cdef bint replay_accepts(Call* call, int j, Number g) noexcept:
-    """Infinity and nan too: the plain nodes would multiply them by a local gradient of 0, which gives nan."""
+    """Infinity and nan too: the plain nodes would multiply them by a local gradient of 0, which
+    gives nan."""
     return g.kind != OBJECT and g.kind != FLOAT32
 
 cdef Py_ssize_t work_of_replay(Call* call) noexcept:
@@ -115,11 +118,11 @@ cdef Py_ssize_t work_of_replay(Call* call) noexcept:
 
 cdef struct Swept:                      # the gradients that a sweep computes
     double* parameters                  # of each parameter, and after these of each packed place
-    double* inputs                      # of each input of each row, or NULL where no Value was given
+    double* inputs                      # of each input of each row; NULL where no Value was given
     bint raises                         # the sweep of the function's own nodes would raise an error
 
 cdef bint sweep_replay(Call* call) noexcept:
-    """Add to the gradients of the operands; False where that needs Python, and then nothing was changed."""
+    """Add to the operands' gradients; False, and nothing changed, where that needs Python."""
     cdef _Run run = run_of(call)
     cdef Code* c = &run.program.code
     cdef Py_ssize_t row = (<ReplayCall*>call).row, i
@@ -162,7 +165,8 @@ cdef void add_to_parameters(_Program program, double* grads, const double* packe
             add_float(node_of(values[i]), grads[i])
         return
     for i in range(program.loose_places.count):
-        grads[c.packed_from[program.loose_places.items[i]]] += packed_grads[program.loose_places.items[i]]
+        grads[c.packed_from[program.loose_places.items[i]]] += (
+            packed_grads[program.loose_places.items[i]])
     for i in range(program.loose.count):
         add_float(node_of(values[program.loose.items[i]]), grads[program.loose.items[i]])
     i = 0
@@ -183,8 +187,8 @@ cdef inline void add_float(Node* to, double more) noexcept:
     set_grad_of_node(to, plus(grad_of_node(to), Number(more, REAL)))
 
 cdef bint sweep_rows(_Run run, const double* seeds, const Kind* kinds, Swept* found) noexcept:
-    """Sweep at once the rows whose outputs all have a gradient, and one by one those with some. A row with
-    none is not swept: 0 times an infinite derivative would be nan."""
+    """Sweep at once the rows whose outputs all have a gradient, and one by one those with some. A
+    row with none is not swept: 0 times an infinite derivative would be nan."""
     cdef int count = run.program.code.outputs, seeded
     cdef Py_ssize_t whole = 0, row
     cdef Swept of_row = found[0]
@@ -192,7 +196,8 @@ cdef bint sweep_rows(_Run run, const double* seeds, const Kind* kinds, Swept* fo
         seeded = count if kinds == NULL else gradients_in(kinds + row * count, count)
         whole += seeded == count
         if 0 < seeded < count:
-            of_row.inputs = NULL if found.inputs == NULL else found.inputs + row * run.program.code.inputs
+            of_row.inputs = (NULL if found.inputs == NULL
+                             else found.inputs + row * run.program.code.inputs)
             if not sweep_row(run, &run.job, row, seeds + row * count, kinds + row * count, &of_row):
                 return False
             found.raises |= of_row.raises
@@ -218,12 +223,14 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     for t in range(1, job.tiles if fine else 0):
         add_numbers_to(job.grads, job.grads + t * size, size)
     if fine and live == NULL and run.program.picks and sweep_is_odd(&job):
-        # What a pick has not taken has a gradient of 0 here: its product with an infinite slope is nan.
+        # What a pick has not taken has a gradient of 0 here: its product with an infinite slope is
+        # nan.
         give_memory(job.grads)
         PyMem_Free(job.odd)
         return sweep_each(run, given, seeds, found)
     if fine and job.rows % job.wide and not all_finite(job.grads, size):
-        # In the last block, surplus rows have a gradient of 0: its product with an infinite slope is nan.
+        # In the last block, surplus rows have a gradient of 0: its product with an infinite slope
+        # is nan.
         give_memory(job.grads)
         PyMem_Free(job.odd)
         job = given[0]
@@ -243,7 +250,8 @@ cdef bint sweep_is_odd(const Job* job) noexcept:
     """Whether a gradient is infinite or nan, or Python may raise an error."""
     return (memchr(job.odd, 1, job.rows) != NULL
             or not all_finite(job.grads, job.code.packed + job.code.apart)
-            or (job.input_grads != NULL and not all_finite(job.input_grads, job.rows * job.code.inputs)))
+            or (job.input_grads != NULL
+                and not all_finite(job.input_grads, job.rows * job.code.inputs)))
 
 cdef bint sweep_each(_Run run, const Job* job, const double* seeds, Swept* found) noexcept:
     """Sweep the rows of a job one by one."""
@@ -263,16 +271,16 @@ cdef inline void add_numbers_to(double* to, const double* more, Py_ssize_t count
         to[i] += more[i]
 
 cdef int look_in_sweep() noexcept:
-    """Whether Ctrl-C was pressed and will raise KeyboardInterrupt, which look_for_interrupt then does."""
+    """Whether Ctrl-C was pressed and will raise KeyboardInterrupt, in look_for_interrupt."""
     if not PyOS_InterruptOccurred():
         return False
     interrupt_again()
     return interrupt_raises()
 
-cdef bint sweep_row(_Run run, const Job* rows, Py_ssize_t row, const double* seeds, const Kind* kinds,
-                    Swept* found) noexcept:
-    """Sweep one row of a job from some of its outputs only (all, if kinds is NULL), along the steps that lead
-    to them in this row; it finds the gradients of its own inputs."""
+cdef bint sweep_row(_Run run, const Job* rows, Py_ssize_t row, const double* seeds,
+                    const Kind* kinds, Swept* found) noexcept:
+    """Sweep one row of a job from some of its outputs only (all, if kinds is NULL), along the steps
+    that lead to them in this row; it finds the gradients of its own inputs."""
     cdef Code* c = &run.program.code
     cdef unsigned char* live = <unsigned char*>PyMem_Calloc(c.slots, 1)
     cdef double* v = take_memory(c.slots + c.scratch)
@@ -310,13 +318,15 @@ cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_
     cdef Py_ssize_t row, i = 0
     cdef Job job = run.job
     cdef Swept part = found[0]
-    cdef double* inputs = <double*>PyMem_Calloc(whole * (2 * c.inputs + c.outputs) + 1, sizeof(double))
+    cdef double* inputs = <double*>PyMem_Calloc(
+        whole * (2 * c.inputs + c.outputs) + 1, sizeof(double))
     cdef double* own_seeds = inputs + whole * c.inputs
     cdef bint fine = inputs != NULL
     part.inputs = own_seeds + whole * c.outputs
     for row in range(run.rows if fine else 0):
         if gradients_in(kinds + row * c.outputs, c.outputs) == c.outputs:
-            memcpy(inputs + i * c.inputs, run.job.inputs + row * c.inputs, c.inputs * sizeof(double))
+            memcpy(inputs + i * c.inputs, run.job.inputs + row * c.inputs,
+                   c.inputs * sizeof(double))
             memcpy(own_seeds + i * c.outputs, seeds + row * c.outputs, c.outputs * sizeof(double))
             i += 1
     if fine:
@@ -327,7 +337,8 @@ cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_
     i = 0
     for row in range(run.rows if fine and found.inputs != NULL else 0):
         if gradients_in(kinds + row * c.outputs, c.outputs) == c.outputs:
-            memcpy(found.inputs + row * c.inputs, part.inputs + i * c.inputs, c.inputs * sizeof(double))
+            memcpy(found.inputs + row * c.inputs, part.inputs + i * c.inputs,
+                   c.inputs * sizeof(double))
             i += 1
     PyMem_Free(inputs)
     return fine
@@ -340,8 +351,8 @@ cdef inline int gradients_in(const Kind* kinds, int count) noexcept:
     return seeded
 
 
-# When the graph is copied, or Python code runs during a sweep, each output becomes the result of an operation
-# with local gradients.
+# When the graph is copied, or Python code runs during a sweep, each output becomes the result of an
+# operation with local gradients.
 
 cdef int make_replay_plain(Call* call) except -1:
     cdef _Run run = run_of(call)
@@ -353,7 +364,7 @@ cdef int make_replay_plain(Call* call) except -1:
     try:
         for j in range(count):
             if outputs[j] != NULL:
-                value = <object>value_of(outputs[j])        # held: a collection may drop it meanwhile
+                value = <object>value_of(outputs[j])    # held: a collection may drop it meanwhile
                 make_local(outputs[j], local_gradients(run, given, before + j), run.program.name)
     finally:
         Py_DECREF(&call.body.head)
@@ -370,7 +381,8 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     """The operands of result j, and the derivatives by them."""
     from micrograd._functions import NoGradient
     cdef Code* c = &run.program.code
-    cdef Py_ssize_t row = 0 if run.factor else j // c.outputs, rows = run.rows if run.factor else 1, i
+    cdef Py_ssize_t row = 0 if run.factor else j // c.outputs
+    cdef Py_ssize_t rows = run.rows if run.factor else 1, i
     cdef Swept found
     cdef bytearray live = bytearray(c.slots)
     cdef bytearray seeds = bytearray(rows * c.outputs * sizeof(double))
@@ -405,8 +417,8 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     return pair
 
 cdef tuple what_is_reached(_Run run, rows, bytearray outputs):
-    """Of each parameter, and of each input of these rows, whether an output that is marked was computed from
-    it: a pick takes one of its choices."""
+    """Of each parameter, and of each input of these rows, whether an output that is marked was
+    computed from it: a pick takes one of its choices."""
     cdef Code* c = &run.program.code
     cdef bytearray slots = bytearray((c.slots + c.scratch + 1) * sizeof(double)), live
     cdef bytearray parameters = bytearray(c.parameters), inputs = bytearray()
@@ -418,7 +430,7 @@ cdef tuple what_is_reached(_Run run, rows, bytearray outputs):
     return parameters, inputs
 
 cdef bytearray live_in_row(_Run run, Py_ssize_t row, bytearray outputs, double* v):
-    """Of each slot, whether an output that is marked was computed from it in a row, whose slots become v."""
+    """Of each slot, whether a marked output was computed from it in a row, whose slots become v."""
     cdef bytearray live = outputs[:]
     cdef Job job = run.job
     alone(run, &job, row)
@@ -427,7 +439,7 @@ cdef bytearray live_in_row(_Run run, Py_ssize_t row, bytearray outputs, double* 
     return live
 
 cdef int mark_parameters(Code* c, const double* v, bytearray live, bytearray reached) except -1:
-    """Mark the parameters that a slot which `live` marks was computed from, in the row with the slots v."""
+    """Mark the parameters that a slot marked in `live` was computed from, in the row of slots v."""
     cdef Dense* layer
     cdef int* places
     cdef int i, k
@@ -454,8 +466,8 @@ cdef int raise_if_stopped(_Run run) except -1:
     return 0
 
 cdef int raise_error_of_sweep(_Run run, rows, bytearray outputs) except -1:
-    """Raise the error that Python raises in the derivative of a power, if there is one among the steps that
-    lead to the outputs that are marked."""
+    """Raise the error that Python raises in the derivative of a power, if there is one among the
+    steps that lead to the outputs that are marked."""
     from micrograd._functions import slope_of_power
     cdef Code* c = &run.program.code
     cdef bytearray slots = bytearray((c.slots + c.scratch + 1) * sizeof(double)), live
@@ -479,5 +491,6 @@ cdef CallKind replay_kind
 replay_kind.visit, replay_kind.sweep = visit_replay, sweep_replay
 replay_kind.is_current, replay_kind.accepts = replay_is_current, replay_accepts
 replay_kind.make_plain, replay_kind.result = make_replay_plain, result_of_replay
-replay_kind.work, replay_kind.traverse, replay_kind.release = work_of_replay, traverse_replay, release_replay
+replay_kind.work, replay_kind.traverse, replay_kind.release = (
+    work_of_replay, traverse_replay, release_replay)
 replay_kind.name, replay_kind.operands = name_of_replay, operands_of_replay

@@ -4,8 +4,9 @@ cdef enum:
     TOO_WIDE = 1000000000               # numbers in a row; there is no memory for as many rows
 
 def _fill(tuple columns, tuple structures):
-    """The numbers of all rows, side by side; None unless the columns have these structures and one length,
-    and each is a list of floats or ints, a list of lists or tuples of these, or an array of numbers."""
+    """The numbers of all rows, side by side; None unless the columns have these structures and one
+    length, and each is a list of floats or ints, a list of lists or tuples of these, or an array of
+    numbers."""
     cdef Py_ssize_t at = 0, width = 0, rows, w
     cdef bytearray filled
     cdef list widths = []
@@ -25,7 +26,8 @@ def _fill(tuple columns, tuple structures):
         return None
     filled = PyByteArray_FromStringAndSize(NULL, rows * width * sizeof(double))
     for column, structure, w in zip(columns, structures, widths):
-        if not fill_column(column, structure, rows, w, <double*>PyByteArray_AS_STRING(filled) + at, width):
+        if not fill_column(column, structure, rows, w,
+                           <double*>PyByteArray_AS_STRING(filled) + at, width):
             return None
         at += w
     return filled
@@ -105,7 +107,7 @@ cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, doubl
     shape = () if structure is Value else structure[1]
     fits = view.format != NULL and view.format[0] != 0 and view.format[1] == 0
     fits = fits and <size_t>view.buf % view.itemsize == 0
-    fits = fits and (view.format[0] != b"?" or type(column) is not memoryview)      # which gives bools
+    fits = fits and (view.format[0] != b"?" or type(column) is not memoryview)  # which gives bools
     fits = fits and view.ndim == 1 + len(shape) and view.shape[0] == rows
     for i in range(len(shape) if fits else 0):
         fits = fits and view.shape[i + 1] == shape[i]
@@ -114,6 +116,6 @@ cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, doubl
     return fits
 
 cdef bint gives_its_buffer(column) except -1:
-    """Whether the numbers of an array are those in its buffer. Not those of one with a mask, or of a class of
-    the program's own; and bytes are no column."""
+    """Whether the numbers of an array are those in its buffer. Not those of one with a mask, or of
+    a class of the program's own; and bytes are no column."""
     return type(column).__module__ in ("numpy", "array", "builtins") and type(column) is not bytes

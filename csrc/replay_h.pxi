@@ -40,8 +40,8 @@ cdef extern from "replay.h" nogil:
     void take_workers(Job*)
     void give_workers(Job*)
     void forget_workers()
-    bint fill_numbers(char format, const void* numbers, Py_ssize_t rows, Py_ssize_t width, double* to,
-                      Py_ssize_t stride)
+    bint fill_numbers(char format, const void* numbers, Py_ssize_t rows, Py_ssize_t width,
+                      double* to, Py_ssize_t stride)
     int take_jacobian(const Code*, const Replay*, const double* packed, const double* values,
                       double* jacobian)
     double* take_memory(size_t doubles)

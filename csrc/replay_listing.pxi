@@ -1,5 +1,5 @@
-# The steps of a program one operation at a time, as the reference lists them: for micrograd.pytorch and
-# micrograd.gradients.
+# The steps of a program one operation at a time, as the reference lists them: for micrograd.pytorch
+# and micrograd.gradients.
 
 cdef class _Listing:
     """Makes the list of the steps, with layers and sums taken apart."""
@@ -52,7 +52,8 @@ cdef class _Listing:
             symbol = "detach" if s.op == DETACH else "sign"
             self.place_of_slot[s.y] = self.add(symbol, self.place_of_slot[s.a])
         elif s.op == PICK:
-            choices = [self.parameter(-1 - places[i]) if places[i] < 0 else self.place_of_slot[places[i]]
+            choices = [self.parameter(-1 - places[i]) if places[i] < 0
+                       else self.place_of_slot[places[i]]
                        for i in range(1, places[0] + 1)]
             self.place_of_slot[s.y] = self.add("pick", *choices, self.place_of_slot[s.a])
         elif operand_counts[s.op] == 1:
@@ -65,7 +66,8 @@ cdef class _Listing:
     cdef object add_sum(self, int* terms, int count):
         y = None if terms[0] < 0 else self.place_of_slot[terms[0]]
         for i in range(count):
-            y = self.add_term(y, self.place_of_slot[terms[1 + 2 * i]], self.place_of_slot[terms[2 + 2 * i]])
+            y = self.add_term(y, self.place_of_slot[terms[1 + 2 * i]],
+                              self.place_of_slot[terms[2 + 2 * i]])
         return y
 
     cdef object add_term(self, y, a, b):
