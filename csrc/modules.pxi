@@ -68,12 +68,13 @@ cdef class _ModuleBase:
 cdef object nothing = object()          # found in no class
 
 cdef class _Part:
-    """A descriptor of an attribute that stands in the __dict__ of a module. It does as if it were
-    not there where a further base of the module's class has that attribute."""
+    """A descriptor of an attribute that stands in the __dict__ of a Neuron or Layer. It yields to an
+    attribute of that name in a further base of the module's class."""
+    cdef object owner
     cdef str name
 
-    def __init__(self, str name):
-        self.name = name
+    def __init__(self, owner, str name):
+        self.owner, self.name = owner, name
 
     cdef object of_further_base(self, cls):
         cdef bint further = False
@@ -82,7 +83,7 @@ cdef class _Part:
         for base in mro_of(<PyTypeObject*>cls):
             if further and base is not object and self.name in base.__dict__:
                 return base.__dict__[self.name]
-            further = further or base is _ModuleBase
+            further = further or base is self.owner
         return nothing
 
     def __get__(self, module, cls):
@@ -141,9 +142,9 @@ cdef inline Parameters packed_of(_ModuleBase layer):
     return None if packed == NULL else <Parameters>packed
 
 cdef inline object part_of(_ModuleBase module, str name):
-    """The attribute in the __dict__, or None. (get may run Python code, which may replace the
+    """The attribute in the __dict__, or `nothing`. (get may run Python code, which may replace the
     dict.)"""
-    return dict_of(module).get(name)
+    return dict_of(module).get(name, nothing)
 
 cdef inline bint has_part(_ModuleBase module, str name) except -1:
     return name in dict_of(module)
@@ -172,6 +173,9 @@ def _ships(Neuron, Layer, MLP):
     neuron_type, layer_type = <PyTypeObject*>Neuron, <PyTypeObject*>Layer
     mlp_type = <PyTypeObject*>MLP
     shipped_classes = Neuron, Layer, MLP
+    for cls, names in ((Neuron, ("w", "b", "nonlin")), (Layer, ("neurons",))):
+        for name in names:
+            setattr(cls, name, _Part(cls, name))
     for cls, names in ((Neuron, ("__call__", "parameters", "w", "b", "nonlin", "__dict__",
                                  "__getattr__")),
                        (Layer, ("__call__", "parameters", "neurons", "__dict__", "__getattr__")),

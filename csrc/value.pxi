@@ -690,8 +690,6 @@ call_type.tp_new = call_type.tp_vectorcall = NULL       # only begin_call makes 
 del _Call.__new__
 PyType_Modified(call_type)
 set_dict_offset(<PyTypeObject*>_ModuleBase, <Py_ssize_t>&(<ModuleBody*>NULL).attrs)
-for part in ("w", "b", "nonlin", "neurons"):
-    setattr(_ModuleBase, part, _Part(part))
 (<PyTypeObject*>_ModuleBase).tp_new = object_new
 del _ModuleBase.__new__
 gc.callbacks.append(_before_collection)

@@ -303,10 +303,35 @@ def test_attributes_of_modules_are_those_of_plain_classes():
 @pytest.mark.skipif(engine.__engine__ != "c", reason="the reference has no descriptors of parts")
 def test_the_descriptor_of_a_part_called_by_name():
     neuron = nn.Neuron(2)
-    part = vars(nn.Module.__mro__[1])["w"]
+    part = vars(nn.Neuron)["w"]
     assert part.__get__(neuron) is neuron.w
     with pytest.raises(TypeError):
         part.__get__(neuron, 3)
+
+
+def test_a_module_of_the_program_has_no_parts_of_a_neuron():
+    class Net(nn.Module):
+        def __init__(self):
+            self.only = Value(1.0)
+
+        def parameters(self):
+            found = [getattr(self, name) for name in dir(self) if name != "parameters"]
+            return [part for part in found if isinstance(part, Value)]
+
+    net = Net()
+    assert net.parameters() == [net.only]
+    assert not {"w", "b", "nonlin", "neurons"} & {*dir(net), *dir(nn.MLP(1, [1]))}
+    assert "neurons" not in dir(nn.Neuron(1)) and "w" not in dir(nn.Layer(1, 1))
+
+
+@pytest.mark.parametrize("name", ["w", "b", "nonlin"])
+def test_a_neuron_without_one_of_its_parts(name):
+    model = nn.MLP(2, [3, 1])
+    model([1.0, 2.0])
+    delattr(model.layers[0].neurons[1], name)
+    for call in (model, model.layers[0], model.layers[0].neurons[1]):
+        with pytest.raises(AttributeError, match=f"'Neuron' object has no attribute '{name}'"):
+            call([1.0, 2.0])
 
 
 def test_a_neuron_with_parameters_of_its_own():
