@@ -208,11 +208,8 @@ cdef inline Number local_number(PyObject* gradient) noexcept:
             else known_number(gradient))
 
 cdef int add_locals_as_objects(object value) except -1:
-    from micrograd._functions import NoGradient
     cdef _Locals pair = locals_of(node_of(<PyObject*>value))
     for operand, gradient in zip(pair.operands, pair.gradients):
-        if type(gradient) is NoGradient:
-            continue
         local = data_of(gradient) if is_value(gradient) else gradient
         add_object(operand, PyNumber_Multiply(local, grad_of(value)))
     return 0

@@ -45,6 +45,7 @@ cdef enum:
     OWN_PREV = 4                # own_prev replaces a and b where the graph is walked
     PICKLING = 8                # see pickling.pxi
     MADE = 16                   # made by a function that is being recorded; see recording.pxi
+    GIVEN = 32                  # ... or given to it in place of a number
 
 cdef struct Body:               # a Value as C sees it; value.pxi declares the class
     PyObject head

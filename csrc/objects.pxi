@@ -167,6 +167,9 @@ cdef object apply_to_objects(int op, a, b):
     Py_EnterRecursiveCall(" in arithmetic on the data of a Value")      # the data may be a Value
     try:
         return result_of_objects(op, a, b)
+    except (ArithmeticError, ValueError):
+        note_error()
+        raise
     finally:
         Py_LeaveRecursiveCall()
 

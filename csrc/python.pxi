@@ -23,10 +23,13 @@ cdef extern from "Python.h":
     ctypedef struct PyObject:
         PyTypeObject* ob_type
     ctypedef int (*visitproc)(PyObject*, void*) noexcept
+    ctypedef struct PyNumberMethods:
+        int (*nb_bool)(PyObject*) except -1
     ctypedef struct PyTypeObject:
         const char* tp_name
         const char* tp_doc
         PyObject* tp_mro
+        PyNumberMethods* tp_as_number
         void* tp_getattro
         void* tp_setattro
         void* tp_hash

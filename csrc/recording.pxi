@@ -34,9 +34,12 @@ def _begin_recording(refusing):
     return True
 
 def _end_recording(nested=False):
-    """End this thread's recording; not where the caller is nested in it, and so began none."""
-    if is_recording() and not nested:
+    """End this thread's recording, and return True; not where the caller is nested in it, and so
+    began none."""
+    cdef bint mine = is_recording() and not nested
+    if mine:
         end_recording()
+    return mine
 
 def _after_fork():
     """In the child: other threads, one of which may have been recording, are gone."""
@@ -64,7 +67,7 @@ cdef int end_recording() except -1:
     while c != NULL:
         for i in range(c.fresh, CELLS):
             if is_live(&c.cells[i]):
-                c.cells[i].body.node.flags &= ~MADE
+                c.cells[i].body.node.flags &= ~(MADE | GIVEN)
         c = NULL if c.next == head else c.next
 
 cdef inline int forbid(str what, PyObject* value) except -1:
@@ -74,6 +77,32 @@ cdef inline int forbid(str what, PyObject* value) except -1:
 cdef int forbid_in_recording(str what, PyObject* value) except -1:
     if is_recording() and (value == NULL or not is_constant(node_of(value))):
         refused(what)
+    return 0
+
+def _given(Value value not None):
+    """Mark a Value as what the function that is recorded gets for a number; returns it."""
+    value.node.flags |= GIVEN
+    return value
+
+cdef inline int forbid_if_given(object o) except -1:
+    """Raise RecordingError for the equality, hash or truth of what is a number where the function is
+    run as written: a Value has others."""
+    if made_flag and is_recording() and is_value(o) and node_of(<PyObject*>o).flags & GIVEN:
+        refused("number")
+    return 0
+
+cdef int value_bool(PyObject* value) except -1:
+    """nb_bool of the class Value: the truth that any object has."""
+    forbid_if_given(<object>value)
+    return True
+
+cdef int note_error() except -1:
+    """Refuse an error in arithmetic that the function which is recorded catches."""
+    if is_recording():
+        try:
+            refuse("error")
+        except RuntimeError:            # RecordingError, which is kept for the end of the recording
+            pass
     return 0
 
 cdef inline bint is_constant(Node* n) noexcept:

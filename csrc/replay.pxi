@@ -14,6 +14,7 @@ cdef class _Program:
     cdef readonly tuple parameters      # the Values that the function uses and has not made
     cdef list memory                    # bytearrays: the arrays of the code
     cdef bytearray live                 # of each slot: whether an output's gradient reaches it
+    cdef bytearray used                 # of each parameter: the same
     cdef bint picks                     # whether a step is a pick
     cdef list matrices                  # layers that nn has packed too: (Parameters, packed place)
     cdef Ints loose_places              # places of packed parameters that are in no such layer
@@ -55,6 +56,8 @@ cdef class _Program:
         self.picks = made.graph.choices.count > 0
         self.live = marked_outputs(c)
         mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(self.live))
+        self.used = bytearray(c.parameters)
+        mark_parameters(c, NULL, self.live, self.used)
         return self.find_matrices()
 
     def __dealloc__(self):
@@ -411,10 +414,12 @@ cdef class _Run:
                 total += self.job.results[i * self.program.code.outputs]
             total *= self.factor
             count = 1
+        self.given = [pair for pair in self.given
+                      if self.program.live[pair[0] % self.program.code.inputs]]
         if self.given and not self.factor:
             return results_by_row(self)
         values = [None] * count
-        new_replay(self, -1, self.given, values, &total if self.factor else self.job.results)
+        fill_results(self, -1, self.given, values, &total if self.factor else self.job.results)
         return values
 
 # Only forward makes one.

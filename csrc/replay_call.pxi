@@ -5,7 +5,9 @@ cdef struct ReplayCall:
     Call call
     Py_ssize_t row                      # whose results the outputs are; -1: all rows', or their sum
     PyObject* run                       # owned references
-    PyObject* given                     # [(place, Value)]: Values among that row's leaves, or all
+    PyObject* given                     # [(place, Value)]: the Values that the outputs were computed
+                                        # from, among the leaves of that row, or of all
+    PyObject* used                      # bytearray: a 1 for each parameter that they were, else 0
 
 cdef inline _Run run_of(Call* call):
     return <_Run>(<ReplayCall*>call).run
@@ -13,29 +15,79 @@ cdef inline _Run run_of(Call* call):
 cdef inline list given_to(Call* call):
     return <list>(<ReplayCall*>call).given
 
+cdef inline bytearray used_by(Call* call):
+    return <bytearray>(<ReplayCall*>call).used
+
+# A sweep must visit the nodes that an output was computed from, and no others: these may have
+# gradients of an earlier sweep. So each row to which Values were given has a call of its own; and
+# so has each output of a row, if that matters.
+
 cdef list results_by_row(_Run run):
-    """The results of all rows, with a call for each row: a sweep must visit the Values given to the
-    rows that it reaches, and no others."""
+    """The results of all rows."""
     cdef Py_ssize_t outputs = run.program.code.outputs, row
     cdef list values = [], of_row, given = [[] for _ in range(run.rows)]
     for place, leaf in run.given:
         (<list>given[place // run.program.code.inputs]).append((place, leaf))
     for row in range(run.rows):
         of_row = [None] * outputs
-        new_replay(run, row, given[row], of_row, run.job.results + row * outputs)
+        fill_results(run, row, given[row], of_row, run.job.results + row * outputs)
         values += of_row
     return values
 
-cdef int new_replay(_Run run, Py_ssize_t row, list given, list values,
-                    const double* numbers) except -1:
-    """Fill the list with the outputs of a new call."""
+cdef int fill_results(_Run run, Py_ssize_t row, list given, list values,
+                      const double* numbers) except -1:
+    """Fill the list with the outputs of new calls."""
+    cdef _Program program = run.program
+    cdef Code* c = &program.code
+    cdef bytearray marks
+    rows = range(run.rows) if row < 0 else range(row, row + 1)
+    if (c.outputs == 1 and not program.picks) or not any_is_result(program, given):
+        return new_replay(run, row, given, program.used, None, values, numbers)
+    of_output = [what_is_used(run, rows, mark_of_output(c, k)) for k in range(c.outputs)]
+    groups = {}         # by the results of operations that an output was computed from
+    for k, (parameters, inputs) in enumerate(of_output):
+        key = (*[i for i, value in enumerate(program.parameters) if parameters[i]
+                 and node_of(<PyObject*>value).op != LEAF],
+               *[-1 - place for place, leaf in given if inputs[place - rows.start * c.inputs]
+                 and node_of(<PyObject*>leaf).op != LEAF])
+        groups.setdefault(key, bytearray(c.outputs))[k] = 1
+    for chosen in groups.values():
+        marks = bytearray(c.slots)
+        for k in range(c.outputs):
+            marks[c.output[k]] |= chosen[k]
+        parameters, inputs = what_is_used(run, rows, marks)
+        new_replay(run, row,
+                   [pair for pair in given if inputs[pair[0] - rows.start * c.inputs]],
+                   parameters, chosen, values, numbers)
+    return 0
+
+cdef bytearray mark_of_output(Code* c, int k):
+    """A 1 for the slot of output k, a 0 for each other."""
+    cdef bytearray marks = bytearray(c.slots)
+    marks[c.output[k]] = 1
+    return marks
+
+cdef bint any_is_result(_Program program, list given) except -1:
+    """Whether an operand of the calls is the result of an operation."""
+    cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>program.parameters)
+    cdef bint is_packed = program.is_packed()           # packed parameters are leaves
+    cdef Py_ssize_t i
+    for i in range(program.loose.count if is_packed else program.code.parameters):
+        if node_of(values[program.loose.items[i] if is_packed else i]).op != LEAF:
+            return True
+    return any([node_of(<PyObject*>leaf).op != LEAF for _, leaf in given])
+
+cdef int new_replay(_Run run, Py_ssize_t row, list given, bytearray used, bytearray chosen,
+                    list values, const double* numbers) except -1:
+    """Put the outputs of a new call in the list: those of a row that are chosen, or all."""
     cdef Py_ssize_t count = len(values), j
     cdef void* memory = checked(PyMem_Malloc(sizeof(GCHead) + sizeof(ReplayCall) + count * (
         sizeof(void*) + sizeof(double) + sizeof(Kind))))
     cdef ReplayCall* c = <ReplayCall*>(<char*>memory + sizeof(GCHead))
-    c.row, c.run, c.given = row, <PyObject*>run, <PyObject*>given
+    c.row, c.run, c.given, c.used = row, <PyObject*>run, <PyObject*>given, <PyObject*>used
     Py_INCREF(c.run)
     Py_INCREF(c.given)
+    Py_INCREF(c.used)
     c.call.nout = count
     c.call.outputs = <Node**>(c + 1)
     c.call.grad = <double*>(c.call.outputs + count)
@@ -44,7 +96,8 @@ cdef int new_replay(_Run run, Py_ssize_t row, list given, list values,
     begin_call(&c.call, &replay_kind)
     try:
         for j in range(count):
-            values[j] = new_output(&c.call, j, Number(numbers[j], REAL))
+            if chosen is None or chosen[j % run.program.code.outputs]:
+                values[j] = new_output(&c.call, j, Number(numbers[j], REAL))
     finally:
         Py_DECREF(&c.call.body.head)
     return 0
@@ -52,9 +105,11 @@ cdef int new_replay(_Run run, Py_ssize_t row, list given, list values,
 cdef void release_replay(Call* call) noexcept:
     cdef PyObject* run = (<ReplayCall*>call).run
     cdef PyObject* given = (<ReplayCall*>call).given
+    cdef PyObject* used = (<ReplayCall*>call).used
     PyMem_Free(<char*>call - sizeof(GCHead))
     Py_DECREF(run)
     Py_DECREF(given)
+    Py_DECREF(used)
 
 cdef int traverse_replay(Call* call, visitproc visit, void* arg) noexcept:
     cdef int stop = visit((<ReplayCall*>call).run, arg)
@@ -66,7 +121,12 @@ cdef object name_of_replay(Call* call):
 cdef object operands_of_replay(Call* call, int j):
     # The list first: hashing what is of a subclass may run Python code, which may make the call
     # plain.
-    return set([*run_of(call).program.parameters, *[leaf for _, leaf in given_to(call)]])
+    cdef bytearray used = used_by(call)
+    cdef list found = [leaf for _, leaf in given_to(call)]
+    for i, value in enumerate(run_of(call).program.parameters):
+        if used[i]:
+            found.append(value)
+    return set(found)
 
 cdef Py_ssize_t place_of_result(Node* out):
     """The place of an output among all results of its run."""
@@ -77,12 +137,15 @@ cdef int visit_replay(Call* call, Sweep* s) except -1:
     cdef _Run run = run_of(call)
     cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>run.program.parameters)
     cdef bint is_packed = run.program.is_packed()       # packed parameters are leaves
-    cdef Py_ssize_t i
+    cdef bytearray used = used_by(call)
+    cdef Py_ssize_t i, place
     if given_to(call):
         visit_all(s, [leaf for _, leaf in given_to(call)])
     for i in range(run.program.loose.count if is_packed else run.program.code.parameters):
-        reserve(&s.stack, 1)
-        visit_later(s, node_of(values[run.program.loose.items[i] if is_packed else i]))
+        place = run.program.loose.items[i] if is_packed else i
+        if used[place]:
+            reserve(&s.stack, 1)
+            visit_later(s, node_of(values[place]))
     return 0
 
 cdef bint replay_is_current(Call* call) noexcept:
@@ -379,7 +442,6 @@ cdef int make_local(Node* out, _Locals pair, str name) except -1:
 
 cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     """The operands of result j, and the derivatives by them."""
-    from micrograd._functions import NoGradient
     cdef Code* c = &run.program.code
     cdef Py_ssize_t row = 0 if run.factor else j // c.outputs
     cdef Py_ssize_t rows = run.rows if run.factor else 1, i
@@ -408,21 +470,26 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     if found.raises:
         raise_error_of_sweep(run, range(row, row + rows), live)
     unpack_grads(c, g, g + c.parameters)
-    parameters, inputs = what_is_reached(run, range(row, row + rows), live)
-    gradients = [g[i] if parameters[i] else NoGradient() for i in range(c.parameters)]
-    gradients += [found.inputs[<Py_ssize_t>place - row * c.inputs] if inputs[place - row * c.inputs]
-                  else NoGradient() for place, _ in given]
-    cdef _Locals pair = _Locals([*run.program.parameters, *[leaf for _, leaf in given]], gradients)
+    parameters, inputs = what_is_used(run, range(row, row + rows), live)
+    terms = [(value, g[i]) for i, value in enumerate(run.program.parameters) if parameters[i]]
+    terms += [(leaf, found.inputs[<Py_ssize_t>place - row * c.inputs])
+              for place, leaf in given if inputs[place - row * c.inputs]]
+    cdef _Locals pair = _Locals([operand for operand, _ in terms], [slope for _, slope in terms])
     pair.run, pair.place = run, j
     return pair
 
-cdef tuple what_is_reached(_Run run, rows, bytearray outputs):
+cdef tuple what_is_used(_Run run, rows, bytearray outputs):
     """Of each parameter, and of each input of these rows, whether an output that is marked was
     computed from it: a pick takes one of its choices."""
     cdef Code* c = &run.program.code
     cdef bytearray slots = bytearray((c.slots + c.scratch + 1) * sizeof(double)), live
     cdef bytearray parameters = bytearray(c.parameters), inputs = bytearray()
     cdef double* v = <double*>PyByteArray_AS_STRING(slots)
+    if not run.program.picks:
+        live = outputs[:]
+        mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(live))
+        mark_parameters(c, NULL, live, parameters)
+        return parameters, live[:c.inputs] * len(rows)
     for row in rows:
         live = live_in_row(run, row, outputs, v)
         mark_parameters(c, v, live, parameters)
@@ -439,10 +506,11 @@ cdef bytearray live_in_row(_Run run, Py_ssize_t row, bytearray outputs, double* 
     return live
 
 cdef int mark_parameters(Code* c, const double* v, bytearray live, bytearray reached) except -1:
-    """Mark the parameters that a slot marked in `live` was computed from, in the row of slots v."""
+    """Mark the parameters that a slot marked in `live` was computed from, in the row of slots v, or
+    in any row if that is NULL."""
     cdef Dense* layer
     cdef int* places
-    cdef int i, k
+    cdef int at, i, k
     for k in range(c.singles):
         reached[c.single[k]] |= live[c.inputs + c.constants + k]
     for k in range(c.step_count):
@@ -453,9 +521,10 @@ cdef int mark_parameters(Code* c, const double* v, bytearray live, bytearray rea
                     reached[c.packed_from[i]] = 1
         elif live[c.steps[k].y] and c.steps[k].op == PICK:
             places = c.places + c.steps[k].b
-            i = chosen(places, v[c.steps[k].a])
-            if i > 0 and places[i] < 0:
-                reached[-1 - places[i]] = 1
+            at = -1 if v == NULL else chosen(places, v[c.steps[k].a])
+            for i in range(max(at, 1), (at if at > 0 else places[0]) + 1):
+                if places[i] < 0:
+                    reached[-1 - places[i]] = 1
     return 0
 
 cdef int raise_if_stopped(_Run run) except -1:

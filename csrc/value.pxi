@@ -535,6 +535,8 @@ cdef class Value:
         return self.maximum(low).minimum(high)
 
     def __eq__(self, other):
+        forbid_if_given(self)
+        forbid_if_given(other)
         return True if self is other else NotImplemented
 
     def __ne__(self, other):
@@ -554,6 +556,7 @@ cdef class Value:
         return compare(self, other, Py_GE)
 
     def __hash__(self):
+        forbid_if_given(self)
         return object_hash(<PyObject*>self)
 
     def __format__(self, spec):         # f"{self:.3f}"
@@ -670,6 +673,7 @@ value_type.tp_free = value_free
 value_type.tp_traverse = value_traverse
 value_type.tp_clear = value_clear
 value_type.tp_vectorcall = <void*>value_vectorcall
+value_type.tp_as_number.nb_bool = value_bool
 value_type.tp_dictoffset = <Py_ssize_t>&(<Body*>NULL).attrs
 value_type.tp_weaklistoffset = <Py_ssize_t>&(<Body*>NULL).weakrefs
 Py_INCREF(<PyObject*>value_type)

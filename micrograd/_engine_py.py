@@ -102,10 +102,20 @@ def forbid(what, value=None):
 def apply(name, a, b=None):
     """The result of a function of the table, applied to the Values a and b."""
     function = FUNCTIONS[name]
-    y = function.y(a.data, None if b is None else b.data)
+    y = computed(function.y, a.data, None if b is None else b.data)
     out = Value(y, (a,) if function.db is None else (a, b), name)
     out._backward = partial(backward_of_function, name, a, b, out)
     return out
+
+
+def computed(function, *arguments):
+    """What the function gives; a recording is told of an error in it."""
+    try:
+        return function(*arguments)
+    except (ArithmeticError, ValueError):
+        if recorder is not None:
+            recorder.note_error()
+        raise
 
 
 def compare(a, b, than):
@@ -179,7 +189,7 @@ class Value:
             return apply("**", self, other)
         if not isinstance(other, (int, float)):
             raise AssertionError("only supporting int/float powers for now")
-        out = Value(self.data**other, (self,), f'**{other}')
+        out = Value(computed(pow, self.data, other), (self,), f'**{other}')
         out._backward = partial(backward_of_pow, self, other, out)
         return out
 
@@ -427,4 +437,4 @@ def _no_short_cut(*arguments):
 _fused = _parameters_of = _zero_grad = _zeroed = _ships = _predict = _sgd = _adam = _no_short_cut
 
 from micrograd._replay_py import (_after_fork, _begin_recording, _end_recording,    # noqa: E402, F401, I001
-                                  _fill, _is_recording, _marked, _pick, _Program, _sign)
+                                  _fill, _given, _is_recording, _marked, _pick, _Program, _sign)

@@ -11,10 +11,6 @@ from numbers import Complex, Real
 from operator import ge, le
 
 
-class NoGradient(int):
-    """Stands for a local gradient where the operand has no influence: 0 times infinity would be nan."""
-
-
 class Function:
     """In its three parts, a and b are the data of the operands, y that of the result, g its gradient;
     or all of them are Values. Where there is only one operand, b is None."""

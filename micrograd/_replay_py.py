@@ -4,6 +4,7 @@ The compiled engine does the same in csrc/recording.pxi, for many rows at once.
 """
 import sys
 from _thread import allocate_lock, get_ident
+from contextlib import suppress
 from functools import partial, reduce
 from math import isfinite
 from operator import add
@@ -26,6 +27,12 @@ class Recorder:
         is_constant = id(value) in self.made and not value._prev
         if self.thread == get_ident() and not is_constant:
             self.refuse(what)
+
+    def note_error(self):
+        """Refuse an error in arithmetic that the function catches."""
+        if self.thread == get_ident():
+            with suppress(RuntimeError):    # RecordingError, which is kept for the end of the recording
+                self.refuse("error")
 
     def check_constructor(self, value, operands):
         """RecordingError where the program gives operands to a Value, or makes one anew."""
@@ -71,6 +78,41 @@ WATCHED = {"data": Watched("data", "data"), "grad": Watched("grad", "grad"), "_p
            "_op": Watched("_op"), "_backward": Watched("_backward")}
 
 
+given = {}      # the Values that functions got for numbers, by their ids, until the recording ends
+
+
+def _given(value):
+    """Mark a Value as what the function that is recorded gets for a number; returns it."""
+    given[id(value)] = value
+    return value
+
+
+def forbid_if_given(*values):
+    """RecordingError for the equality, hash or truth of what is a number where the function is run as
+    written: a Value has others."""
+    if _is_recording() and not called_by_engine(3) and any(id(value) in given for value in values):
+        _engine_py.recorder.refuse("number")
+
+
+def equality(self, other):
+    forbid_if_given(self, other)
+    return True if self is other else NotImplemented
+
+
+def identity_hash(self):
+    forbid_if_given(self)
+    return object.__hash__(self)
+
+
+def truth(self):
+    forbid_if_given(self)
+    return len(self) != 0 if hasattr(type(self), "__len__") else True
+
+
+# The special methods of all Values while a function is recorded.
+OF_OBJECTS = {"__eq__": equality, "__hash__": identity_hash, "__bool__": truth}
+
+
 def called_by_engine(depth=2):
     """Whether the code `depth` frames above is the engine's."""
     return sys._getframe(depth).f_globals.get("__name__") in (__name__, Value.__module__, _engine_py.__name__,
@@ -98,15 +140,20 @@ def _begin_recording(refuse):
         lock.release()
         refuse("override")
     _engine_py.recorder = Recorder(refuse)
-    for name, attribute in WATCHED.items():
+    _engine_py.recorder.added = WATCHED | {name: method for name, method in OF_OBJECTS.items()
+                                           if name not in vars(Value)}
+    for name, attribute in _engine_py.recorder.added.items():
         setattr(Value, name, attribute)
     return True
 
 
 def _end_recording(nested=False):
-    """End this thread's recording; not where the caller is nested in it, and so began none."""
-    if _is_recording() and not nested:
+    """End this thread's recording, and return True; not where the caller is nested in it, and so began
+    none."""
+    mine = _is_recording() and not nested
+    if mine:
         end_recording()
+    return mine
 
 
 def _after_fork():
@@ -116,9 +163,10 @@ def _after_fork():
 
 
 def end_recording():
-    for name in WATCHED:
+    for name in _engine_py.recorder.added:
         delattr(Value, name)
     _engine_py.recorder = None
+    given.clear()
     lock.release()
 
 
@@ -168,6 +216,7 @@ class _Program:
         for node in operands_made_first(outputs, made, places):
             places[id(node)] = self.append_node(node, places, made)
         self.outputs = [places[id(y)] for y in outputs]
+        self.used = set().union(*[self.under(place) for place in self.outputs])
 
     def append(self, symbol, *operands):
         self.steps.append((symbol, *operands))
@@ -203,15 +252,16 @@ class _Program:
     def forward(self, leaves, rows, threads):
         return _Run(self, leaves, rows)
 
-    def under(self, place, numbers):
-        """The places of the steps that this one has gradients for in a row of these numbers, itself among
-        them."""
+    def under(self, place, numbers=None):
+        """The places of the steps that this one has gradients for in a row of these numbers, or in any row;
+        itself among them."""
         under, stack = {place}, [place]
         while stack:
             symbol, *operands = self.steps[stack.pop()]
             if symbol == "pick":
-                *places, at = operands
-                operands = [places[place_of(numbers[at], len(places))]]
+                *operands, at = operands
+                if numbers is not None:
+                    operands = [operands[place_of(numbers[at], len(operands))]]
             for x in operands if symbol not in LEAVES else ():
                 if x not in under:
                     under.add(x)
@@ -336,6 +386,9 @@ class _Run:
     def results(self, how):
         """The results for all rows as Values; or their sum or mean as one."""
         self.raise_error()
+        self.all_leaves = [leaf if i % self.program.count in self.program.used
+                           else self.values[i // self.program.count][i % self.program.count]
+                           for i, leaf in enumerate(self.all_leaves)]
         if how == "map":
             return [self.result(self.values[row][place], [(row, place, 1.0)])
                     for row in range(self.rows) for place in self.program.outputs]
@@ -362,10 +415,25 @@ class _Run:
         return [gradients.get(k, 0.0) for k in range(self.program.count)]
 
     def result(self, data, seeds):
-        operands = {leaf for row, _, _ in seeds for leaf in self.leaves(row) if isinstance(leaf, Value)}
-        out = Value(data, operands.union(self.program.parameters), self.program.name)
+        out = Value(data, self.operands(seeds), self.program.name)
         out._backward = partial(backward_of_run, self, seeds, out)
         return out
+
+    def operands(self, seeds):
+        """The Values that these results were computed from."""
+        found = set()
+        for row, place, _ in seeds:
+            for i in self.program.under(place, self.values[row]):
+                operand = self.operand(row, *self.program.steps[i])
+                if isinstance(operand, Value):
+                    found.add(operand)
+        return found
+
+    def operand(self, row, symbol, k=None, *_):
+        """The parameter, or the leaf, that a step stands for."""
+        if symbol == "parameter":
+            return self.program.parameters[k]
+        return self.leaves(row)[k] if symbol == "input" else None
 
     def sweep(self, row, place, g):
         """{place: gradient} of the steps that one has gradients for, from its own; in order."""
@@ -397,11 +465,9 @@ def result_of_run(run, seeds, out):
 def backward_of_run(run, seeds, out):
     for row, place, factor in seeds:
         for i, g in run.sweep(row, place, factor * out.grad).items():
-            symbol, *operands = run.program.steps[i]
-            if symbol == "parameter":
-                run.program.parameters[operands[0]].grad += g
-            elif symbol == "input" and isinstance(run.leaves(row)[operands[0]], Value):
-                run.leaves(row)[operands[0]].grad += g
+            operand = run.operand(row, *run.program.steps[i])
+            if isinstance(operand, Value):
+                operand.grad += g
 
 
 backward_of_run.operation = result_of_run

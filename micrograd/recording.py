@@ -18,6 +18,7 @@ docs/recordings.md tells what can be recorded, and how a recording that is no lo
 from __future__ import annotations
 
 import os
+import random
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
@@ -106,7 +107,11 @@ class Recording:
         self._gradient: Recording | None = None     # what micrograd.gradients made of this one
         self._columns: Any = None               # the structure of the columns that were given last
         self._methods: dict[int, dict[Any, Kept]] = {}     # the same of a method, by its instance
-        self._names: list[str] = self._named() if self._static else []
+        self._is_method = False
+        self._signatures: dict[bool, Any] = {}  # of the function, and of the method that it becomes
+        unknown = self._static - set(self._signature.parameters) if self._static else ()
+        if unknown:
+            raise ValueError(f"static names no argument of {self._name}: {', '.join(sorted(unknown))}")
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """What the function gives: a node whose operands are its parameters and the Values given."""
@@ -186,22 +191,19 @@ class Recording:
         """The arguments in the order of the function's signature."""
         if not keywords:
             return arguments, keywords
-        from inspect import signature
-        bound = signature(self._function).bind(*arguments, **keywords)
+        bound = self._signature.bind(*arguments, **keywords)
         return bound.args, bound.kwargs
 
-    def _named(self) -> list[str]:
-        """The names of the function's arguments, in order."""
-        from inspect import signature
-        names = list(signature(self._function).parameters)
-        if self._static - set(names):
-            raise ValueError(f"static names no argument of {self._name}: "
-                             f"{', '.join(sorted(self._static - set(names)))}")
-        return names
+    @property
+    def _signature(self) -> Any:
+        if self._is_method not in self._signatures:
+            from inspect import signature
+            self._signatures[self._is_method] = signature(self._function)
+        return self._signatures[self._is_method]
 
     def _is_static(self, place: int, name: str | None) -> bool:
-        if name is None and place < len(self._names):
-            name = self._names[place]
+        if name is None and self._static:
+            name = next(islice(self._signature.parameters, place, None), None)
         return name in self._static
 
     def _structure(self, arguments: Any, keywords: dict[str, Any], leaves: list[Any]) -> Any:
@@ -216,10 +218,18 @@ class Recording:
 
     def _as_written(self, structure: Any, leaves: Iterable[Any]) -> Any:
         """What the function itself gives; numbers reach it as Values."""
-        values = iter([leaf if isinstance(leaf, Value) else Value(float(leaf)) for leaf in leaves])
-        *arguments, keywords = structure
-        return self._function(*[rebuilt(x, values) for x in arguments],
-                              **{name: rebuilt(x, values) for name, x in keywords})
+        values = [leaf if isinstance(leaf, Value) else __core__._given(Value(float(leaf)))
+                  for leaf in leaves]
+        rest = iter(values)
+        *parts, keyword_parts = structure
+        arguments = [rebuilt(part, rest) for part in parts]
+        keywords = {name: rebuilt(part, rest) for name, part in keyword_parts}
+        results = self._function(*arguments, **keywords)
+        if not are_as_given([*arguments, *keywords.values()],
+                            [*parts, *[part for _, part in keyword_parts]], values):
+            raise RecordingError(f"{self._name} changes a list, dict or array that it is given, which is "
+                                 "a copy here: give back what is new")
+        return results
 
     def _recorded(self, structure: Any, leaves: list[Any]) -> Kept | None:
         """What is kept for arguments of this structure; None while another thread is recording."""
@@ -227,7 +237,9 @@ class Recording:
         if kept is None:
             kept = self._record(structure, leaves)
             if kept is not None:
-                self._compare_numbers(kept.numbers, kept.program.forward(leaves, 1, 1).numbers(0))
+                run = kept.program.forward(leaves, 1, 1)
+                if differ(kept.numbers, run.numbers(0)):
+                    self._compare(kept, structure, run, 0)
                 self._kept[structure] = kept
                 if len(self._kept) == MANY:
                     import warnings
@@ -244,10 +256,21 @@ class Recording:
         try:            # Ctrl-C may come before the next line is over
             if not __core__._begin_recording(refuse):
                 return None
+            refused.clear()
+            for leaf, value in zip(leaves, inputs):
+                if not isinstance(leaf, Value):
+                    __core__._given(value)
+            before = random_states()
             results = flattened_results(self._as_written(structure, inputs), outputs, self._name)
+            if refused:             # and the function has caught the error
+                raise refused[0]
+            if random_states() != before:
+                raise RecordingError(f"{self._name} draws random numbers, which would be kept as they "
+                                     "are now: pass them as arguments")
             program = __core__._Program(self._name, inputs, outputs)
         finally:
-            __core__._end_recording(nested)
+            if __core__._end_recording(nested):
+                refused.clear()     # for their tracebacks
         return Kept(program, results, [number_in(y.data) for y in outputs], [0, 0])
 
     def _verify(self, kept: Kept, structure: Any, run: Any, rows: int) -> None:
@@ -274,22 +297,21 @@ class Recording:
             raise RecordingError(f"{self._name} is no longer what was recorded: {change}. What changes from "
                                  "call to call must be an argument, or the data of a Value; the next call "
                                  "records anew")
-        self._compare_numbers(written.numbers, run.numbers(row))
-
-    def _compare_numbers(self, written: list[float], replayed: list[float]) -> None:
-        for a, b in zip(written, replayed):
-            if a != b and (a == a or b == b):
-                self._kept.clear()
-                raise RecordingError(f"{self._name} gives {a!r}, and its recording {b!r}: it computes with "
-                                     "what is no float")
+        replayed = run.numbers(row)
+        other = differ(written.numbers, replayed)
+        # Unless another thread has changed a parameter since the run.
+        if other and not differ(replayed, kept.program.forward(run.leaves(row), 1, 1).numbers(0)):
+            self._kept.clear()
+            raise RecordingError(f"{self._name} gives {other[0]!r}, and its recording {other[1]!r}: it "
+                                 "computes with what is no float")
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """The recording of a method, for this instance."""
-        if instance is None:
+        if instance is None or not hasattr(self._function, "__get__"):
             return self
         method = object.__new__(type(self))
-        vars(method).update(vars(self), _function=self._function.__get__(instance), _gradient=None)
-        method._names = method._named() if method._static else []
+        vars(method).update(vars(self), _function=self._function.__get__(instance), _is_method=True,
+                            _gradient=None)
         if id(instance) not in self._methods:
             from weakref import finalize
             try:
@@ -507,6 +529,37 @@ def flattened_results(y: Any, outputs: list[Value], name: str) -> Any:
                     f"{name} gives {described(y)}")
 
 
+def are_as_given(arguments: list[Any], parts: list[Any], values: list[Value]) -> bool:
+    """Whether these arguments, of a structure of these parts, still hold the Values."""
+    leaves: list[Any] = []
+    try:
+        same = all(isinstance(part, Fixed) or flattened(x, leaves) == part
+                   for x, part in zip(arguments, parts))
+    except TypeError:               # from flattened
+        return False
+    return same and all(a is b for a, b in zip(leaves, values))
+
+
+def differ(written: list[float], replayed: list[float]) -> tuple[float, float] | None:
+    """The first two numbers that differ, if any do; nan is like nan."""
+    for a, b in zip(written, replayed):
+        if a != b and (a == a or b == b):
+            return a, b
+    return None
+
+
+def random_states() -> Any:
+    """What random numbers come next; None where other threads may draw some."""
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.active_count() > 1:
+        return None
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is None:
+        return random.getstate()
+    name, keys, *rest = numpy_random.get_state()
+    return random.getstate(), name, keys.tolist(), rest
+
+
 def number_in(x: Any) -> float:
     """The data of a parameter; TypeError unless they act as floats do."""
     if not isinstance(x, (int, float, Integral)):
@@ -523,8 +576,6 @@ def number_given(x: Any) -> float:
 
 def stand_in(leaf: Any) -> Value:
     """The Value that the function is given for a number, or for another Value while it is recorded."""
-    if type(leaf) is float:
-        return Value(leaf)
     if not isinstance(leaf, Value):
         return Value(number_given(leaf))
     if type(leaf) is Value:
@@ -544,10 +595,15 @@ REMEDIES = {
     "grad": "reads the gradient of a Value, which would be kept as it is now: pass it as an argument",
     "comparison": "compares a Value, and would always go the way that it goes now: use maximum, minimum, "
                   "relu or pick",
+    "number": "asks a number that it was given for its truth, its hash or whether it equals "
+              "another; it is a Value here, which has other answers, and they would be kept: use "
+              "pick, or name the argument in `static`",
+    "error": "catches an error of arithmetic, and would always go on as it does now: keep numbers "
+             "in the domain of the operation by maximum, minimum or relu",
     "text": "makes a text of a Value's data, which would be kept as it is now: do so after the call",
     "rounding": "rounds a Value's data, which would be kept as it is now: do so after the call",
     "writing": "sets an attribute of a Value, which later calls would not do: do so outside the function",
-    "backward": "sweeps a graph, which later calls would not do: call backward() on what the recording "
+    "backward": "calls backward(), which later calls would not do: call backward() on what the recording "
                 "gives, or use micrograd.gradients.grad",
     "copy": "copies a Value with the number that it holds now: use the Value itself, or detach",
     "operation": "computes a node by a _backward, operands or local gradients of its own, which hold numbers "
@@ -558,6 +614,8 @@ REMEDIES = {
             "for Value(v); the root of a negative number is complex",
 }
 
+
+refused: list[RecordingError] = []      # of the function that is being recorded
 
 PASSED_OVER = "micrograd", "copy", "copyreg", "pickle"     # modules whose lines an error does not show
 
@@ -570,8 +628,11 @@ def refuse(what: str) -> None:
     from linecache import getline
     file, line = frame.f_code.co_filename, frame.f_lineno
     text = getline(file, line).strip()
-    raise RecordingError(f"{file}, line {line}{': ' if text else ''}{text}\n"
-                         f"A function that is recorded {REMEDIES[what]}")
+    error = RecordingError(f"{file}, line {line}{': ' if text else ''}{text}\n"
+                           f"A function that is recorded {REMEDIES[what]}")
+    if __core__._is_recording():
+        refused.append(error)
+    raise error
 
 
 if hasattr(os, "register_at_fork"):

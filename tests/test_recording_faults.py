@@ -2,13 +2,16 @@
 errors that eager code does not have."""
 import array
 import copy
+import functools
 import gc
 import math
 import os
 import pickle
 import random
+import sys
 import threading
 import typing
+import weakref
 from decimal import Decimal
 
 import pytest
@@ -530,3 +533,115 @@ def test_gradients_through_sums_that_are_nearly_a_layer(sums):
     found = [[g.data for g in grad(sum(y ** 2 for y in h([Value(1.0), Value(2.0)])), layer.parameters())]
              for h in (f, record(f))]
     assert found[1] == pytest.approx(found[0], rel=1e-12)
+
+
+# A sweep visits what a result was computed from, and nothing else.
+
+UNUSED = {      # name: a function of x and h, and which of its results are swept
+    "an argument that is not used": (lambda t, x, h: [x * 2], [0]),
+    "a detached argument": (lambda t, x, h: [x * 2 + h.detach()], [0]),
+    "two results that share nothing": (lambda t, x, h: [x * 2, h * 3], [0, 1]),
+    "two results, the other one": (lambda t, x, h: [x * 2, h * 3], [1]),
+    "results that share one of two": (lambda t, x, h: [x * h, h * 3, x.detach() * h], [2, 0]),
+    "what is not picked": (lambda t, x, h: [t.pick([x, h], 0 * x.detach()) * 2], [0]),
+}
+
+
+@pytest.mark.parametrize("how", ["call", "map", "parameters", "looked into"])
+@pytest.mark.parametrize("f, swept_results", UNUSED.values(), ids=UNUSED)
+def test_gradients_of_an_earlier_sweep(twin, f, swept_results, how):
+    """They stay in the results under an argument that a result was not computed from."""
+    gradients = []
+    for recorded in (False, True):
+        a, b = twin.values([2, 3])
+        x, h = a * 4, b * 5
+        (x + h).backward()                      # leaves 1 in x and h
+        g = (lambda x, h: f(twin, x, h)) if how != "parameters" else (lambda one: f(twin, x, h))
+        g = twin.record(g) if recorded else g
+        if how == "parameters":
+            results = g(1.0)
+        elif recorded and how == "map":
+            results = g.map([x, 1.0], [h, 2.0])[0]
+        else:
+            results = g(x, h)
+        if how == "looked into":
+            copy.deepcopy(results)
+            [y._backward for y in results]
+        for k in swept_results:
+            results[k].backward()
+        gradients.append([v.grad for v in (a, b, x, h)])
+    assert gradients[1] == gradients[0]
+
+
+def test_truncated_backpropagation(twin):
+    """A state that each step detaches is not kept, and not swept again."""
+    w, gradients = twin.Value(0.5), []
+    f = lambda x, h: (w * x + h.detach() * 0.5).tanh()
+    for step in (f, twin.record(f)):
+        h, found, states = twin.Value(0.0), [], []
+        for _ in range(5):
+            w.grad, h = 0, step(1.0, h)
+            h.backward()
+            found.append(w.grad)
+            states.append(weakref.ref(h))
+        gradients.append(found)
+        gc.collect()
+        assert [state() is None for state in states] == [True] * 4 + [False]
+    assert gradients[1] == gradients[0]
+
+
+def test_the_operands_of_a_result(twin):
+    w, x, h = twin.values([2, 3, 4])
+    y, z = twin.record(lambda x, h: [w * x, h * 3])(x * 1, h * 1)
+    assert [len(y._prev), len(z._prev)] == [2, 1] and w in y._prev
+
+
+# Arguments.
+
+class Scaled:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, x, n=1, *, shift=0.0):
+        return x * self.factor * n + shift
+
+
+def test_keywords_and_static_arguments_of_methods(twin):
+    class Model:
+        def __init__(self, w):
+            self.w = w
+
+        @twin.record(static=("n",))
+        def power(self, x, n, shift=0.0):
+            return (self.w * x) ** n + shift
+
+        plus = twin.record(functools.partial(lambda self, x: x + 1, None))
+        times = twin.record(Scaled(3.0))
+
+    for _ in range(3):
+        for w in (2.0, 3.0):
+            model = Model(twin.Value(w))
+            assert model.power(1.0, 2).data == w ** 2
+            assert model.power(x=1.0, n=3, shift=1.0).data == w ** 3 + 1
+            assert model.power.sum([1.0, 2.0], n=1).data == 3 * w
+            assert (model.times(2.0, n=2).data, model.times(2.0, shift=1.0).data) == (12.0, 7.0)
+        assert sys.version_info >= (3, 14) or model.plus(2.0).data == 3.0   # a partial is a method from then on
+    with pytest.raises(ValueError, match="static names no argument of power: m$"):
+        twin.record(Model.power.__wrapped__, static="m")
+
+
+def test_parameters_that_another_thread_changes(twin):
+    """A check, in which the function is run again, cannot say then what it should have given."""
+    w, numbers, changing = twin.Value(2.0), iter([3.0, 4.0, 5.0]), [False]
+
+    @twin.record
+    def f(x):
+        if changing[0]:
+            thread = threading.Thread(target=setattr, args=(w, "data", next(numbers)))
+            thread.start()
+            thread.join()
+        return w * x
+
+    assert f(1.0).data == 2.0
+    changing[0] = True
+    assert [f(1.0).data for _ in range(7)] == [2, 3, 3, 4, 4, 4, 4] and w.data == 5     # at 2, 4 and 8
