@@ -262,7 +262,7 @@ class Value:
         return Value(self.data) if recorder is None else _marked("detach", self.data, (self,))
 
     def backward(self):
-        """ set the gradients of all nodes under this one, by the chain rule, results first """
+        """ set its gradient to 1 and add to those of all nodes under it, by the chain rule """
         forbid("backward")
         order = operands_first(self)
         self.grad = 1

@@ -10,10 +10,11 @@ import os
 import re
 from collections.abc import Iterator
 from itertools import islice
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 from zlib import crc32
 
+from micrograd._checks import described
 from micrograd._engine_py import operands_first
 from micrograd.engine import Value
 
@@ -102,12 +103,14 @@ def animate(root: Value, path: str | os.PathLike[str] | None = None,
         node.update(more)
     animation = Animation(draw_page.page({**picture, "steps": list(draw_steps.steps(graph))}))
     if path is not None:
-        with open(path, "w", encoding="utf-8") as file:
+        with open(os.fspath(path), "w", encoding="utf-8") as file:
             file.write(animation.page)
     return animation
 
 
 def check_size(root: Value, limit: int) -> None:
+    if not isinstance(limit, Integral) or limit < 1:
+        raise ValueError(f"limit must be an int from 1, not {described(limit)}")
     if len(list(islice(walk(root), limit + 1))) > limit:
         raise ValueError(f"the graph has more than {limit} nodes: draw a smaller part of it, "
                          "or pass a greater limit")
@@ -123,7 +126,7 @@ def walk(root: Value) -> Iterator[Value]:
     """The nodes under root, each once, a result before its operands are entered."""
     if not hasattr(root, "_prev"):      # either engine's
         raise TypeError("a graph has a Value for its root, "
-                        f"not {type(root).__name__}: {root!r:.60}")
+                        f"not {described(root)}")
     seen, stack = {root}, [root]
     while stack:
         node = stack.pop()

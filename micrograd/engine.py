@@ -34,8 +34,9 @@ try:
 except ImportError as __error:
     if __wanted == "c":
         raise ImportError(
-            "MICROGRAD_ENGINE is 'c', but the compiled engine is missing; install a wheel, or "
-            "build it with a C compiler, or unset MICROGRAD_ENGINE to run the pure-Python engine"
+            "MICROGRAD_ENGINE is 'c', but the compiled engine is missing; build it with "
+            "`pip install .` and a C compiler, or unset MICROGRAD_ENGINE to run the "
+            "pure-Python engine"
         ) from __error
     if __wanted is None and __sys.implementation.name != "pypy":    # where the reference is meant
         __warn(__error)

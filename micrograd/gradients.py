@@ -12,8 +12,8 @@ alone:
 18.0
 
 So a gradient may be part of a loss, and Newton's method is a few lines (docs/gradients.md has
-both). At a kink the gradients are those of backward(), and a step's own slope is 0: so is relu's
-second derivative.
+both). At a kink the gradients are those of backward(). The slope of relu is a step, whose own slope
+counts as 0 everywhere, and so relu's second derivative is 0.
 """
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def grad(y: Value, xs: Iterable[Value]) -> list[Value]:
 
     The chain rule as backward() has it, over Values in place of numbers. An x may be any node
     under y, and y may be of any depth. ValueError where a node on the way from an x to y has a
-    `_backward` set by the program, or for the second time a local gradient that is a number;
-    TypeError where y or an x is no Value.
+    `_backward` set by the program, and where a gradient is differentiated again that came through a
+    local gradient given as a number. TypeError where y or an x is no Value.
     """
     check_value(y, "y")
     tape = Tape(listed_values(xs, "xs"), [y])

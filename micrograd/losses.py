@@ -34,8 +34,8 @@ def binary_cross_entropy(logits: Iterable[Value], targets: Iterable[Any]) -> Val
 
     As torch.nn.functional.binary_cross_entropy_with_logits. Computed as `t*softplus(-z) +
     (1-t)*softplus(z)`, which is the same: nothing overflows, and no small loss is a difference of
-    large numbers. ValueError for a target outside 0..1; in a recording it is that of a square
-    root, and a target of nan gives nan.
+    large numbers. ValueError for a target outside 0..1. In a recording its text is that of the
+    square root of a negative number, and a target of nan gives nan without an error.
     """
     return mean([probability(t) * (-z).softplus() + (1 - t) * z.softplus()
                  for z, t in pairs(logits, targets)])
@@ -54,7 +54,7 @@ def softmax(logits: Iterable[Value]) -> list[Value]:
 def log_softmax(logits: Iterable[Value]) -> list[Value]:
     """The logarithms of softmax, z - log(sum(exp(z))), as torch.log_softmax.
 
-    Finite where a probability is too small for a float and its logarithm an error.
+    Finite even where the probability is too small for a float, so that its log would be an error.
     """
     zs = shifted(logits)
     normalizer = log_of_sum(zs)
@@ -174,7 +174,7 @@ def checked_class(target: Any, count: int) -> int:
     if is_value(target) and isinstance(k, float) and k.is_integer():
         k = int(k)          # recorded functions get all numbers as floats
     if not isinstance(k, int):
-        raise TypeError(f"a class must be an int, not {type(k).__name__}: {k!r:.60}")
+        raise TypeError(f"a class must be an int, not {described(k)}")
     if not 0 <= k < count:
         raise ValueError(f"a class must be in 0..{count - 1}, the places of the logits, not {k}")
     return k

@@ -78,8 +78,8 @@ class Optimizer:
                              f"{len(self.parameters)} now: make another")
 
     def read(self) -> Iterable[tuple[float, float]]:
-        """(datum, gradient) of each parameter, the gradient of what is to be made small; TypeError
-        unless all are real numbers."""
+        """(datum, gradient) of each parameter, with `maximize` minus the gradient; TypeError unless
+        all are real numbers."""
         gradients = numbers(self.parameters, "grad")
         if self.maximize:
             gradients = [-g for g in gradients]

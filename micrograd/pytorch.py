@@ -90,7 +90,7 @@ def only(recording: Recording) -> tuple[Any, Kept]:
 def check_call(x: object, cls: type, method: str) -> None:
     """TypeError unless x is one of a class, and works as that class does."""
     if not isinstance(x, cls):
-        raise TypeError(f"it must be of class {cls.__name__}, not {type(x).__name__}: {x!r:.60}")
+        raise TypeError(f"it must be of class {cls.__name__}, not {described(x)}")
     if getattr(type(x), method) is not getattr(cls, method):
         raise TypeError(f"{type(x).__name__} has a {method} of its own, whose work would be lost")
 

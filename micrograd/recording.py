@@ -9,7 +9,7 @@
 >>> total = error.mean([1.0, 2.0, 3.0], [2.5, 4.0, 5.0])    # of all samples
 >>> total.backward()
 >>> total.data, w.grad
-(0.4166666666666667, 1.6666666666666665)
+(0.41666666666666663, 1.6666666666666667)
 
 The first call runs the function as it is written and keeps what it computed as a list of steps;
 later calls go through the steps, with the numbers of that call and the parameters as they are then.
@@ -99,8 +99,7 @@ class Recording:
 
     def __init__(self, function: Callable[..., Any], static: Iterable[str], threads: int):
         if not callable(function):
-            raise TypeError(
-                f"record takes a function, not {type(function).__name__}: {function!r:.60}")
+            raise TypeError(f"record takes a function, not {described(function)}")
         if not isinstance(threads, int) or threads < 1:
             raise ValueError(f"threads must be an int from 1, not {threads!r:.60}")
         update_wrapper(self, function)

@@ -212,7 +212,7 @@ def load_optimizer(path: str | os.PathLike[str]) -> dict[str, Any]:
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The document in a file, of the form that `save` gives it; ValueError for any other."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(os.fspath(path), encoding="utf-8") as file:    # an int is an open file
             document = json.load(file, object_pairs_hook=unique, parse_int=short_int,
                                  parse_constant=no_constant)
         return checked(document)
