@@ -30,7 +30,8 @@ def demo(session):
 def test(session):
     """Run the tests, or those of the files named."""
     prepare(session, "test")
-    session.run("pytest", *spread(session.posargs), *session.posargs, env=COMPILED, interrupt_timeout=None)
+    session.run("pytest", *spread(session.posargs), *session.posargs, env=COMPILED,
+                interrupt_timeout=None)
 
 
 @nox.session
@@ -51,8 +52,8 @@ def sanitize(session):
 def cover(session):
     """Say which lines of csrc/ the tests do not reach."""
     prepare(session, "cover", build=False)      # it builds for itself
-    session.run("python", "tools/cover.py", *spread(session.posargs), *session.posargs, env=COMPILED,
-                interrupt_timeout=None)
+    session.run("python", "tools/cover.py", *spread(session.posargs), *session.posargs,
+                env=COMPILED, interrupt_timeout=None)
 
 
 @nox.session
@@ -93,8 +94,8 @@ def docs(session):
 
 
 def spread(words):
-    """Tests are spread over the processors, but for those that are named: they are few, and in one process
-    pytest can show what they print and stop in a debugger."""
+    """Tests are spread over the processors, but for those that are named: they are few, and in one
+    process pytest can show what they print and stop in a debugger."""
     return [] if any(word.startswith("tests") for word in words) else EVERYWHERE
 
 
@@ -119,6 +120,7 @@ def once(session, name, state, *arguments):
 def sources():
     """All that a build of micrograd reads, as one text."""
     files = [ROOT / "setup.py", ROOT / "pyproject.toml", ROOT / "README.md"]
-    files += [path for folder in ("csrc", "micrograd") for path in sorted((ROOT / folder).glob("*.*"))]
+    files += [path for folder in ("csrc", "micrograd")
+              for path in sorted((ROOT / folder).glob("*.*"))]
     return "\n".join(f"{path.relative_to(ROOT)}\n{path.read_text()}" for path in files
                      if path.suffix not in (".so", ".pyd"))

@@ -4,8 +4,8 @@
     python3 run.py test     build micrograd and run its tests
     python3 run.py JOB ...  any other job of noxfile.py; `python3 run.py` lists them
 
-This makes an environment that has nox, in .nox/, and calls it: with nox at hand, `nox -s JOB -- ...` is
-the same.
+This makes an environment that has nox, in .nox/, and calls it: with nox at hand,
+`nox -s JOB -- ...` is the same.
 """
 import os
 import pathlib
@@ -29,7 +29,7 @@ def make_environment():
 def main(job=None, *arguments):
     if not (HOME / "ready").exists():
         make_environment()
-    signal.signal(signal.SIGINT, lambda *_: None)   # Ctrl-C is for the job, which may have to clean up
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the job, which may clean up
     what = ["--session", job, "--", *arguments] if job else ["--list"]
     return subprocess.run([BIN / "nox", "--noxfile", ROOT / "noxfile.py", *what]).returncode
 

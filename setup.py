@@ -7,8 +7,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CCompilerError, ExecError, PlatformError
 
-# Every operation is rounded on its own, as Python rounds it, whatever CFLAGS says: these come after it.
-# They are given to the linker too, where gcc's -ffast-math makes the whole process flush denormals to 0.
+# Every operation is rounded on its own, as Python rounds it, whatever CFLAGS says: these come after
+# it. They are given to the linker too, where gcc's -ffast-math makes the whole process flush
+# denormals to 0.
 FLAGS = ["-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-unsafe-math-optimizations",
          "-fno-finite-math-only", "-fno-associative-math", "-fno-reciprocal-math", "-fsigned-zeros"]
 if platform.system() == "Windows":
@@ -22,9 +23,10 @@ class Build(build_ext):
         try:
             super().run()
         except (CCompilerError, ExecError, PlatformError) as error:
-            sys.exit(f"error: {error}\nmicrograd-native needs a C compiler and Python's headers: on Debian "
-                     "and Ubuntu `apt install build-essential python3-dev`, on macOS "
-                     "`xcode-select --install`, on Windows the Build Tools for Visual Studio with C++.")
+            sys.exit(f"error: {error}\nmicrograd-native needs a C compiler and Python's headers: "
+                     "on Debian and Ubuntu `apt install build-essential python3-dev`, on macOS "
+                     "`xcode-select --install`, on Windows the Build Tools for Visual Studio with "
+                     "C++.")
 
 
 def extensions():
@@ -38,8 +40,8 @@ def extensions():
         ["csrc/_core.pyx"],
         extra_compile_args=FLAGS,
         extra_link_args=FLAGS if platform.system() != "Windows" else [],
-        # Value is a heap type: programs assign methods on the class. Texts that Cython 3.2 compresses would
-        # have every import load zlib.
+        # Value is a heap type: programs assign methods on the class. Texts that Cython 3.2
+        # compresses would have every import load zlib.
         define_macros=[("CYTHON_USE_TYPE_SPECS", "1"), ("CYTHON_COMPRESS_STRINGS", "0")],
     )
     return cythonize([core], build_dir="build", include_path=["csrc"])

@@ -1,7 +1,7 @@
-"""The workloads of recordings.py in arrays: a loss of each, and what a person writes for each library.
+"""The workloads of recordings.py in arrays: a loss of each, as a person writes it for each library.
 
-A library makes of a loss a step to time: a function of its number k, which returns the loss and, unless it
-trains, the gradients. CasADi has the losses in its own words.
+A library makes of a loss a step to time: a function of its number k, which returns the loss and,
+unless it trains, the gradients. CasADi has the losses in its own words.
 """
 from functools import partial
 from importlib import import_module
@@ -269,7 +269,8 @@ class Casadi:
     def hessian(self, numbers, X, y):
         p = casadi.SX.sym("p", len(numbers))
         rows = [network(casadi.vertsplit(p), x) - t for x, t in zip(X, y)]
-        second = casadi.Function("second", [p], casadi.hessian(casadi.sumsqr(casadi.vcat(rows)), p)[:1])
+        second = casadi.Function("second", [p],
+                                 casadi.hessian(casadi.sumsqr(casadi.vcat(rows)), p)[:1])
         return lambda k: second(numbers)
 
 

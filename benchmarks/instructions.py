@@ -2,8 +2,9 @@
 
     python benchmarks/instructions.py
 
-Counts do not vary from run to run as times do. They come from valgrind's callgrind, whose program and
-header must be installed, and a C compiler. (It has no AVX-512: the layers are computed with AVX2.)
+Counts do not vary from run to run as times do. They come from valgrind's callgrind, whose program
+and header must be installed, and a C compiler. (It has no AVX-512: the layers are computed with
+AVX2.)
 """
 import collections
 import ctypes

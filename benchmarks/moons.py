@@ -1,7 +1,7 @@
 """The two-moons demo of micrograd's own notebook, as a workload.
 
-The statements between the two lines of dashes are the notebook's; they run unchanged on every engine. They
-are in examples/moons.py too, which is one file to read and run; a test compares them.
+The statements between the two lines of dashes are the notebook's; they run unchanged on every
+engine. They are in examples/moons.py too, which is one file to read and run; a test compares them.
 """
 import random
 

@@ -2,8 +2,8 @@
 
     python benchmarks/open_class.py [ROUNDS]    multiples of the time of micrograd 0.1.0
 
-The fastest of ROUNDS runs, in the processor's time, each in a process of its own and without the imports. The
-tests check that the programs print the same.
+The fastest of ROUNDS runs, in the processor's time, each in a process of its own and without the
+imports. The tests check that the programs print the same.
 """
 import pathlib
 import subprocess
@@ -24,7 +24,8 @@ print(time.process_time() - start)
 
 
 def seconds(program, engine):
-    ran = subprocess.run([sys.executable, "-c", CODE, program], env=engines.ENGINES[engine].environ(),
+    ran = subprocess.run([sys.executable, "-c", CODE, program],
+                         env=engines.ENGINES[engine].environ(),
                          cwd=sys.prefix, stdout=subprocess.PIPE, text=True, check=True)
     return float(ran.stdout.split()[-1])
 
@@ -40,7 +41,8 @@ def main(rounds=7):
     slower = []
     for program in sorted(PROGRAMS.glob("*.py")):
         ours, theirs = fastest(program, int(rounds))
-        print(f"{program.stem:12} {ours / theirs:.2f}   {duration(ours)} instead of {duration(theirs)}",
+        print(f"{program.stem:12} {ours / theirs:.2f}   {duration(ours)} instead of "
+              f"{duration(theirs)}",
               flush=True)
         slower += [program.stem] * (ours > theirs)
     sys.exit(f"slower than micrograd 0.1.0: {', '.join(slower)}" if slower else 0)

@@ -1,8 +1,9 @@
-"""Time the README's expression and the two-moons step on this Python, and that step's floor (parts.py).
+"""Time the README's expression and the two-moons step on this Python, and its floor (parts.py).
 
-    python benchmarks/pythons.py >>benchmarks/results/pythons.jsonl      one Python's line of docs/speed.md
+    python benchmarks/pythons.py >>benchmarks/results/pythons.jsonl    a line of docs/speed.md
 
-In seconds; the median of ROUNDS. `tools/pythons run 3.14 python benchmarks/pythons.py` is for a newer Python.
+In seconds; the median of ROUNDS. For a newer Python:
+`tools/pythons run 3.14 python benchmarks/pythons.py`.
 """
 import json
 import platform
@@ -24,8 +25,9 @@ def expression():
 
 def main():
     graph, floor = (sum(part.values()) / 1e6 for part in parts.measured())
-    print(json.dumps({"python": platform.python_version(), "expression": expression(), "step": graph,
-                      "floor": floor, "processor": conditions.machine()["processor"]}))
+    print(json.dumps({"python": platform.python_version(), "expression": expression(),
+                      "step": graph, "floor": floor,
+                      "processor": conditions.machine()["processor"]}))
 
 
 if __name__ == "__main__":

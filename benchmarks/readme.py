@@ -24,9 +24,10 @@ def short(data):
     titles = {**data["engines"], "compiled": "micrograd-native"}
     machine, moons = data["machine"], data["workloads"]["moons"]["results"]
     without = report.duration(moons["published-nogc"]["median"])
-    return (f"{chosen(data, ROWS, COLUMNS, titles)}\n\nWith Python's garbage collector off, micrograd 0.1.0 "
-            f"takes {without} for a two-moons step.\n{machine['processor']}, {machine['cores']} cores, "
-            f"{machine['system']}, {machine['implementation']} {machine['python']}.\n")
+    return (f"{chosen(data, ROWS, COLUMNS, titles)}\n\nWith Python's garbage collector off, "
+            f"micrograd 0.1.0 takes {without} for a two-moons step.\n{machine['processor']}, "
+            f"{machine['cores']} cores, {machine['system']}, {machine['implementation']} "
+            f"{machine['python']}.\n")
 
 
 def short_recordings(data):

@@ -1,7 +1,7 @@
 """The workloads of recordings.py in Values, as a person writes them.
 
-A workload gives a step to time: a function of its number k, which returns the loss and, unless it trains,
-the model, for its gradients.
+A workload gives a step to time: a function of its number k, which returns the loss and, unless it
+trains, the model, for its gradients.
 """
 from functools import partial
 

@@ -1,11 +1,12 @@
-"""Time recordings beside eager Values and the libraries of arrays, check that all agree, print tables.
+"""Time recordings beside eager Values and libraries of arrays, check that all agree, print tables.
 
     python benchmarks/recordings.py             about four minutes, most of them to compile
     python benchmarks/recordings.py --write     the same; the numbers go to results/recordings.json
 
-Each engine has a process of its own on one core, the last that this process may use; they take turns.
-The time to the first result begins with the library imported and ends with the first step. Lines are
-statements, one a line, without imports: of the engine's function and of all in this folder that it calls.
+Each engine has a process of its own on one core, the last that this process may use; they take
+turns. The time to the first result begins with the library imported and ends with the first step.
+Lines are statements, one a line, without imports: of the engine's function and of all in this
+folder that it calls.
 """
 import argparse
 import ast
@@ -36,10 +37,11 @@ from micrograd.nn import MLP, Module
 
 RESULTS = Path(__file__).parent / "results" / "recordings.json"
 WORKLOADS = {"moons": "two-moons step", "microgpt": "microgpt",
-             "classifier": "MLP(64, [128, 128, 10]), 256 rows", "hessian": "Hessian of 63 parameters"}
+             "classifier": "MLP(64, [128, 128, 10]), 256 rows",
+             "hessian": "Hessian of 63 parameters"}
 ENGINES = {"recorded": "recorded", "threads": "recorded, 2 threads", "eager": "not recorded",
-           "torch": "PyTorch", "compiled": "torch.compile", "jax": "JAX jit", "pytensor": "PyTensor",
-           "casadi": "CasADi"}
+           "torch": "PyTorch", "compiled": "torch.compile", "jax": "JAX jit",
+           "pytensor": "PyTensor", "casadi": "CasADi"}
 TOLERANCE = 1e-9        # relative, between the numbers of two engines
 
 
@@ -196,16 +198,18 @@ def measured(workload, pools, rounds, bar):
 
 
 def compare(found):
-    """Take the results out, and say of an engine whose results are not the first one's that it failed."""
+    """Take the results out, and say that an engine failed whose results are not the first one's."""
     results = {name: part.pop("numbers") for name, part in found.items() if "numbers" in part}
     first = next(iter(results), None)
     for name, numbers in results.items():
-        if len(numbers) != len(results[first]) or not np.allclose(numbers, results[first], TOLERANCE, 1e-12):
+        if (len(numbers) != len(results[first])
+                or not np.allclose(numbers, results[first], TOLERANCE, 1e-12)):
             found[name] = {"failed": f"the results differ from those of {ENGINES[first]}"}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--engine", action="append", choices=ENGINES, help="only this engine")
     parser.add_argument("--workload", action="append", choices=WORKLOADS, help="only this workload")
     parser.add_argument("--rounds", type=int, default=30)
@@ -217,7 +221,8 @@ def main():
                           PYTENSOR_FLAGS=f"base_compiledir={empty}")
         pools = opened(options.engine or ENGINES)
         with tqdm(total=options.rounds * len(workloads), unit="round", file=sys.stdout) as bar:
-            found = {name: {"title": WORKLOADS[name], "results": measured(name, pools, options.rounds, bar)}
+            found = {name: {"title": WORKLOADS[name],
+                            "results": measured(name, pools, options.rounds, bar)}
                      for name in workloads}
         for pool in pools.values():
             pool.shutdown()

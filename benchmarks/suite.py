@@ -1,4 +1,4 @@
-"""Time every workload on every engine, check that the results agree, and write the numbers as JSON."""
+"""Time every workload on every engine, check that the results agree, and write JSON."""
 import argparse
 import math
 import pathlib
@@ -56,8 +56,8 @@ def spread(numbers):
 
 
 def ratio(seconds, others):
-    """The median of the ratios within a round; of a single round, which the others' first would meet cold,
-    the ratio to their median."""
+    """The median of the ratios within a round; of a single round, which the others' first would
+    meet cold, the ratio to their median."""
     if len(seconds) == 1:
         return seconds[0] / statistics.median(others)
     return statistics.median([s / o for s, o in zip(seconds, others)])
@@ -127,7 +127,7 @@ class Suite:
         if list(prepared) != ["wall"]:
             return prepared
         answer = process.ask("round", name, number=0)
-        if answer.get("seconds", 1) < 0.1:      # the very first run may take thirty times as long as the next
+        if answer.get("seconds", 1) < 0.1:      # the first run may take thirty times as long
             number = math.ceil(self.effort.round_seconds / answer["seconds"])
             answer = process.ask("round", name, number=number)
         return answer
@@ -227,7 +227,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="small sizes, few rounds: a check")
     parser.add_argument("--json", type=pathlib.Path, help="where to write the numbers")
     parser.add_argument("--engine", action="append", choices=ENGINES, help="only this engine")
-    parser.add_argument("--kind", action="append", help="only workloads of this kind, as mlp or own")
+    parser.add_argument("--kind", action="append",
+                        help="only workloads of this kind, as mlp or own")
     options = parser.parse_args()
     default = "build/benchmarks/quick.json" if options.quick else "benchmarks/results/speed.json"
     path = options.json or ROOT / default

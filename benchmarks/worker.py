@@ -91,8 +91,8 @@ class Worker:
         return (time.perf_counter() - start) / number
 
     def round(self, name, number):
-        """Seconds a run, with the release of the graph before; of the first run alone where number is 0.
-        The results are those of the first runs, from the first state."""
+        """Seconds a run, with the release of the graph before; of the first run alone where number
+        is 0. The results are those of the first runs, from the first state."""
         self.open(name)
         gc.collect()                    # where the collector is off, this alone frees the graphs
         self.workload.reset()

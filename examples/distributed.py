@@ -1,9 +1,10 @@
-"""Train a function of Values in two processes, by PyTorch's DistributedDataParallel, and bring it back.
+"""Train a function of Values in two processes by DistributedDataParallel, and bring it back.
 
     python examples/distributed.py              with micrograd-native and torch
 
-Each process has its half of the rows and its copy of the module that `to_torch` makes of a recording. PyTorch
-takes the mean of their gradients at every step. On a cluster only the call of `init_process_group` differs.
+Each process has its half of the rows and its copy of the module that `to_torch` makes of a
+recording. PyTorch takes the mean of their gradients at every step. On a cluster only the call of
+`init_process_group` differs.
 """
 import argparse
 import math
@@ -61,11 +62,13 @@ def process(rank, folder, steps):
         from_torch_parameters(module, loss)     # the parameters of `loss` are those of the model
         state.save(model, os.path.join(folder, "model.json"))
     distributed.destroy_process_group()
-    os._exit(0)     # DistributedDataParallel keeps gloo's threads, which may abort a Python that finalizes
+    # DistributedDataParallel keeps gloo's threads, which may abort a Python that finalizes.
+    os._exit(0)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--steps", type=int, default=100)
     steps = parser.parse_args().steps
 

@@ -1,11 +1,11 @@
 """Train a small GPT on names, then let it invent some: Values and Python loops.
 
-    python examples/microgpt.py                 recorded: the graph is made once for each length of a name
-    python examples/microgpt.py --eager         the same function as it is written, a new graph every step
-    python examples/microgpt.py --compare       both, and how many steps a second each makes
+    python examples/microgpt.py              recorded: a graph made once for each length of a name
+    python examples/microgpt.py --eager      the function as it is written, a new graph every step
+    python examples/microgpt.py --compare    both, and how many steps a second each makes
 
-After Karpathy's microgpt: embeddings of token and position, rmsnorm, one block of causal attention with
-four heads and of a two-layer network, and the logits of the next token.
+After Karpathy's microgpt: embeddings of token and position, rmsnorm, one block of causal attention
+with four heads and of a two-layer network, and the logits of the next token.
 """
 import argparse
 import random
@@ -25,10 +25,12 @@ HEAD = WIDTH // HEADS
 
 def names(count):
     """Names of 4 to 9 letters, made of syllables."""
-    starts, vowels, ends = "b d f g j k l m n r s t v ch th".split(), "aeiou", ["", "", "n", "l", "r", "s"]
+    starts, vowels, ends = ("b d f g j k l m n r s t v ch th".split(), "aeiou",
+                            ["", "", "n", "l", "r", "s"])
     found = {}                              # a set that keeps its order
     while len(found) < count:
-        syllables = [random.choice(starts) + random.choice(vowels) for _ in range(random.randint(2, 3))]
+        syllables = [random.choice(starts) + random.choice(vowels)
+                     for _ in range(random.randint(2, 3))]
         name = "".join(syllables) + random.choice(ends)
         if len(name) <= LONGEST:
             found[name] = True
@@ -54,7 +56,7 @@ class GPT:
         return [p for rows in vars(self).values() for row in rows for p in row]
 
     def logits(self, token, keys, values):
-        """Of the token after this one. keys and values are those of the tokens before, and get its own."""
+        """Of the token after this one. keys and values are of those before, and get its own."""
         x = rmsnorm(add(pick(self.token, token), self.position[len(keys)]))
         x = add(x, self.attention(rmsnorm(x), keys, values))
         x = add(x, multiply(self.down, [h.relu() for h in multiply(self.up, rmsnorm(x))]))
@@ -65,13 +67,15 @@ class GPT:
         keys.append(multiply(self.key, x))
         values.append(multiply(self.value, x))
         parts = [slice(i, i + HEAD) for i in range(0, WIDTH, HEAD)]
-        heads = [attend(query[part], [k[part] for k in keys], [v[part] for v in values]) for part in parts]
+        heads = [attend(query[part], [k[part] for k in keys], [v[part] for v in values])
+                 for part in parts]
         return multiply(self.mix, [y for head in heads for y in head])
 
     def loss(self, tokens):
         """How surprised it is by each token after the first: the mean cross-entropy."""
         keys, values = [], []
-        return cross_entropy([self.logits(token, keys, values) for token in tokens[:-1]], tokens[1:])
+        return cross_entropy([self.logits(token, keys, values) for token in tokens[:-1]],
+                             tokens[1:])
 
     def name(self, temperature=0.5):
         """A new name, letter by letter, each drawn by its chance."""
@@ -129,15 +133,18 @@ def show(k, steps, loss):
     """A bar that grows on one line, in a terminal."""
     if sys.stdout.isatty():
         bar = "=" * (40 * k // steps)
-        print(f"\r[{bar:40}] {k}/{steps} loss {loss:.4f} ", end="\n" if k == steps else "", flush=True)
+        print(f"\r[{bar:40}] {k}/{steps} loss {loss:.4f} ", end="\n" if k == steps else "",
+              flush=True)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--eager", action="store_true", help="run the function as it is written")
-    parser.add_argument("--compare", action="store_true", help="train both ways, from the same numbers")
+    parser.add_argument("--compare", action="store_true",
+                        help="train both ways, from the same numbers")
     options = parser.parse_args()
     for eager in [True, False] if options.compare else [options.eager]:
         model, losses, speed = train(options.steps, options.seed, eager)

@@ -1,7 +1,7 @@
 """Train the MLP(2, [16, 16, 1]) of micrograd's own notebook on two moons, and draw what it learned.
 
-    python3 run.py demo                 from a checkout
-    python examples/moons.py            with micrograd-native, numpy, scikit-learn, matplotlib and tqdm
+    python3 run.py demo           from a checkout
+    python examples/moons.py      with micrograd-native, numpy, scikit-learn, matplotlib and tqdm
 
 The statements between the two lines of dashes are the notebook's, unchanged.
 """
@@ -99,7 +99,8 @@ def draw(model, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--picture", default="moons.png", help="where to save the decision boundary")
+    parser.add_argument("--picture", default="moons.png",
+                        help="where to save the decision boundary")
     parser.add_argument("--time", type=int, metavar="STEPS", help="only print the seconds a step")
     options = parser.parse_args()
     if options.time:

@@ -6,7 +6,7 @@ from micrograd._functions import is_value
 
 
 def described(x: object) -> str:
-    """The class and the text of what was given; while a function is recorded, a Value has no text."""
+    """The class and text of what was given; while a function is recorded, a Value has no text."""
     try:
         return f"{type(x).__name__}: {x!r:.60}"
     except RuntimeError:                # RecordingError

@@ -1,7 +1,7 @@
 """The reference: what a Value is and does, in plain Python.
 
-It specifies the compiled engine, stands in where that is missing, and is what the benchmarks compare
-with. Operands may be anything Python can add and multiply; its errors are Python's own.
+It specifies the compiled engine, stands in where that is missing, and is what the benchmarks
+compare with. Operands may be anything Python can add and multiply; its errors are Python's own.
 """
 import copy
 import operator
@@ -83,14 +83,15 @@ def check_locals(operands, gradients):
             raise TypeError("the operands of a node must be Values, "
                             f"not {type(operand).__name__}: {operand!r:.60}")
     if len(operands) != len(gradients):
-        raise ValueError(f"{len(operands)} operands have as many local gradients, not {len(gradients)}")
+        raise ValueError(
+            f"{len(operands)} operands have as many local gradients, not {len(gradients)}")
     for gradient in gradients:
         if not isinstance(gradient, (Value, Number)) and type(gradient).__module__ != "numpy":
             raise TypeError("a local gradient must be a number or a Value, "
                             f"not {type(gradient).__name__}: {gradient!r:.60}")
 
 
-# While a function is recorded, the Recorder (see _replay_py), which refuses what a recording cannot repeat.
+# While a function is recorded, the Recorder (_replay_py), which refuses what cannot be repeated.
 recorder = None
 
 
@@ -119,7 +120,7 @@ def computed(function, *arguments):
 
 
 def compare(a, b, than):
-    """By data, unless the program has an order of its own; other classes may have comparisons too."""
+    """By data, unless the program has its own order; other classes may have comparisons too."""
     forbid("comparison", a)
     if isinstance(b, Value):
         forbid("comparison", b)
@@ -131,11 +132,12 @@ def compare(a, b, than):
 
 
 def has_own_order(cls):
-    return issubclass(cls, Value) and any(getattr(cls, name) is not own for name, own in ORDER.items())
+    return (issubclass(cls, Value)
+            and any(getattr(cls, name) is not own for name, own in ORDER.items()))
 
 
 class NodesUnder:
-    """The nodes under a root that are no leaves, for pickle; marked until pickle has written them."""
+    """The nodes under a root, but no leaves, for pickle; marked until pickle has written them."""
 
     def __init__(self, root):
         self.nodes = [node for node in operands_first(root)[:-1] if node._prev]
@@ -159,7 +161,7 @@ class Value:
             recorder.check_constructor(self, _children)
         self.data = data
         self.grad = 0
-        self._backward = backward_of_leaf   # adds this node's share to the gradients of its operands
+        self._backward = backward_of_leaf   # adds this node's share to its operands' gradients
         if isinstance(_op, (tuple, list)):  # local gradients: dy/da for each operand
             check_ordered(_children)
             _children, gradients, _op = tuple(_children), tuple(_op), ''
@@ -352,8 +354,8 @@ class Value:
         return memo[id(self)]
 
     def __reduce__(self):
-        """For pickle. The state of a root begins with the nodes under it, operands first: when it is
-        a node's turn, its operands have been pickled."""
+        """For pickle. The state of a root begins with the nodes under it, operands first: when it
+        is a node's turn, its operands have been pickled."""
         forbid("copy")
         if states_itself(self, Value):
             return __newobj__, new_arguments(self), self.__getstate__()
@@ -381,7 +383,8 @@ class Value:
 
 
 Value.__module__ = "micrograd.engine"
-ORDER = {name: getattr(Value, name) for name in ("__lt__", "__le__", "__gt__", "__ge__")}     # as shipped
+# As shipped.
+ORDER = {name: getattr(Value, name) for name in ("__lt__", "__le__", "__gt__", "__ge__")}
 
 
 # For micrograd.gradients.
@@ -391,16 +394,17 @@ OPERATIONS = {backward_of_add: "+", backward_of_mul: "*", backward_of_pow: "**",
 
 
 def _operations(roots):
-    """The results of operations under roots, operands first, each as (node, symbol, a, b): b is None or
-    a number where it gets no gradient. Where the program has set a `_backward`, the symbol is None
-    and a is the tuple of the operands; where it gave local gradients, it is "local" and b has them; what a
-    recording gives is "recorded", a is its run and b the place among its results."""
+    """The results of operations under roots, operands first, each as (node, symbol, a, b): b is
+    None or a number where it gets no gradient. Where the program has set a `_backward`, the symbol
+    is None and a is the tuple of the operands; where it gave local gradients, it is "local" and b
+    has them; what a recording gives is "recorded", a is its run and b the place among its
+    results."""
     return [(node, *_operation(node)) for node in operands_first(*roots, operands=operands_in_order)
             if node._backward is not backward_of_leaf]
 
 
 def operands_in_order(node):
-    """The operands, in an order that does not depend on that of a set, where the operation is known."""
+    """The operands, in an order that is not that of a set where the operation is known."""
     symbol, a, b = _operation(node)
     if symbol in (None, "local", "recorded"):
         return node._prev

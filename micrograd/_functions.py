@@ -12,8 +12,8 @@ from operator import ge, le
 
 
 class Function:
-    """In its three parts, a and b are the data of the operands, y that of the result, g its gradient;
-    or all of them are Values. Where there is only one operand, b is None."""
+    """In its three parts, a and b are the data of the operands, y that of the result, g its
+    gradient; or all of them are Values. Where there is only one operand, b is None."""
 
     def __init__(self, y, da, db=None):
         self.y = y              # y = f(a, b)
@@ -27,7 +27,7 @@ def is_value(a: object) -> bool:
 
 
 def is_recorded(a):
-    """Whether a is a Value while a function is recorded, so that no branch may depend on its number."""
+    """Whether a is a Value while a function is recorded: no branch may depend on its number."""
     return is_value(a) and engine()._is_recording()
 
 
@@ -36,13 +36,13 @@ def engine():
 
 
 def reduces_itself(value, cls):
-    """Whether a subclass of the class Value says by a __reduce__ of its own what a copy is made of."""
+    """Whether a subclass of Value says by a __reduce__ of its own what a copy is made of."""
     return any(getattr(type(value), name) is not getattr(cls, name)
                for name in ("__reduce__", "__reduce_ex__"))
 
 
 def states_itself(value, cls):
-    """Whether a subclass of the class Value has both a __getstate__ and a __setstate__ of its own."""
+    """Whether a subclass of Value has both a __getstate__ and a __setstate__ of its own."""
     own = getattr(type(value), "__getstate__", None)
     return (own is not getattr(cls, "__getstate__", None)
             and type(value).__setstate__ is not cls.__setstate__)
@@ -57,13 +57,14 @@ def rebuilt(value, memo=None):
 
 
 def new_arguments(value):
-    """What __new__ makes an object of: its class, and what its __getnewargs__ says, if it has one."""
+    """What __new__ makes an object of: its class, and what its __getnewargs__ says, if any."""
     return type(value), *(value.__getnewargs__() if hasattr(value, "__getnewargs__") else ())
 
 
 def slots_of(value):
-    """{name: what it holds} of the slots of a subclass, for copies; its dict has the other attributes."""
-    return {name: getattr(value, name) for name in copyreg._slotnames(type(value)) if hasattr(value, name)}
+    """{name: value} of a subclass's slots, for copies; its dict has the other attributes."""
+    return {name: getattr(value, name)
+            for name in copyreg._slotnames(type(value)) if hasattr(value, name)}
 
 
 def set_slots(twin, slots):
@@ -84,8 +85,9 @@ REFLECTED = {"__lt__": "__gt__", "__le__": "__ge__", "__gt__": "__lt__", "__ge__
 
 
 def compare_by_own_order(a, b, name, shipped):
-    """The comparison `name` of a Value a and any b, one of whose classes has an order of its own: by the
-    reflected one of b, which Python tries after NotImplemented, or by another one that a's class has."""
+    """The comparison `name` of a Value a and any b, one of whose classes has an order of its own:
+    by the reflected one of b, which Python tries after NotImplemented, or by another one that a's
+    class has."""
     if is_value(b) and getattr(type(b), REFLECTED[name]) is not shipped[REFLECTED[name]]:
         return NotImplemented
     for other, follows in FOLLOWS.items():
@@ -96,19 +98,19 @@ def compare_by_own_order(a, b, name, shipped):
 
 
 def number(a):
-    """The number to compare: the one in a Value, or in a Value in a Value. RecursionError if there is none: a
-    Value may be its own data."""
+    """The number to compare: the one in a Value, or in a Value in a Value. RecursionError if there
+    is none: a Value may be its own data."""
     return number(a.data) if is_value(a) else a
 
 
 def check_real(name, a):
-    """TypeError for numpy's complex numbers: math would take their real part, with no more than a warning."""
+    """TypeError for numpy's complex numbers: math would take the real part, with only a warning."""
     if isinstance(a, Complex) and not isinstance(a, Real) and type(a) is not complex:
         raise TypeError(f"{name} takes real numbers, not {type(a).__name__}: {a!r:.60}")
 
 
 def of_either(name):
-    """The function of math, with errors that name it and the number; for a Value, the Value's method."""
+    """The function of math, with errors that name it and the number; for a Value, its method."""
     function = getattr(math, name)
 
     def apply(a):
@@ -133,7 +135,8 @@ def named(function):
         try:
             return function(a)
         except (TypeError, ValueError, OverflowError) as error:
-            kind = next(cls for cls in (TypeError, ValueError, OverflowError) if isinstance(error, cls))
+            kind = next(cls for cls in (TypeError, ValueError, OverflowError)
+                        if isinstance(error, cls))
             raise kind(f"{function.__name__} of {a!r:.60}: {error}") from None
 
     return apply
@@ -180,7 +183,7 @@ def sign(a):
 
 
 def log_of_base(a, b):
-    """d(a**b)/db is a**b times this; 0 at 0**b unless b < 0, and nan for a negative base, as in PyTorch."""
+    """d(a**b)/db is a**b times this; 0 at 0**b unless b < 0, nan where a < 0, as in PyTorch."""
     if is_recorded(a):
         return log(a)
     base = number(a)
@@ -193,7 +196,7 @@ def is_zero(a):
 
 
 def pole(root):
-    """An infinite slope, where a root is 0; for a Value, a Value whose own slope is infinite too."""
+    """An infinite slope, where a root is 0; for a Value, one whose own slope is infinite too."""
     return math.inf - root if is_value(root) else math.inf
 
 
@@ -243,7 +246,7 @@ def leads(a, than, b):
 
 
 def share(a, b, g):
-    """The gradient of a where the maximum of a and b has g: half of it if they are equal, as in PyTorch."""
+    """The gradient of a where the maximum of a and b has g: half of it if equal, as in PyTorch."""
     if is_recorded(a) or is_recorded(b):
         return (sign(a - b) * 0.5 + 0.5) * g
     a, b = number(a), number(b)
@@ -287,8 +290,8 @@ FUNCTIONS = {
                    lambda a, b, y, g: y * log_of_base(a, b) * g),
 }
 
-# The derivatives of all operations, by symbol. What the original has, the engines compute themselves
-# for numbers.
+# The derivatives of all operations, by symbol. What the original has, the engines compute
+# themselves for numbers.
 DERIVATIVES = {
     "+": Function(None, lambda a, b, y, g: g, lambda a, b, y, g: g),
     "*": Function(None, lambda a, b, y, g: b * g, lambda a, b, y, g: a * g),

@@ -1,9 +1,9 @@
 """A recording as a module of PyTorch, for micrograd.pytorch.
 
-A level is how many operations stand above a step. Steps of one level that do the same are a group, which is
-computed at once: a tensor with a line for each step, and in it a number for each row of the columns, or one
-for all where the rows make no difference. Sums of products of parameters by the same numbers are a matrix
-product.
+A level is how many operations stand above a step. Steps of one level that do the same are a group,
+which is computed at once: a tensor with a line for each step, and in it a number for each row of
+the columns, or one for all where the rows make no difference. Sums of products of parameters by the
+same numbers are a matrix product.
 """
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from micrograd.recording import Kept, rebuilt
 
 ELEMENTWISE: dict[str, Any] = {
     "+": torch.add, "*": torch.mul, "**": torch.pow, "pow": torch.pow, "maximum": torch.maximum,
-    "minimum": torch.minimum, "ReLU": torch.relu, "exp": torch.exp, "log": torch.log, "log1p": torch.log1p,
-    "tanh": torch.tanh, "sigmoid": torch.sigmoid, "sin": torch.sin, "cos": torch.cos, "tan": torch.tan,
-    "sqrt": torch.sqrt, "abs": torch.abs, "erf": torch.erf, "gelu": torch.nn.functional.gelu,
-    "detach": Tensor.detach, "sign": torch.sign,
+    "minimum": torch.minimum, "ReLU": torch.relu, "exp": torch.exp, "log": torch.log,
+    "log1p": torch.log1p, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "sin": torch.sin,
+    "cos": torch.cos, "tan": torch.tan, "sqrt": torch.sqrt, "abs": torch.abs, "erf": torch.erf,
+    "gelu": torch.nn.functional.gelu, "detach": Tensor.detach, "sign": torch.sign,
     "softplus": lambda a: torch.nn.functional.softplus(a, threshold=40),
     "leaky_relu": lambda a, slope: torch.where(a > 0, a, slope * a),
 }
@@ -43,11 +43,12 @@ class Group(NamedTuple):
 class RecordedModule(torch.nn.Module):
     """What a function that was recorded computes, for all rows of its columns.
 
-    Called with a tensor for each argument but the fixed ones: of shape (rows,) for a number, and (rows, ...)
-    for the numbers in a list, an array or any nesting of them. Gives what the function gives, with tensors
-    of shape (rows,) in place of Values. ValueError for columns of another shape. Where micrograd raises an
-    error, as for the logarithm of 0, the result is infinite or nan, or PyTorch raises one, as for a place
-    that `pick` does not have. All parameters are one vector, `weights`.
+    Called with a tensor for each argument but the fixed ones: of shape (rows,) for a number, and
+    (rows, ...) for the numbers in a list, an array or any nesting of them. Gives what the function
+    gives, with tensors of shape (rows,) in place of Values. ValueError for columns of another
+    shape. Where micrograd raises an error, as for the logarithm of 0, the result is infinite or
+    nan, or PyTorch raises one, as for a place that `pick` does not have. All parameters are one
+    vector, `weights`.
     """
 
     constants: Tensor
@@ -77,11 +78,12 @@ class RecordedModule(torch.nn.Module):
         """The inputs, a line for each."""
         tensors = [torch.as_tensor(column).to(self.weights) for column in columns]
         shapes = [tuple(t.shape) for t in tensors]
-        fits = [len(s) > 0 and t[:1].numel() == width for s, t, width in zip(shapes, tensors, self.widths)]
+        fits = [len(s) > 0 and t[:1].numel() == width
+                for s, t, width in zip(shapes, tensors, self.widths)]
         if len(tensors) != len(self.widths) or not all(fits) or len({s[0] for s in shapes}) > 1:
             raise ValueError("the columns must have the same number of rows, of "
-                             f"{', '.join(map(str, self.widths)) or 'no'} numbers each; their shapes are "
-                             f"{', '.join(map(str, shapes)) or 'none'}")
+                             f"{', '.join(map(str, self.widths)) or 'no'} numbers each; their "
+                             f"shapes are {', '.join(map(str, shapes)) or 'none'}")
         flat = [t.reshape(len(t), -1).T for t in tensors]
         return torch.cat(flat) if flat else self.weights.new_zeros(0, 1)
 
@@ -96,7 +98,7 @@ class RecordedModule(torch.nn.Module):
 
 
 def computed(kind: str, size: int, operands: list[Tensor]) -> Tensor:
-    """The lines of a group; an operand has as many lines, or a multiple, those of one step together."""
+    """The lines of a group; an operand has as many, or a multiple, those of one step together."""
     if kind == "layer":
         weights, x, *biases = operands
         return added(weights.reshape(size, -1) @ x, biases, size)
@@ -115,8 +117,8 @@ def added(y: Tensor, plain: list[Tensor], size: int) -> Tensor:
 
 
 def picked(size: int, values: Tensor, i: Tensor) -> Tensor:
-    """The value at place i, and nan where that is no whole number; PyTorch's error where there is no such
-    place."""
+    """The value at place i, and nan where that is no whole number; PyTorch's error where there is
+    no such place."""
     values = values.reshape(size, -1, values.shape[1])
     rows = max(values.shape[2], i.shape[1])
     place = i.detach().long().expand(-1, rows)
@@ -155,11 +157,14 @@ class Plan:
         self.groups: list[Group] = []
         self.add_leaves()
         operations = Operations(steps, outputs)
-        for (_, _, kind, *_), places in sorted(operations.grouped().items(), key=lambda item: item[0][:2]):
+        for (_, _, kind, *_), places in sorted(operations.grouped().items(),
+                                               key=lambda item: item[0][:2]):
             members = [operations.operands[place] for place in places]
             if kind == "layer":     # of one x
-                members = [(w, x if i == 0 else [], *plain) for i, (w, x, *plain) in enumerate(members)]
-            operands = [self.operand([x for lists in column for x in lists]) for column in zip(*members)]
+                members = [(w, x if i == 0 else [], *plain)
+                           for i, (w, x, *plain) in enumerate(members)]
+            operands = [self.operand([x for lists in column for x in lists])
+                        for column in zip(*members)]
             self.place.update((place, (3 + len(self.groups), i)) for i, place in enumerate(places))
             self.groups.append(Group(kind, len(places), operands))
 
@@ -196,8 +201,8 @@ class Plan:
 
 
 class Operations:
-    """What leads to the outputs, with sums of products as one operation: its kind, and its operands as lists
-    of places."""
+    """What leads to the outputs, with sums of products as one operation: its kind, and its operands
+    as lists of places."""
 
     def __init__(self, steps: list[Any], outputs: list[int]):
         self.steps = steps
@@ -214,7 +219,7 @@ class Operations:
                 self.varies[i] = any(self.varies[x] for x in above)
 
     def needed(self, outputs: list[int]) -> set[int]:
-        """The places that lead to the outputs, except those within sums; sets kinds and operands."""
+        """The places that lead to the outputs, but those within sums; sets kinds and operands."""
         needed, stack = set(outputs), list(outputs)
         while stack:
             i = stack.pop()

@@ -1,4 +1,4 @@
-"""Recordings in the reference: what a function computes as a list of steps, and the passes through them.
+"""Recordings in the reference: a function as a list of steps, and the passes through them.
 
 The compiled engine does the same in csrc/recording.pxi, for many rows at once.
 """
@@ -23,7 +23,7 @@ class Recorder:
         self.made = {}          # the Values made since, by their id
 
     def check(self, what, value=None):
-        """Raise RecordingError. Other threads, and reading a constant of the function, are exempt."""
+        """Raise RecordingError. Other threads, and reading a function's constant, are exempt."""
         is_constant = id(value) in self.made and not value._prev
         if self.thread == get_ident() and not is_constant:
             self.refuse(what)
@@ -43,7 +43,7 @@ class Recorder:
 
 
 class Watched:
-    """An attribute of all Values while a function is recorded: only the engine's own code may use it."""
+    """An attribute of all Values while a function is recorded: only the engine may use it."""
 
     def __init__(self, name, reading=None):
         self.name, self.reading = name, reading
@@ -74,8 +74,8 @@ class Watched:
         del vars(value)[self.name]
 
 
-WATCHED = {"data": Watched("data", "data"), "grad": Watched("grad", "grad"), "_prev": Watched("_prev"),
-           "_op": Watched("_op"), "_backward": Watched("_backward")}
+WATCHED = {"data": Watched("data", "data"), "grad": Watched("grad", "grad"),
+           "_prev": Watched("_prev"), "_op": Watched("_op"), "_backward": Watched("_backward")}
 
 
 given = {}      # the Values that functions got for numbers, by their ids, until the recording ends
@@ -115,14 +115,16 @@ OF_OBJECTS = {"__eq__": equality, "__hash__": identity_hash, "__bool__": truth}
 
 def called_by_engine(depth=2):
     """Whether the code `depth` frames above is the engine's."""
-    return sys._getframe(depth).f_globals.get("__name__") in (__name__, Value.__module__, _engine_py.__name__,
+    return sys._getframe(depth).f_globals.get("__name__") in (__name__, Value.__module__,
+                                                              _engine_py.__name__,
                                                              "micrograd._functions")
 
 
 def overrides(cls):
     """Whether a subclass of Value overrides the access to the engine's attributes."""
     return any(name in vars(base) for base in cls.__mro__[:cls.__mro__.index(Value)]
-               for name in (*WATCHED, "__getattribute__", "__getattr__", "__setattr__", "__delattr__"))
+               for name in (*WATCHED, "__getattribute__", "__getattr__", "__setattr__",
+                            "__delattr__"))
 
 
 lock = allocate_lock()      # held while a function is recorded
@@ -203,8 +205,8 @@ backward_of_marked.operation = marked_operation
 LEAVES = "input", "parameter", "constant", "detach", "sign"       # whose operands get no gradient
 
 class _Program:
-    """The steps that lead from inputs to outputs, each as (symbol, operands): the places of other steps, or
-    a number (of a constant, of an input, of a parameter)."""
+    """The steps that lead from inputs to outputs, each as (symbol, operands): the places of other
+    steps, or a number (of a constant, of an input, of a parameter)."""
 
     def __init__(self, name, inputs, outputs):
         self.name, self.count, self.refuse = name, len(inputs), _engine_py.recorder.refuse
@@ -274,8 +276,8 @@ class _Program:
 
 
 def operands_made_first(roots, made, places):
-    """The nodes under roots that have no place yet, operands first. The search ends at nodes that were not
-    made while recording."""
+    """The nodes under roots that have no place yet, operands first. The search ends at nodes that
+    were not made while recording."""
     order, seen, stack = [], set(places), [(root, False) for root in reversed(roots)]
     while stack:
         node, operands_done = stack.pop()
@@ -285,7 +287,8 @@ def operands_made_first(roots, made, places):
             seen.add(id(node))
             stack.append((node, True))
             if id(node) in made and node._backward is not backward_of_leaf:
-                stack += [(x, False) for x in reversed(recorded_operation(node)[1]) if isinstance(x, Value)]
+                stack += [(x, False)
+                          for x in reversed(recorded_operation(node)[1]) if isinstance(x, Value)]
     return order
 
 
@@ -325,14 +328,14 @@ DERIVATIVES = {**DERIVATIVES, "pow": Function(None, lambda a, b, y, g: b * a ** 
 
 
 class _Run:
-    """The arguments and the results of a program for some rows. The leaves of all rows are one list."""
+    """A program's arguments and results for some rows. The leaves of all rows are one list."""
 
     def __init__(self, program, leaves, rows):
         for leaf in leaves:
             if isinstance(leaf, Value) and overrides(type(leaf)):
                 program.refuse("override")
         self.program, self.all_leaves, self.rows = program, leaves, rows
-        self.weight = None      # the factor of each row in the one result of all; None if each has results
+        self.weight = None      # the factor of each row in the one result; None if each has results
         from micrograd.recording import number_in
         self.parameters = [number_in(p.data) for p in program.parameters]
         self.errors = {}        # of each row in which a step raises one
@@ -394,7 +397,8 @@ class _Run:
                     for row in range(self.rows) for place in self.program.outputs]
         place = self.program.outputs[0]
         factor = self.weight = 1.0 if how == "sum" else 1.0 / self.rows
-        total = reduce(add, [numbers[place] for numbers in self.values], 0)     # sum() rounds differently
+        # sum() rounds differently
+        total = reduce(add, [numbers[place] for numbers in self.values], 0)
         total *= factor
         return [self.result(total, [(row, place, factor) for row in range(self.rows)])]
 
@@ -406,8 +410,8 @@ class _Run:
         return total
 
     def jacobian(self, threads, finite=False):
-        """The gradients of the inputs of one row, from each of its results in turn; None if `finite`
-        and one of them is not."""
+        """The gradients of the inputs of one row, from each of its results in turn; None if
+        `finite` and one of them is not."""
         found = [self.of_inputs(self.sweep(0, place, 1.0)) for place in self.program.outputs]
         return None if finite and not all(isfinite(x) for row in found for x in row) else found
 
@@ -450,7 +454,8 @@ class _Run:
                 gradients[places[place_of(numbers[at], len(places))]] += g
                 continue
             a, b = operands[0], operands[-1]
-            rule, data = DERIVATIVES[symbol], (numbers[a], numbers[b] if len(operands) == 2 else None)
+            rule, data = DERIVATIVES[symbol], (numbers[a],
+                                               numbers[b] if len(operands) == 2 else None)
             gradients[a] += rule.da(*data, numbers[i], g)
             if rule.db is not None:
                 gradients[b] += rule.db(*data, numbers[i], g)

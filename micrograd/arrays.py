@@ -107,8 +107,8 @@ def predict_array(module: Callable[[Any], Any], X: Any, numpy: Any) -> Any:
 
 
 def numbers_of(X: Any, numpy: Any) -> Any:
-    """The array as the engine takes it: of aligned doubles or floats. A weight, which is a float, times one
-    of numpy's ints or bools is a double. None for other types."""
+    """The array as the engine takes it: of aligned doubles or floats. A weight, which is a float,
+    times one of numpy's ints or bools is a double. None for other types."""
     if X.dtype.kind in "biu":
         return X.astype(float)
     return numpy.require(X, requirements="CAE") if X.dtype in (float, numpy.float32) else None

@@ -57,7 +57,8 @@ def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
         if not is_nested and not reached_otherwise(run, leaves):
             with suppress(ArithmeticError):     # that of backward() in the slope of a power
                 found = run.jacobian(f._threads)
-                return found[0] if isinstance(kept.results, type) else found    # type: ignore[no-any-return]
+                return (found[0] if isinstance(kept.results, type)  # type: ignore[no-any-return]
+                        else found)
     y = f(leaves)
     if isinstance(y, Value):
         return rows(leaves, [y])[0]
@@ -97,9 +98,9 @@ def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) 
 
 def by_recorded_gradient(f: Any, leaves: list[Value],
                          take: Callable[[Any], list[Any] | None]) -> list[Any] | None:
-    """What `take` takes from a run of a recording's gradient; None where f is no recording, or there is an
-    error. Where a slope is infinite, the recorded gradient, which cannot branch, has an error or 0 times
-    infinity; that of plain nodes has neither."""
+    """What `take` takes from a run of a recording's gradient; None where f is no recording, or
+    there is an error. Where a slope is infinite, the recorded gradient, which cannot branch, has an
+    error or 0 times infinity; that of plain nodes has neither."""
     if not isinstance(f, Recording) or reached_otherwise(f._run_of([leaves])[0], leaves):
         return None
     try:
@@ -109,8 +110,9 @@ def by_recorded_gradient(f: Any, leaves: list[Value],
 
 
 def reached_otherwise(run: Any, leaves: list[Value]) -> bool:
-    """Whether y depends on an x by more than one place in xs: a recording uses it without being given it,
-    as a loss its model's parameters, or it is there twice, or another x was computed from it."""
+    """Whether y depends on an x by more than one place in xs: a recording uses it without being
+    given it, as a loss its model's parameters, or it is there twice, or another x was computed from
+    it."""
     xs = {id(leaf) for leaf in leaves}
     used = [node for p in run.program.parameters for node in nodes_under(p)]
     if __core__._operations(leaves):
@@ -204,7 +206,8 @@ class Tape:
                 steps.append((y, a, b, at_y, at_a, at_b, None if at_a is None else rule.da,
                               None if at_b is None else rule.db))
 
-    def append_locals(self, y: Value, operands: tuple[Value, ...], gradients: tuple[Any, ...]) -> None:
+    def append_locals(self, y: Value, operands: tuple[Value, ...],
+                      gradients: tuple[Any, ...]) -> None:
         """A step for each operand of an operation with local gradients."""
         for operand, gradient in zip(operands, gradients):
             self.append_step(y, operand, gradient, times_local)
@@ -225,10 +228,11 @@ class Tape:
         """A pick that is being recorded: the gradient goes to the value whose place i is."""
         n = len(values)
         for k, value in enumerate(values):
-            self.append_step(y, value, k, lambda a, k, y, g: (is_zero(i - k) + is_zero(i + (n - k))) * g)
+            self.append_step(y, value, k,
+                             lambda a, k, y, g: (is_zero(i - k) + is_zero(i + (n - k))) * g)
 
     def append_step(self, y: Value, a: Value, b: Any, da: Callable[..., Any]) -> None:
-        """The step from an operand that is on the tape to a result; b is what da takes besides a."""
+        """The step from an operand on the tape to a result; b is what da takes besides a."""
         place = self.places.get(id(a))
         if place is not None:
             at_y = self.places.setdefault(id(y), len(self.places))
@@ -244,8 +248,8 @@ class Tape:
     def check(self, y: Value, operands: tuple[Value, ...]) -> None:
         if any(id(operand) in self.places for operand in operands):
             if y._backward is no_second_derivative:
-                raise ValueError("a local gradient that is a number has no derivative of its own; for second "
-                                 "derivatives give a Value")
+                raise ValueError("a local gradient that is a number has no derivative of its own; "
+                                 "for second derivatives give a Value")
             raise ValueError(
                 f"the operation {y._op!r} has a _backward of its own, which adds numbers to .grad "
                 "and is nothing that grad could differentiate; give local gradients, "
@@ -315,7 +319,8 @@ UNROLLED: dict[str, Callable[..., Value]] = {
     "+": lambda a, b: a + b, "*": lambda a, b: a * b, "**": lambda a, b: a ** b,
     "pow": lambda a, b: a ** b.data, "ReLU": lambda a: a.relu(), "detach": lambda a: a.detach(),
     "sign": lambda a: Value(sign(a)),   # type: ignore[no-untyped-call]
-    "leaky_relu": lambda a, b: a.leaky_relu(b.data), "pick": lambda *values: pick(values[:-1], values[-1]),
+    "leaky_relu": lambda a, b: a.leaky_relu(b.data),
+    "pick": lambda *values: pick(values[:-1], values[-1]),
     **{name: getattr(Value, name) for name in FUNCTIONS if name not in ("**", "leaky_relu")},
 }
 

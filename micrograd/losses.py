@@ -70,7 +70,8 @@ def cross_entropy(logits: Iterable[Any], targets: Any, label_smoothing: float = 
     evenly over all classes (Szegedy et al., 2015).
     """
     if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be a number in 0..1, not {described(label_smoothing)}")
+        raise ValueError(
+            f"label_smoothing must be a number in 0..1, not {described(label_smoothing)}")
     rows = listed(logits, "logits")
     if not rows or is_value(rows[0]) or not hasattr(rows[0], "__iter__"):
         return surprise(rows, number(targets), label_smoothing)
@@ -95,7 +96,7 @@ def shifted(logits: Iterable[Value]) -> list[Value]:
 
 
 def greatest(values: list[Value]) -> Any:
-    """The greatest, as a number; in a recording, where it may be another at each call, as a Value."""
+    """The greatest, as a number; as a Value in a recording, where each call may have another."""
     if __core__._is_recording():
         return reduce(Value.maximum, [v.detach() for v in values])
     return max(v.data for v in values)

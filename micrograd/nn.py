@@ -26,7 +26,7 @@ class Module(__core__._ModuleBase):
         return state.state_dict(self)
 
     def load_state_dict(self, numbers):
-        """Set the parameters' data from {name: number}; ValueError, and nothing set, unless all fit."""
+        """Set parameters' data from {name: number}; ValueError, and nothing set, unless all fit."""
         from micrograd import state
         state.load_state_dict(self, numbers)
 
@@ -37,12 +37,12 @@ class Module(__core__._ModuleBase):
 
 
 class Neuron(Module):
-    """f(w . x + b), for nin inputs. nonlin says what f is: the ReLU where it is true, no activation where
-    it is false, or a function of Value such as Value.tanh, or its name, "tanh"."""
+    """f(w . x + b), for nin inputs. nonlin says what f is: the ReLU where it is true, no activation
+    where it is false, or a function of Value such as Value.tanh, or its name, "tanh"."""
 
     @staticmethod
     def _check_activation(nonlin):
-        """ValueError unless nonlin is false, or a number, or a function of one Value, or the name of one."""
+        """ValueError unless nonlin is false, a number, a function of one Value, or its name."""
         if not nonlin or hasattr(nonlin, "__bool__") and not callable(nonlin):
             return
         x = y = Value(0.5)
@@ -52,9 +52,9 @@ class Neuron(Module):
             y = None
         except (ArithmeticError, ValueError):
             return                      # 0.5 is outside its domain
-        if not isinstance(y, Value) or y is not x and not y._prev:      # no gradient would come back
-            raise ValueError("nonlin must be True (the ReLU), False, a function from Value to Value, or the "
-                             f"name of a function of Value, not {nonlin!r:.60}")
+        if not isinstance(y, Value) or y is not x and not y._prev:     # no gradient would come back
+            raise ValueError("nonlin must be True (the ReLU), False, a function from Value to "
+                             f"Value, or the name of a function of Value, not {nonlin!r:.60}")
 
     def __init__(self, nin, nonlin=True):
         self._check_activation(nonlin)
@@ -102,7 +102,7 @@ class Layer(Module):
 
 
 class MLP(Module):
-    """Layers of the widths nouts over nin inputs; all but the last have nonlin, which is a Neuron's."""
+    """Layers of widths nouts over nin inputs; all but the last have nonlin, which is a Neuron's."""
 
     def __init__(self, nin, nouts, *, nonlin=True):
         if not isinstance(nouts, list):
@@ -115,7 +115,7 @@ class MLP(Module):
 
     def __call__(self, x):
         layers = self.layers
-        out = __core__._fused(layers, x)        # the same as one node; None where it must run as written
+        out = __core__._fused(layers, x)   # the same as one node; None where it must run as written
         if out is not None:
             return out
         for i, layer in enumerate(layers):
@@ -135,4 +135,5 @@ class MLP(Module):
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
 
 
-__core__._ships(Neuron, Layer, MLP)   # the compiled engine fuses layers while these are what they are here
+# The compiled engine fuses layers while these are what they are here.
+__core__._ships(Neuron, Layer, MLP)

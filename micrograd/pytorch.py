@@ -17,8 +17,9 @@ from micrograd._checks import described
 from micrograd.engine import Value
 from micrograd.recording import Kept, Recording
 
-# {nonlin: the module of PyTorch, and its arguments}. Above a threshold, PyTorch's Softplus gives x for
-# softplus(x). With a threshold of 40, from where on the two are equal in double precision, it is ours.
+# {nonlin: the module of PyTorch, and its arguments}. Above a threshold, PyTorch's Softplus gives x
+# for softplus(x). With a threshold of 40, from where on the two are equal in double precision, it
+# is ours.
 ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
     "relu": ("ReLU", {}),
     "tanh": ("Tanh", {}),
@@ -64,8 +65,8 @@ def to_torch(model: nn.MLP | Recording) -> Any:
 
 
 def from_torch_parameters(module: Any, recording: Recording) -> None:
-    """Set the parameters of a recording to those of a module that to_torch made of it, or of one that
-    PyTorch has wrapped around that. ValueError where their number differs."""
+    """Set the parameters of a recording to those of a module that to_torch made of it, or of one
+    that PyTorch has wrapped around that. ValueError where their number differs."""
     if not isinstance(recording, Recording):
         raise TypeError(f"the parameters go to a recording, not to {described(recording)}")
     _, kept = only(recording)
@@ -80,8 +81,8 @@ def from_torch_parameters(module: Any, recording: Recording) -> None:
 def only(recording: Recording) -> tuple[Any, Kept]:
     """The structure of the arguments that a recording was called with, and what is kept for it."""
     if len(recording._kept) != 1:
-        raise ValueError(f"{recording!r} must have been called, and with arguments of one structure, "
-                         f"not of {len(recording._kept)}")
+        raise ValueError(f"{recording!r} must have been called, and with arguments of one "
+                         f"structure, not of {len(recording._kept)}")
     (structure, kept), = recording._kept.items()
     return structure, kept
 

@@ -11,9 +11,10 @@
 >>> total.data, w.grad
 (0.41666666666666663, 1.6666666666666667)
 
-The first call runs the function as it is written and keeps what it computed as a list of steps; later
-calls go through the steps, with the numbers of that call and the parameters as they are then.
-docs/recordings.md tells what can be recorded, and how a recording that is no longer true is noticed.
+The first call runs the function as it is written and keeps what it computed as a list of steps;
+later calls go through the steps, with the numbers of that call and the parameters as they are then.
+docs/recordings.md tells what can be recorded, and how a recording that is no longer true is
+noticed.
 """
 from __future__ import annotations
 
@@ -52,15 +53,17 @@ def record(function: Callable[..., Any] | None = None, *, static: Iterable[str] 
 
 
 def pick(values: Any, i: Any) -> Any:
-    """values[i], where i is an int, or a Value that holds one: a recording then chooses when it is run.
+    """values[i], where i is an int, or a Value that holds one: a recording chooses when it is run.
 
     With a Value i, the values are Values or numbers, or lists of these, all of one length. The
     gradient goes to what is chosen. IndexError where there is no such place.
     """
     if not isinstance(i, Value):
         return values[i]
-    if isinstance(values, (Mapping, Set, str)) or not hasattr(values, "__iter__"):  # of a dict, the keys
-        raise TypeError(f"pick takes a list of values where the place is a Value, not {described(values)}")
+    # A dict would give its keys.
+    if isinstance(values, (Mapping, Set, str)) or not hasattr(values, "__iter__"):
+        raise TypeError(
+            f"pick takes a list of values where the place is a Value, not {described(values)}")
     values = list(values)
     if values and all(isinstance(value, (list, tuple)) or is_array(value) for value in values):
         if len({len(value) for value in values}) > 1:
@@ -69,14 +72,16 @@ def pick(values: Any, i: Any) -> Any:
         return [pick(column, i) for column in zip(*values)]
     for value in values:
         if not isinstance(value, (Value, Number)):
-            raise TypeError("pick takes Values or numbers where the place is a Value, or rows of these, not "
-                            f"{described(value)}")
-    return __core__._pick([value if isinstance(value, Value) else Value(value) for value in values], i)
+            raise TypeError("pick takes Values or numbers where the place is a Value, or rows of "
+                            f"these, not {described(value)}")
+    return __core__._pick([value if isinstance(value, Value) else Value(value)
+                           for value in values], i)
 
 
 def named(static: Any) -> list[str]:
     """The names in `static`, which may be one alone."""
-    names = [static] if isinstance(static, str) else listed(static, "static", "of names of arguments")
+    names = ([static] if isinstance(static, str)
+             else listed(static, "static", "of names of arguments"))
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"static must be a list of names of arguments, not {described(static)}")
     return names
@@ -114,7 +119,7 @@ class Recording:
             raise ValueError(f"static names no argument of {self._name}: {', '.join(sorted(unknown))}")
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        """What the function gives: a node whose operands are its parameters and the Values given."""
+        """What the function gives: a node, its operands the parameters and the Values given."""
         leaves: list[Any] = []
         return self._call(self._structure(arguments, keywords, leaves), leaves)
 
@@ -152,14 +157,14 @@ class Recording:
 
     def _check_result(self, how: str, result: Any) -> Any:
         if isinstance(result, (list, tuple)):
-            raise TypeError(f"{how} takes a function that gives one Value, and {self._name} gives several; "
-                            "take map")
+            raise TypeError(f"{how} takes a function that gives one Value, and {self._name} gives "
+                            "several; take map")
         return result
 
     def _call(self, structure: Any, leaves: list[Any]) -> Any:
         kept = None if __core__._is_recording() else (
             self._kept.get(structure) or self._recorded(structure, leaves))
-        if kept is None:                        # within another recording, or another thread records
+        if kept is None:        # within another recording, or another thread records
             return self._as_written(structure, leaves)
         results = self._forward(kept, structure, leaves, 1, 1).results("map")
         return results[0] if kept.results is Value else rebuilt(kept.results, iter(results))
@@ -170,7 +175,8 @@ class Recording:
         structure = self._structure(arguments, {}, leaves)
         kept = self._recorded(structure, leaves)
         if kept is None:
-            raise RecordingError(f"{self._name} cannot be recorded while another thread is recording")
+            raise RecordingError(
+                f"{self._name} cannot be recorded while another thread is recording")
         return self._forward(kept, structure, leaves, 1, 1), kept
 
     def _forward(self, kept: Kept, structure: Any, leaves: Any, rows: int, threads: int) -> Any:
@@ -243,13 +249,14 @@ class Recording:
                 self._kept[structure] = kept
                 if len(self._kept) == MANY:
                     import warnings
-                    warnings.warn(f"{self._name} has {MANY} recordings now, one for each structure of its "
-                                  "arguments; each costs time and memory", RuntimeWarning, stacklevel=4)
+                    warnings.warn(f"{self._name} has {MANY} recordings now, one for each structure "
+                                  "of its arguments; each costs time and memory", RuntimeWarning,
+                                  stacklevel=4)
         return kept
 
     def _record(self, structure: Any, leaves: list[Any]) -> Kept | None:
-        """Run the function as it is written, and keep what it computes; None while another thread is
-        recording."""
+        """Run the function as it is written, and keep what it computes; None while another thread
+        is recording."""
         inputs = [stand_in(leaf) for leaf in leaves]
         outputs: list[Value] = []
         nested = __core__._is_recording()
@@ -274,8 +281,8 @@ class Recording:
         return Kept(program, results, [number_in(y.data) for y in outputs], [0, 0])
 
     def _verify(self, kept: Kept, structure: Any, run: Any, rows: int) -> None:
-        """Compare with the function as it is written: the rows in which it may raise an error, and one row
-        at calls 1, 2, 4, 8, ..."""
+        """Compare with the function as it is written: the rows in which it may raise an error, and
+        one row at calls 1, 2, 4, 8, ..."""
         for row in run.odd():
             self._compare(kept, structure, run, row)
         calls = kept.calls
@@ -317,9 +324,10 @@ class Recording:
             try:
                 finalize(instance, self._methods.pop, id(instance), None)
             except TypeError:
-                raise TypeError(f"a {type(instance).__name__} has no weak references, by which recordings of "
-                                f"its methods end with it; record(instance.{self._name}) is kept as long as "
-                                "you keep it") from None
+                raise TypeError(f"a {type(instance).__name__} has no weak references, by which "
+                                "recordings of its methods end with it; "
+                                f"record(instance.{self._name}) is kept as long as you "
+                                "keep it") from None
             self._methods[id(instance)] = {}
         method._kept = self._methods[id(instance)]
         return method
@@ -339,7 +347,7 @@ MANY = 10       # this many recordings of one function give a warning
 
 
 class Rows:
-    """The rows of the columns that a recording is given: their numbers, or the arguments one by one."""
+    """The rows of a recording's columns: their numbers, or the arguments one by one."""
 
     def __init__(self, recording: Recording, arguments: Any, keywords: dict[str, Any]):
         if recording._columns is not None and not keywords:
@@ -349,12 +357,13 @@ class Rows:
                 self.count = len(arguments[0])
                 self.arguments, self.keywords = arguments, keywords
                 return
-        self.arguments = [self.column(x, recording._is_static(i, None)) for i, x in enumerate(arguments)]
+        self.arguments = [self.column(x, recording._is_static(i, None))
+                          for i, x in enumerate(arguments)]
         self.keywords = {name: self.column(x, recording._is_static(-1, name))
                          for name, x in keywords.items()}
         self.count = self.counted()
         self.structure = self.row(0, [])
-        self.leaves = self.all_leaves(recording)    # the numbers and Values of all rows; None if rows differ
+        self.leaves = self.all_leaves(recording)  # numbers and Values; None if rows differ
 
     def first(self) -> list[Any]:
         """The leaves of the first row."""
@@ -371,12 +380,14 @@ class Rows:
             return x
         if is_array(x):
             return x.astype("d", order="C", copy=False) if x.dtype.kind in "biuf" else x
-        if not hasattr(x, "__len__") or isinstance(x, (Mapping, Set)) or getattr(x, "shape", None) == ():
+        if (not hasattr(x, "__len__") or isinstance(x, (Mapping, Set))
+                or getattr(x, "shape", None) == ()):
             raise TypeError(f"a column must be a list or an array, not {described(x)}")
         return x.tolist() if hasattr(x, "tolist") else list(x)
 
     def counted(self) -> int:
-        columns = [x for x in (*self.arguments, *self.keywords.values()) if not isinstance(x, Fixed)]
+        columns = [x for x in (*self.arguments, *self.keywords.values())
+                   if not isinstance(x, Fixed)]
         lengths = [len(column) for column in columns]
         if len(set(lengths)) != 1 or not lengths[0]:
             raise ValueError("the columns must be of one length, of at least one row, not of "
@@ -390,7 +401,8 @@ class Rows:
                       for name, x in self.keywords.items()))
 
     def all_leaves(self, recording: Recording) -> Any:
-        filled = None if self.keywords else __core__._fill(tuple(self.arguments), self.structure[:-1])
+        filled = (None if self.keywords
+                  else __core__._fill(tuple(self.arguments), self.structure[:-1]))
         if filled is not None:
             recording._columns = self.structure, self.structure[:-1]
             return filled
@@ -407,8 +419,8 @@ class Rows:
             yield self.row(i, leaves), leaves
 
 
-# The structure of arguments: Value, or a subclass of it, stands for a leaf; a tuple begins with the class of
-# a list, a tuple, a dict or an array, and goes on with what it holds.
+# The structure of arguments: Value, or a subclass of it, stands for a leaf; a tuple begins with the
+# class of a list, a tuple, a dict or an array, and goes on with what it holds.
 
 class Fixed:
     """An argument that arrives as it is; equal to another where that is of the same type, too."""
@@ -419,8 +431,8 @@ class Fixed:
         try:
             hash(self.key)
         except TypeError:
-            raise TypeError("an argument that arrives as it is must be hashable, or a list or dict of what "
-                            f"is, not {described(thing)}") from None
+            raise TypeError("an argument that arrives as it is must be hashable, or a list or dict "
+                            f"of what is, not {described(thing)}") from None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Fixed) and self.key == other.key
@@ -444,7 +456,8 @@ def is_fixed(x: Any) -> bool:
 
 
 def is_array(x: Any) -> bool:
-    return type(x).__module__ == "numpy" and hasattr(x, "ravel") and hasattr(x, "astype") and x.shape != ()
+    return (type(x).__module__ == "numpy" and hasattr(x, "ravel") and hasattr(x, "astype")
+            and x.shape != ())
 
 
 NUMBERS = frozenset([float, int, Value])
@@ -487,8 +500,8 @@ def flattened_other(x: Any, leaves: list[Any]) -> Any:
         del leaves[before:]
     if hasattr(x, "tolist"):
         return flattened(x.tolist(), leaves)
-    raise TypeError("an argument of a recording must be a number, a Value, a list, tuple, dict or array of "
-                    "these, None, a bool or a str, or be named in `static`, "
+    raise TypeError("an argument of a recording must be a number, a Value, a list, tuple, dict or "
+                    "array of these, None, a bool or a str, or be named in `static`, "
                     f"not {described(x)}")
 
 
@@ -606,12 +619,12 @@ REMEDIES = {
     "backward": "calls backward(), which later calls would not do: call backward() on what the recording "
                 "gives, or use micrograd.gradients.grad",
     "copy": "copies a Value with the number that it holds now: use the Value itself, or detach",
-    "operation": "computes a node by a _backward, operands or local gradients of its own, which hold numbers "
-                 "of now: put it together from the functions of Value",
-    "override": "uses a Value of a class that overrides how data or gradients are read and written: use a "
-                "Value with the number in it",
-    "kind": "computes with what is no float: write float(x) for a fraction or a scalar of numpy, and v "
-            "for Value(v); the root of a negative number is complex",
+    "operation": "computes a node by a _backward, operands or local gradients of its own, which "
+                 "hold numbers of now: put it together from the functions of Value",
+    "override": "uses a Value of a class that overrides how data or gradients are read and "
+                "written: use a Value with the number in it",
+    "kind": "computes with what is no float: write float(x) for a fraction or a scalar of numpy, "
+            "and v for Value(v); the root of a negative number is complex",
 }
 
 

@@ -112,7 +112,8 @@ def save(model: Module | Mapping[str, float], path: str | os.PathLike[str], *,
     infinity, integers beyond the floats, and numbers that are no integer and equal to no float;
     and for a model whose class defines no parameters(). An existing file is replaced in one step,
     so that a crash leaves the old one or the new one, whole, and keeps its permissions. OSError if
-    the path is there and is no file. TypeError for what is no model or no optimizer, and no mapping.
+    the path is there and is no file. TypeError for what is no model or no optimizer, and no
+    mapping.
     """
     numbers = model if isinstance(model, Mapping) else with_parameters(model).state_dict()
     document = {"format": FORMAT, "version": VERSION,
@@ -130,7 +131,8 @@ def save(model: Module | Mapping[str, float], path: str | os.PathLike[str], *,
 def with_parameters(model: Module) -> Module:
     """The model; ValueError if it has only Module's own parameters(), which gives none."""
     if not hasattr(model, "parameters") or not hasattr(model, "state_dict"):
-        raise TypeError(f"a model is a Module, or a mapping of names to numbers, not {described(model)}")
+        raise TypeError(
+            f"a model is a Module, or a mapping of names to numbers, not {described(model)}")
     if getattr(model.parameters, "__func__", None) is Module.parameters:
         raise ValueError(f"{type(model).__name__} defines no parameters(), so there is nothing to "
                          "save; it must return the list of the model's Values")

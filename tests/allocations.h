@@ -1,6 +1,7 @@
-/* For a test build: put before _core.c with -include, this counts the memory that the engine itself has
-   allocated and not freed, and makes an allocation fail on demand. (LeakSanitizer would not do: the
-   engine keeps lists of its chunks and calls, by which a forgotten one could still be reached.) */
+/* For a test build: put before _core.c with -include, this counts the memory that the engine itself
+   has allocated and not freed, and makes an allocation fail on demand. (LeakSanitizer would not do:
+   the engine keeps lists of its chunks and calls, by which a forgotten one could still be
+   reached.) */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 """How many blocks of memory the engine has: known in a test build, made with allocations.h."""
 import ctypes
 
-IDLE = 3        # two arrays that the engine keeps for the next sweep, and Cython's cache of tracebacks
+IDLE = 3     # two arrays that the engine keeps for the next sweep, and Cython's cache of tracebacks
 
 
 def counter(name):

@@ -29,8 +29,8 @@ def pytest_report_header():
 
 @pytest.fixture(autouse=True, scope="session")
 def elsewhere():
-    """`python -c` looks in the current folder first: in a checkout it would find micrograd's source,
-    not the micrograd that was built."""
+    """`python -c` looks in the current folder first: in a checkout it would find micrograd's
+    source, not the micrograd that was built."""
     here = os.getcwd()
     os.chdir(sys.prefix)
     yield

@@ -1,11 +1,11 @@
-"""Run a program with its first allocation failing, then its second, and so on until one run needs no
-more; after each failure the graph must be unharmed and the engine must work.
+"""Run a program with its first allocation failing, then its second, and so on until one run needs
+no more; after each failure the graph must be unharmed and the engine must work.
 
-    python failures.py of_python Chain      what Python allocates, and the engine takes from Python
-    python failures.py of_engine Chain      what the engine asks for itself: needs a build with allocations.h
+    python failures.py of_python Chain    what Python allocates, and the engine takes from Python
+    python failures.py of_engine Chain    what the engine asks for: needs a build with allocations.h
 
-test_failures.py runs this in a process for each program: when Python's own allocations fail, CPython
-forgets to release what it holds here and there, so that Values may be left.
+test_failures.py runs this in a process for each program: when Python's own allocations fail,
+CPython forgets to release what it holds here and there, so that Values may be left.
 """
 import contextlib
 import copy
@@ -245,11 +245,12 @@ class Updates:
     def result(self, it):
         self.program(it)
         model, out = it
-        return [p.data for p in model.parameters()], sorted((v._op, v.data, v.grad) for v in nodes_under(out))
+        return ([p.data for p in model.parameters()],
+                sorted((v._op, v.data, v.grad) for v in nodes_under(out)))
 
 
 class Aborted:
-    """A sweep that stops after one output has delivered its gradient to the call; then another sweep."""
+    """A sweep that stops after one output has given the call its gradient; then another sweep."""
 
     def prepare(self):
         random.seed(5)
@@ -264,7 +265,8 @@ class Aborted:
 
     def result(self, it):
         layer, x, a, b, root = it
-        for v in (x, a, b, *layer.parameters()):    # not by a look at the graph, which is to stay fused
+        # Not by a look at the graph, which is to stay fused.
+        for v in (x, a, b, *layer.parameters()):
             v.grad = 0
         (b * 3).backward()
         return x.grad, [p.grad for p in layer.parameters()]

@@ -1,4 +1,4 @@
-"""Python in a fresh process, with the micrograd that this process has and the modules of the tests."""
+"""Python in a fresh process, with this process's micrograd and the modules of the tests."""
 import os
 import pathlib
 import subprocess
@@ -13,7 +13,8 @@ HOME = pathlib.Path(micrograd.__file__).resolve().parent.parent
 def run(*arguments, **environ):
     """Run python with these arguments; a CompletedProcess with stdout and stderr as text."""
     path = os.pathsep.join([str(HOME), str(HERE), os.environ.get("PYTHONPATH", "")])
-    return subprocess.run([sys.executable, "-X", "faulthandler", *map(str, arguments)], capture_output=True,
+    return subprocess.run([sys.executable, "-X", "faulthandler", *map(str, arguments)],
+                          capture_output=True,
                           text=True, env={**os.environ, "PYTHONPATH": path, **environ})
 
 

@@ -1,7 +1,7 @@
-"""Functions made up by Hypothesis, of every operation: for Values, and for tensors with a row in each place.
+"""Functions made up by Hypothesis, of every operation, for Values and for tensors of rows.
 
-A function is a list of steps, each (name, i, j, number): it computes one value more, or several, from
-those there are, the inputs and parameters first. i and j are taken modulo how many there are.
+A function is a list of steps, each (name, i, j, number): it computes one value more, or several,
+from those there are, the inputs and parameters first. i and j are taken modulo how many there are.
 """
 from hypothesis import strategies as st
 
@@ -26,7 +26,8 @@ class Operations:
         self.constant, self.pick = Value, pick
 
     def function(self, name, *operands):
-        return operands[0] ** operands[1] if name == "**" else getattr(operands[0], name)(*operands[1:])
+        return (operands[0] ** operands[1] if name == "**"
+                else getattr(operands[0], name)(*operands[1:]))
 
     def detach(self, a):
         return a.detach()
@@ -65,14 +66,15 @@ def dot(o, v, i, j, bias):
 
 
 def layer(o, v, i, j, x):
-    """Several sums of products of parameters and the same inputs, in one of the ways to write them."""
+    """Several sums of products of parameters and the same inputs, written in one of the ways."""
     w, xs = v[INPUTS:INPUTS + PARAMETERS], [v[0], v[i], v[j]]
     neurons = []
     for k in range(1 + j % 10):
         pairs = [(w[(k + m) % PARAMETERS], y) for m, y in enumerate(xs)]
         products = [a * b if k % 2 else b * a for a, b in pairs]
         bias = [None, w[k % PARAMETERS], x, v[i]][i % 4]
-        neurons.append(products[0] + products[1] + products[2] if bias is None else sum(products, bias))
+        neurons.append(products[0] + products[1] + products[2] if bias is None
+                       else sum(products, bias))
     return neurons
 
 
@@ -107,7 +109,8 @@ STEPS = {
     "leaky_relu": lambda o, v, i, j, x: v[i].leaky_relu(0.25) if o.__class__ is Operations else
     o.torch.nn.functional.leaky_relu(v[i], 0.25),
     "maximum of a number": lambda o, v, i, j, x: o.function("maximum", v[i], x),
-    "clamp": lambda o, v, i, j, x: o.function("minimum", o.function("maximum", v[i], -0.7), x * x + 0.1),
+    "clamp": lambda o, v, i, j, x: o.function("minimum", o.function("maximum", v[i], -0.7),
+                                              x * x + 0.1),
     "constant": lambda o, v, i, j, x: o.constant(x),
     "constant arithmetic": lambda o, v, i, j, x: (o.constant(x) * 3 + 1) * v[i],
     "dot": lambda o, v, i, j, x: dot(o, v, i, j, v[j]),
@@ -119,7 +122,8 @@ STEPS = {
     "detach": lambda o, v, i, j, x: o.detach(v[i]) * v[j],
     "pick": lambda o, v, i, j, x: o.pick([v[i], v[j], v[i] * 2], o.constant(j % 3)),
     "pick by the row": lambda o, v, i, j, x: o.pick([v[i], v[j], v[i] + v[j]], v[0]),
-    **{name: lambda o, v, i, j, x, name=name: function_of_table(o, name, v[i], v[j]) for name in FUNCTIONS},
+    **{name: lambda o, v, i, j, x, name=name: function_of_table(o, name, v[i], v[j])
+       for name in FUNCTIONS},
 }
 
 FAILING = {     # with errors, in some rows

@@ -1,7 +1,7 @@
-"""Run the cases of surface.md on the micrograd that this process imports; print {name: text} as JSON.
+"""Run the cases of surface.md on this process's micrograd; print {name: text} as JSON.
 
-test_surface.py runs it in processes of its own: on the compiled engine, on the reference, and on the
-original as published.
+test_surface.py runs it in processes of its own: on the compiled engine, on the reference, and on
+the original as published.
 """
 import contextlib
 import difflib
@@ -18,7 +18,7 @@ from micrograd.engine import Value as V
 from micrograd import nn
 """
 PATH = pathlib.Path(__file__).with_name("surface.md")
-# ### name - remark, then the code, what the original prints, and what an engine prints where it differs
+# ### name - remark, then the code, what the original prints, what an engine prints if it differs
 CASE = re.compile(r"^### (\S+)(.*)\n```python\n([\s\S]*?)```\n((?:```.*\n[\s\S]*?```\n)+)", re.M)
 OUTPUT = re.compile(r"```(.*)\n([\s\S]*?)```\n")
 
@@ -34,7 +34,8 @@ def read():
     """{name: Case}"""
     cases = {}
     for name, remark, code, outputs in CASE.findall(PATH.read_text()):
-        texts = {kind: text for kinds, text in OUTPUT.findall(outputs) for kind in kinds.split() or [""]}
+        texts = {kind: text for kinds, text in OUTPUT.findall(outputs)
+                 for kind in kinds.split() or [""]}
         cases[name] = Case(remark, code, texts.pop(""), texts)
     return cases
 

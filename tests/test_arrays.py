@@ -222,7 +222,7 @@ def test_numpy_is_not_imported():
 @pytest.mark.parametrize("weight", [float, np.float32, np.float64, "trained"])
 @pytest.mark.parametrize("shape", [(2, 3, 2), (2, 1), (3, 20, 4, 1), (2, 2, 2, 2)])
 def test_arrays_of_any_numbers(dtype, weight, shape):
-    """To the last bit, in blocks and rows that are left over, also where all neurons of a layer give 0."""
+    """To the last bit, in blocks and in rows left over, also where a layer's neurons all give 0."""
     m = model(*shape)
     for i, p in enumerate(m.parameters()):
         if weight == "trained":

@@ -26,7 +26,8 @@ def test_relu_of_relu_of_a_numpy_scalar(Value):
     assert list(b.grad) == [1.0, 2.0]
 
 
-@pytest.mark.parametrize("zero", [Fraction(0), np.float32(0), np.int64(0), False, np.float32("nan")])
+@pytest.mark.parametrize("zero",
+                         [Fraction(0), np.float32(0), np.int64(0), False, np.float32("nan")])
 def test_relu_at_a_zero_that_is_an_object(Value, zero):
     x = Value(zero)
     x.relu().backward()
@@ -219,6 +220,7 @@ def test_every_change_of_a_model_is_noticed(twin, change):
         elif change == "neurons":
             layer.neurons[k % 3] = twin.nn.Neuron(2)
         else:
-            neuron.__class__ = type("Other", (twin.nn.Neuron,), {"__call__": lambda self, x: twin.Value(k)})
+            neuron.__class__ = type("Other", (twin.nn.Neuron,),
+                                    {"__call__": lambda self, x: twin.Value(k)})
         h = [n([1.0, 2.0]) for n in layer.neurons]
         assert m([1.0, 2.0]).data == m.layers[1].neurons[0](h).data

@@ -1,4 +1,4 @@
-"""%autoreload 2 of IPython: nn.py is saved anew while a model is alive, and the next cell goes on with it."""
+"""%autoreload 2 of IPython: nn.py is saved while a model is alive, and the next cell uses it."""
 import os
 import pathlib
 import shutil
@@ -24,7 +24,7 @@ def save(old="", new=""):
     text = path.read_text()
     assert old in text
     saves.append(new)
-    # IPython 9 patches functions where only they differ; for such a statement it reloads the module.
+    # IPython 9 patches functions where only they differ; for a statement it reloads the module.
     path.write_text(text.replace(old, new) + f"MLP.saves = {len(saves)}" + chr(10))
     later = time.time() + 10 * len(saves)       # in whole seconds, as some file systems tell it
     os.utime(path, (later, later))
@@ -65,7 +65,8 @@ def losses(folder, engine, what):
                "MICROGRAD_ENGINE": engine}
     ran = subprocess.run([sys.executable, "-c", CODE, str(folder / "micrograd"), what], env=environ,
                          cwd=sys.prefix, text=True, capture_output=True)
-    assert ran.returncode == 0 and "autoreload" not in ran.stdout + ran.stderr, ran.stdout + ran.stderr
+    assert ran.returncode == 0 and "autoreload" not in ran.stdout + ran.stderr, (
+        ran.stdout + ran.stderr)
     return ran.stdout.split()
 
 

@@ -29,8 +29,10 @@ json.dump(results, sys.stdout)
 
 def results(engine):
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(BENCHMARKS)]))
-    ran = subprocess.run([sys.executable, "-c", CODE], stdout=subprocess.PIPE, text=True, check=True,
-                         cwd=sys.prefix, env={**os.environ, "MICROGRAD_ENGINE": engine, "PYTHONPATH": path})
+    ran = subprocess.run([sys.executable, "-c", CODE], stdout=subprocess.PIPE, text=True,
+                         check=True,
+                         cwd=sys.prefix,
+                         env={**os.environ, "MICROGRAD_ENGINE": engine, "PYTHONPATH": path})
     return json.loads(ran.stdout)
 
 
@@ -42,7 +44,8 @@ def test_the_workloads_agree():
             assert nodes is None or nodes[0] == nodes[1]
 
 
-@pytest.mark.parametrize("page, kind, new", readme.parts(), ids=lambda part: getattr(part, "name", ""))
+@pytest.mark.parametrize("page, kind, new", readme.parts(),
+                         ids=lambda part: getattr(part, "name", ""))
 def test_the_pages_have_the_measured_numbers(page, kind, new):
     text = page.read_text(encoding="utf-8")
     assert readme.replaced(text, kind, new) == text

@@ -182,8 +182,8 @@ def test_layers_stay_one_call():
 
 
 def swept_in_turn(layer, x, callback):
-    """Sweep the two outputs of a layer, each below a callback. The second one gets the outputs, and the one
-    that has had its turn."""
+    """Sweep the two outputs of a layer, each below a callback. The second one gets the outputs, and
+    the one that has had its turn."""
     outs, seen = layer([x]), []
 
     def above(out):

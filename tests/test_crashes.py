@@ -88,8 +88,8 @@ def test_an_optimiser_without_nn():
 
 def test_states_of_too_few_operands_or_of_changing_ones():
     ends_well("""
-    for name, count in (("POW", 1), ("LEAKY_RELU", 1), ("ADD", 1), ("RELU", 2), ("EXP", 0), ("CALL", 1),
-                        ("OUTPUT", 1), ("LEAF", 0), (3, 1)):
+    for name, count in (("POW", 1), ("LEAKY_RELU", 1), ("ADD", 1), ("RELU", 2), ("EXP", 0),
+                        ("CALL", 1), ("OUTPUT", 1), ("LEAF", 0), (3, 1)):
         v = Value.__new__(Value)
         try:
             v.__setstate__({"data": 4.0, "grad": 0, "_graph": ([], name, [Value(2.0)] * count)})
@@ -108,7 +108,8 @@ def test_states_of_too_few_operands_or_of_changing_ones():
 
 
 @pytest.mark.parametrize("change", [
-    "model.layers[0].neurons.clear()", "del model.layers[0].neurons[0].w[1:]", "model.layers.clear()",
+    "model.layers[0].neurons.clear()", "del model.layers[0].neurons[0].w[1:]",
+    "model.layers.clear()",
     "model.layers[1].neurons[0].w[0] = Value(5.0)", "model.layers[0].neurons[0].b = 3"])
 def test_a_finalizer_that_changes_the_model_within_its_call(change):
     ends_well(f"""

@@ -1,6 +1,6 @@
 """Graphs of any depth and size, and a limit on memory that is reached in the middle of anything.
 
-MICROGRAD_SMALLER divides the sizes: a sanitizer, with a block for every Value, runs out of mappings.
+MICROGRAD_SMALLER divides the sizes: a sanitizer's block for every Value is a mapping too many.
 """
 import os
 import sys
@@ -180,6 +180,7 @@ LIMITED = """
 @pytest.mark.skipif(sys.platform != "linux", reason="limits its memory")
 @pytest.mark.parametrize("name", ["grow", "sweep", "train", "call_back", "copies"])
 def test_a_limit_on_memory(name):
+    # With this threshold, malloc keeps nothing that is freed.
     failed, passed = map(int, alone(
-        LIMITED.replace("{name}", name), MALLOC_MMAP_THRESHOLD_="65536").split())   # keeps nothing freed
+        LIMITED.replace("{name}", name), MALLOC_MMAP_THRESHOLD_="65536").split())
     assert failed > 0 and passed > 0, (failed, passed)

@@ -115,7 +115,8 @@ def test_a_deep_chain(Value):
 
 def test_children_that_are_no_values(Value):
     """As in the original: whatever can be hashed is kept, and a sweep fails."""
-    for children, text in (({2}, "'int' object has no attribute '_prev'"), ((Value(2), "b"), "'str' object"),
+    for children, text in (({2}, "'int' object has no attribute '_prev'"),
+                           ((Value(2), "b"), "'str' object"),
                            ((Value(2), Value(3), None), "'NoneType' object")):
         v = Value(1, children)
         assert v._prev == set(children)
@@ -390,7 +391,8 @@ def test_a_duration_of_numpy_on_the_left(Value):
 
 def test_a_number_of_numpy_comes_first():
     pytest.importorskip("numpy")
-    code = "import numpy; from micrograd.engine import Value; print((numpy.int64(3) * Value(2)).data)"
+    code = ("import numpy; from micrograd.engine import Value; "
+            "print((numpy.int64(3) * Value(2)).data)")
     assert python("-c", code) == "6\n"
 
 

@@ -1,4 +1,4 @@
-"""The programs and notebooks of examples/: their code runs and comes to what they say; none holds outputs."""
+"""The programs and notebooks of examples/: they run, come to what they say, hold no outputs."""
 import json
 import pathlib
 import runpy
@@ -36,7 +36,7 @@ def pyplot():
 
 
 def test_both_programs_have_the_statements_of_the_notebook():
-    """Between two lines of dashes; the benchmark and the example are each complete without the other."""
+    """Between two lines of dashes; benchmark and example are each complete without the other."""
     example, benchmark = [(folder / "moons.py").read_text(encoding="utf-8").split("    # ---")
                           for folder in (FOLDER, FOLDER.parent / "benchmarks")]
     assert len(example) == 3 and example[1] == benchmark[1]
@@ -75,7 +75,8 @@ def test_microgpt_says_how_fast_it_was():
         pytest.skip("takes minutes on the reference")
     said = python(FOLDER / "microgpt.py", "--steps", 40, "--compare").splitlines()
     assert [line.split(":")[0] for line in said[:2]] == ["eager", "recorded"]
-    assert len(said) == 3 and len(said[2].split(" ")) == 20      # names; and no bar, for this is no terminal
+    # Names; and no bar, for this is no terminal.
+    assert len(said) == 3 and len(said[2].split(" ")) == 20
 
 
 def test_distributed():

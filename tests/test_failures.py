@@ -28,7 +28,8 @@ def test_every_allocation_of_python_fails_once(program):
     if not hasattr(testcapi, "set_nomemory"):
         pytest.skip("needs _testcapi.set_nomemory")
     if sys.version_info >= (3, 12) and program in MAKE_FUNCTIONS:
-        pytest.skip("CPython 3.12 releases a code object twice where it cannot make a function of it")
+        pytest.skip(
+            "CPython 3.12 releases a code object twice where it cannot make a function of it")
     if sys.version_info[:2] == (3, 13) and program == "Updates":
         pytest.skip("CPython 3.13.0 crashes by itself: with the reference too")
     assert failures("of_python", program) > 0

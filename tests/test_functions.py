@@ -129,7 +129,8 @@ def test_errors_are_those_of_math(Value, f, error, message):
 
 
 def test_errors_name_the_operation_and_the_number(Value):
-    for f, text in ((lambda: Value("1").exp(), "exp of '1'"), (lambda: Value(1j).tanh(), "tanh of 1j"),
+    for f, text in ((lambda: Value("1").exp(), "exp of '1'"),
+                    (lambda: Value(1j).tanh(), "tanh of 1j"),
                     (lambda: Value(1e200) ** Value(2.0), r"1e\+200 \*\* 2.0"),
                     (lambda: 0.0 ** Value(-1.0), r"0.0 \*\* -1.0"),
                     (lambda: Value(10**400).gelu(), "gelu of 10+"),
@@ -323,9 +324,10 @@ def test_an_activation_that_there_is_not(bad):
         MLP(2, [2, 1], nonlin=bad)
 
 
-@pytest.mark.parametrize("name, x, text", [("log", 0.0, "log of 0.0: "), ("sqrt", -1.0, "sqrt of -1.0: "),
-                                           ("exp", 1e4, "exp of 10000.0: math range error"),
-                                           ("log1p", -2.0, "log1p of -2.0: ")])
+@pytest.mark.parametrize("name, x, text",
+                         [("log", 0.0, "log of 0.0: "), ("sqrt", -1.0, "sqrt of -1.0: "),
+                          ("exp", 1e4, "exp of 10000.0: math range error"),
+                          ("log1p", -2.0, "log1p of -2.0: ")])
 def test_errors_name_the_function_and_the_number(Value, name, x, text):
     with pytest.raises((ValueError, OverflowError), match=text):
         getattr(Value(x), name)()

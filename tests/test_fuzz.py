@@ -19,7 +19,7 @@ FOLDER = pathlib.Path(__file__).resolve().parent / "fuzz"
 
 @pytest.fixture(autouse=True)
 def quietly(monkeypatch):
-    """What these programs raise in finalizers and threads is meant, and so is a collection after each."""
+    """What these programs raise in finalizers and threads is meant, as is a collection after it."""
     monkeypatch.setattr(sys, "unraisablehook", lambda *_: None)
     gc.collect()
     gc.freeze()

@@ -127,7 +127,8 @@ def test_nested_values(G, name):
     def f(a, b):
         return getattr(a * b, METHODS.get(name, name))(*[b] * binary) * a
 
-    for point in [(0.7, 1.9), (-1.9, -0.7), (0.7, -1.9)][:2 if name in ("log", "log1p", "sqrt", "**") else 3]:
+    for point in [(0.7, 1.9), (-1.9, -0.7),
+                  (0.7, -1.9)][:2 if name in ("log", "log1p", "sqrt", "**") else 3]:
         flat = [G.Value(x) for x in point]
         inner = [G.Value(x) for x in point]
         nested = [G.Value(x) for x in inner]
@@ -305,13 +306,16 @@ ERRORS = [
     (lambda G, x: G.grad(x, x), "xs must be a list of Values, not Value: Value(data="),
     (lambda G, x: G.grad(x, 3), "xs must be a list of Values, not int: 3"),
     (lambda G, x: G.grad(x, [x, "a"]), "item 1 of xs must be a Value, not str: 'a'"),
-    (lambda G, x: G.jacobian(lambda x: 2.0, [1.0]), "what f returns must be a list of Values, not float"),
-    (lambda G, x: G.jacobian(lambda x: [1], [1.0]), "item 0 of what f returns must be a Value, not int"),
+    (lambda G, x: G.jacobian(lambda x: 2.0, [1.0]),
+     "what f returns must be a list of Values, not float"),
+    (lambda G, x: G.jacobian(lambda x: [1], [1.0]),
+     "item 0 of what f returns must be a Value, not int"),
     (lambda G, x: G.jacobian(len, 1.0), "xs must be a list of numbers or Values, not float: 1.0"),
     (lambda G, x: G.jacobian(len, x), "xs must be a list of numbers or Values, not Value"),
     (lambda G, x: G.jacobian(len, [[1.0]]), "input 0 must be a number or a Value, not list: [1.0]"),
     (lambda G, x: G.hessian(lambda x: x, [1.0]), "what f returns must be a Value, not list"),
-    (lambda G, x: G.check_grad(lambda x: None, [1.0]), "what f returns must be a Value, not NoneType"),
+    (lambda G, x: G.check_grad(lambda x: None, [1.0]),
+     "what f returns must be a Value, not NoneType"),
     (lambda G, x: G.zero_grad([x]), "root must be a Value, not list"),
 ]
 
@@ -327,7 +331,8 @@ def test_a_recording_that_gives_nested_lists():
     """They would become one row each, as those of no other function do."""
     for f in (lambda x: [x[0], [x[1]]], lambda x: [[x[0]], [x[1]]]):
         for g in (f, record(f)):
-            with pytest.raises(TypeError, match=r"item \d of what f returns must be a Value, not list"):
+            with pytest.raises(TypeError,
+                               match=r"item \d of what f returns must be a Value, not list"):
                 jacobian(g, [1.0, 2.0])
 
 
@@ -396,8 +401,9 @@ def test_local_gradients(G):
 SINGULAR = {
     "x ** Value": (lambda x: x[0] ** x[1], [0.0, 2.0]), "0 ** x": (lambda x: 0.0 ** x[0], [2.0]),
     "x ** 0": (lambda x: x[0] ** 0, [0.0]), "x ** 1": (lambda x: x[0] ** 1, [0.0]),
-    "x ** 0.5": (lambda x: x[0] ** 0.5, [0.0]), "x ** Value 0": (lambda x: x[0] ** Value(0.0), [0.0]),
-    "sqrt": (lambda x: x[0].sqrt(), [0.0]), "sqrt of a square": (lambda x: (x[0] ** 2).sqrt(), [0.0]),
+    "x ** 0.5": (lambda x: x[0] ** 0.5, [0.0]),
+    "x ** Value 0": (lambda x: x[0] ** Value(0.0), [0.0]), "sqrt": (lambda x: x[0].sqrt(), [0.0]),
+    "sqrt of a square": (lambda x: (x[0] ** 2).sqrt(), [0.0]),
     "negative": (lambda x: x[0] ** x[1], [-2.0, 2.0]),
     "what pick leaves": (lambda x: pick([x[0].sqrt(), x[0] ** 2], Value(1.0)), [0.0])}
 
@@ -424,7 +430,8 @@ def test_recorded_where_xs_depend_on_each_other():
         return x[0] ** 2 * x[1]
 
     a, b = Value(2.0), Value(3.0)
-    for xs, first, second in (([a, a], [12, 12], [[12, 12], [12, 12]]), ([a, b], [12, 4], [[6, 4], [4, 0]]),
+    for xs, first, second in (([a, a], [12, 12], [[12, 12], [12, 12]]),
+                              ([a, b], [12, 4], [[6, 4], [4, 0]]),
                               ([b, b * 2], [54, 9], [[36, 6], [6, 0]])):
         for g in (f, record(f)):
             assert jacobian(g, xs) == first
@@ -439,7 +446,8 @@ def test_jacobians_of_every_step():
 
     def f(v):
         x, i = v
-        return [*model([x, x * i]), pick([x * x, i, 2.0], i), x.detach() * x, abs(x).sin(), x.detach()]
+        return [*model([x, x * i]), pick([x * x, i, 2.0], i), x.detach() * x, abs(x).sin(),
+                x.detach()]
 
     for row in ([0.5, 0.0], [-2.0, 1.0], [3.0, 2.0]):
         v = [Value(x) for x in row]
@@ -448,7 +456,7 @@ def test_jacobians_of_every_step():
 
 
 def test_gradients_taken_while_recording():
-    """Through what only recordings have nodes for: pick, detach, and the sign in the slope of abs."""
+    """Through what has nodes in recordings only: pick, detach, the sign in the slope of abs."""
     def f(x, i):
         y = pick([x * x, x * 3, x], i) + abs(x) * x.detach() + x.detach() * x
         slope, = grad(y, [x])

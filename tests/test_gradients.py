@@ -1,6 +1,6 @@
 """Random graphs made by Hypothesis, with models and custom operations in them: values and gradients
-against PyTorch in double precision, and gradients against finite differences. All of them away from the
-kinks, where a rounding decides, or a convention; test_functions.py is about those.
+against PyTorch in double precision, and gradients against finite differences. All of them away from
+the kinks, where a rounding decides, or a convention; test_functions.py is about those.
 
 MICROGRAD_EXAMPLES sets how many are tried, 60 if unset.
 """
@@ -14,8 +14,8 @@ pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, assume, given, settings, strategies as st
 
 EXAMPLES = int(os.environ.get("MICROGRAD_EXAMPLES", 60))
-LARGE = 987.6       # beyond, differences say little (no bound is a number that sums and products hit: there,
-                    # a rounding would decide what a program does)
+LARGE = 987.6       # beyond, differences say little (no bound is a number that sums and products
+                    # hit: there, a rounding would decide what a program does)
 KINKED = ["relu", "leaky_relu", "abs"]          # at 0
 UNARY = ["tanh", "sigmoid", "sin", "cos", "softplus", "exp"] + KINKED
 
@@ -30,7 +30,8 @@ step = st.one_of(
 programs = st.lists(step, min_size=1, max_size=25)
 inputs = st.lists(st.integers(-30, 30).map(lambda i: i / 8 + 0.01), min_size=2, max_size=4)
 models = st.tuples(st.sampled_from([(1, 1), (2, 1), (2, 3, 1), (3, 2, 2), (1, 4, 4, 1)]),
-                   st.sampled_from(["relu", "tanh", "sigmoid", "sin", "softplus", "leaky_relu", "abs"]),
+                   st.sampled_from(
+                       ["relu", "tanh", "sigmoid", "sin", "softplus", "leaky_relu", "abs"]),
                    st.integers(0, 99))
 settled = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -130,7 +131,8 @@ def sensible(name, a, b):
     """Close to no pole and no kink, and not too large."""
     if is_at_kink(name, data(a), 0.0 if name in KINKED else data(b)):
         return False
-    if name in ("/", "number /", "**", "a ** b") and not 0.0987 < data(b if name == "/" else a) < LARGE:
+    if (name in ("/", "number /", "**", "a ** b")
+            and not 0.0987 < data(b if name == "/" else a) < LARGE):
         return False
     return not (name == "exp" and data(a) > 4.987 or name == "a ** b" and abs(data(b)) > 2.987)
 
@@ -145,7 +147,8 @@ def run(program, leaves, network, nin):
             results = network(x) if all(abs(data(xi)) < 9.87 for xi in x) else []
         else:
             results = apply(name, a, b, j) if sensible(name, a, b) else []
-        values += [y for y in (results if isinstance(results, list) else [results]) if abs(data(y)) < LARGE]
+        values += [y for y in (results if isinstance(results, list) else [results])
+                   if abs(data(y)) < LARGE]
     total = values[0] * 0.5
     for value in values[1:]:
         total = total + value * 0.5
@@ -165,7 +168,8 @@ def swept(twin, program, numbers, model):
 def test_like_pytorch(twin, program, numbers, model):
     torch = pytest.importorskip("torch")
     y, leaves = swept(twin, program, numbers, model)
-    tensors = [torch.tensor(x, dtype=torch.double, requires_grad=True) for x in numbers + parameters(model)]
+    tensors = [torch.tensor(x, dtype=torch.double, requires_grad=True)
+               for x in numbers + parameters(model)]
     inputs, weights = tensors[:len(numbers)], tensors[len(numbers):]
     expected = run(program, inputs, ByHand(model, weights), model[0][0])
     expected.backward()

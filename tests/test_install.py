@@ -21,7 +21,8 @@ def python(*arguments, **options):
 def test_it_says_which_it_is():
     said = python("-m", "micrograd", cwd=INSTALLED.parent)
     assert said.returncode == 0
-    assert said.stdout.startswith(f"micrograd-native {micrograd.__version__}, engine {engine.__engine__!r}")
+    assert said.stdout.startswith(
+        f"micrograd-native {micrograd.__version__}, engine {engine.__engine__!r}")
 
 
 def test_it_says_that_the_original_was_installed_over_it(tmp_path, original):
@@ -87,7 +88,7 @@ def test_the_stub_names_what_the_class_has():
 
 
 def run_setup(change):
-    """What python says of setup.py after the change, with setup() replaced by a print of its extensions."""
+    """What python says of setup.py after the change, where setup() prints its extensions."""
     pytest.importorskip("setuptools")
     if not (SOURCE / "setup.py").exists():
         pytest.skip("needs the source tree")
@@ -104,20 +105,24 @@ def test_pypy_gets_the_reference_and_nothing_to_compile():
 def test_a_free_threaded_python_is_refused():
     said = run_setup("sysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1")
     assert said.returncode == 1 and said.stdout == ""
-    assert said.stderr == "micrograd-native has no free-threaded build: it needs a Python with the GIL.\n"
+    assert (said.stderr
+            == "micrograd-native has no free-threaded build: it needs a Python with the GIL.\n")
 
 
-@pytest.mark.skipif(not (SOURCE / "csrc").exists() or not shutil.which("gcc"), reason="no source, or no gcc")
+@pytest.mark.skipif(not (SOURCE / "csrc").exists() or not shutil.which("gcc"),
+                    reason="no source, or no gcc")
 def test_fast_math_in_cflags_changes_no_result(tmp_path):
     shutil.copytree(SOURCE, tmp_path / "source",
                     ignore=shutil.ignore_patterns(".*", "build", "dist", "tests", "benchmarks"))
-    environ = {name: said for name, said in os.environ.items() if name not in ("LD_PRELOAD", "PYTHONPATH")}
-    environ |= {"CFLAGS": "-Ofast -ffast-math -funsafe-math-optimizations -ffinite-math-only", "CC": "gcc",
-                "LDFLAGS": "-ffast-math", "MICROGRAD_ENGINE": "c"}
-    built = python("-m", "pip", "install", "--no-deps", "--no-cache-dir", "--target", tmp_path / "built",
-                   tmp_path / "source", env=environ)
+    environ = {name: said
+               for name, said in os.environ.items() if name not in ("LD_PRELOAD", "PYTHONPATH")}
+    environ |= {"CFLAGS": "-Ofast -ffast-math -funsafe-math-optimizations -ffinite-math-only",
+                "CC": "gcc", "LDFLAGS": "-ffast-math", "MICROGRAD_ENGINE": "c"}
+    built = python("-m", "pip", "install", "--no-deps", "--no-cache-dir", "--target",
+                   tmp_path / "built", tmp_path / "source", env=environ)
     assert built.returncode == 0, built.stdout + built.stderr
     code = ("from micrograd.engine import Value; tiny, nan = 1e-310, float('nan'); "
-            "print(tiny * 0.5, (Value(tiny) * 0.5).data, Value(nan).relu().data, Value(nan).maximum(1).data)")
+            "print(tiny * 0.5, (Value(tiny) * 0.5).data, Value(nan).relu().data, "
+            "Value(nan).maximum(1).data)")
     said = python("-c", code, cwd=tmp_path / "built", env=environ)
     assert said.stdout == "5e-311 5e-311 nan nan\n", said.stderr

@@ -47,7 +47,8 @@ def test_what_is_refused(Value):
         Value(1.0, (a, a), (1.0,))
     with pytest.raises(ValueError, match="0 operands have as many local gradients, not 2"):
         Value(1.0, (), (1.0, 2.0))
-    with pytest.raises(TypeError, match="a local gradient must be a number or a Value, not str: 'x'"):
+    with pytest.raises(TypeError,
+                       match="a local gradient must be a number or a Value, not str: 'x'"):
         Value(1.0, (a,), ("x",))
     with pytest.raises(TypeError, match="the operands of a node must be Values, not int: 3"):
         Value(1.0, (3,), (1.0,))

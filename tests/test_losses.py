@@ -214,7 +214,8 @@ def test_labels_of_the_other_kind(Value):
 @pytest.mark.parametrize("loss", [losses.mse, losses.binary_cross_entropy, losses.max_margin])
 @pytest.mark.parametrize("bad", ["a", None, [1.0], 1j])
 def test_targets_are_numbers(Value, loss, bad):
-    with pytest.raises(TypeError, match=f"target 1 must be a number or a Value, not {type(bad).__name__}"):
+    with pytest.raises(TypeError,
+                       match=f"target 1 must be a number or a Value, not {type(bad).__name__}"):
         loss([Value(1.0), Value(2.0)], [1, bad])
 
 
@@ -250,7 +251,7 @@ def answers(f, *rows):
 
 
 def both_ways(f, rows, targets):
-    """The same function as it is written and recorded: equal data to the last bit, equal gradients."""
+    """A function as it is written and recorded: equal data to the last bit, equal gradients."""
     written, recorded = (list(answers(g, rows, targets)) for g in (f, record(f)))
     assert [y for y, _ in recorded] == [y for y, _ in written]
     for (_, ours), (_, theirs) in zip(recorded, written):
@@ -274,19 +275,21 @@ def test_recorded_losses_of_pairs():
     signs = [[1, -1, 1], [-1, 1, 1], [-1, -1, -1], [1, 1, -1]]
     both_ways(losses.max_margin, ROWS, signs)
     both_ways(losses.mse, ROWS, signs)
-    both_ways(losses.binary_cross_entropy, ROWS, [[t > 0 and 1.0 or 0.25 for t in row] for row in signs])
+    both_ways(losses.binary_cross_entropy, ROWS,
+              [[t > 0 and 1.0 or 0.25 for t in row] for row in signs])
     both_ways(losses.binary_cross_entropy, ROWS, [[0, 1, -0.0]] * len(ROWS))
 
 
 def test_recorded_rows_at_once():
     loss = record(losses.cross_entropy)
-    expected = [losses.cross_entropy([engine.Value(x) for x in z], k).data for z, k in zip(ROWS, CLASSES)]
+    expected = [losses.cross_entropy([engine.Value(x) for x in z], k).data
+                for z, k in zip(ROWS, CLASSES)]
     assert [y.data for y in loss.map(ROWS, CLASSES)] == expected
     assert loss.mean(ROWS, CLASSES).data == sum(expected) * (1.0 / len(ROWS))
 
 
 def test_errors_of_recorded_losses():
-    """At the first call and at later ones: what is an error as written is none that goes unnoticed."""
+    """At the first call and later ones: what is an error as written does not go unnoticed."""
     for bad in (-1, 3, -4):
         loss = record(losses.cross_entropy)
         for _ in range(2):
@@ -310,4 +313,5 @@ def test_eager_graphs_are_no_larger():
     """Of 3 logits: 3 shifted, 3 exp, their sum of 3 + 1, log, minus and its sum."""
     from micrograd.draw import trace
     nodes, _ = trace(losses.cross_entropy([engine.Value(x) for x in ROWS[0]], 2))
-    assert sorted(node._op for node in nodes if node._op) == ["*"] + ["+"] * 7 + ["exp"] * 3 + ["log"]
+    assert (sorted(node._op for node in nodes if node._op)
+            == ["*"] + ["+"] * 7 + ["exp"] * 3 + ["log"])

@@ -38,7 +38,8 @@ def notebook(steps):
     np.random.seed(1337)
     # sklearn's make_moons(n_samples=100, noise=0.1), with the same draws
     t = np.linspace(0, np.pi, 50)
-    X = np.vstack([np.append(np.cos(t), 1 - np.cos(t)), np.append(np.sin(t), 1 - np.sin(t) - 0.5)]).T
+    X = np.vstack(
+        [np.append(np.cos(t), 1 - np.cos(t)), np.append(np.sin(t), 1 - np.sin(t) - 0.5)]).T
     y = np.hstack([np.zeros(50, dtype=np.intp), np.ones(50, dtype=np.intp)])
     order = np.arange(100)
     np.random.shuffle(order)
@@ -120,10 +121,10 @@ def define_a_call(nn, m):
     m.__class__ = type("Doubled", (nn.MLP,), doubled)
 
 
-CHANGES = [replace_a_weight, replace_the_weights, write_into_the_dict, update_the_dict, replace_the_dict,
-           change_the_activation, shorten_a_neuron, replace_a_neuron, replace_the_neurons, drop_a_neuron,
-           replace_a_layer, exchange_dicts, put_a_name_where_one_was, copy_a_layer, change_the_class,
-           define_a_call]
+CHANGES = [replace_a_weight, replace_the_weights, write_into_the_dict, update_the_dict,
+           replace_the_dict, change_the_activation, shorten_a_neuron, replace_a_neuron,
+           replace_the_neurons, drop_a_neuron, replace_a_layer, exchange_dicts,
+           put_a_name_where_one_was, copy_a_layer, change_the_class, define_a_call]
 
 
 def outputs(model):
@@ -242,7 +243,8 @@ def test_a_debugger_sees_the_call():
 @pytest.mark.parametrize("bad", [math.tanh, ["relu", "tanh"], "maximum", "backward", "data", [0],
                                  lambda v: 1, "detach", Value, lambda v: Value(v.data)])
 def test_what_is_no_activation(bad):
-    with pytest.raises(ValueError, match="nonlin must be True .* or the name of a function of Value, not "):
+    with pytest.raises(ValueError,
+                       match="nonlin must be True .* or the name of a function of Value, not "):
         nn.MLP(2, [2, 1], nonlin=bad)
     with pytest.raises(ValueError, match="nonlin must be"):
         nn.Neuron(2, nonlin=bad)
@@ -357,7 +359,7 @@ def test_a_lookup_set_on_the_class(monkeypatch):
 
 
 def outcome(twin, x, weight, nonlin, factor=1):
-    """Output and gradients of a network whose parameters are all alike, with their types; or its error."""
+    """Output and gradients of a network with equal parameters, with their types; or its error."""
     model = twin.nn.MLP(2, [2, 1], nonlin=nonlin)
     for neuron in (neuron for layer in model.layers for neuron in layer.neurons):
         neuron.nonlin = nonlin
@@ -387,8 +389,8 @@ def test_numbers_that_a_layer_leaves_to_python(weight, nonlin):
 
 
 def test_a_function_set_on_the_class(monkeypatch):
-    """Programs give Value a tanh of their own. A network that does not use it stays fused; one that does uses
-    theirs, also if it was called before."""
+    """Programs give Value a tanh of their own. A network that does not use it stays fused; one that
+    does uses theirs, also if it was called before."""
     plain, named = nn.MLP(2, [50, 1]), nn.MLP(2, [3, 1], nonlin="tanh")
     before = named([1.0, 2.0]).data
     monkeypatch.setattr(Value, "tanh", lambda v: v * 0)
@@ -417,7 +419,7 @@ def test_a_further_base_with_a_property():
 
 
 class Default:
-    """What stands in a class and has a `__get__`, but no `__set__`: the __dict__ comes before it."""
+    """What stands in a class with a `__get__`, but no `__set__`: the __dict__ comes before it."""
     def __get__(self, module, cls):
         return module, cls
 
@@ -471,7 +473,7 @@ def test_a_further_base_that_the_class_overrides():
 
 
 def test_networks_whose_classes_count_stay_fused():
-    """Each count changes the class, which from CPython 3.13 on has no version after a thousand changes."""
+    """Each count changes the class, which from CPython 3.13 on has a thousand versions at most."""
     model = nn.MLP(2, [3, 1])
     first = model([1.0, 2.0]).data
     try:

@@ -314,7 +314,8 @@ def test_a_list_of_parameters_that_has_changed(optimizer):
     for change in (lambda ps: ps.append(Value(3.0)), lambda ps: ps.pop(0)):
         stepping = optimizer(parameters)
         change(stepping.parameters)
-        with pytest.raises(ValueError, match="was made for 2 parameters, and has [13] now: make anot"):
+        with pytest.raises(ValueError,
+                           match="was made for 2 parameters, and has [13] now: make anot"):
             stepping.step()
 
 

@@ -100,7 +100,8 @@ def test_a_fused_graph():
     model2, loss2 = again((model, loss))
     loss.backward()
     loss2.backward()
-    assert [p.grad for p in model2.parameters()] == pytest.approx([p.grad for p in model.parameters()])
+    assert ([p.grad for p in model2.parameters()]
+            == pytest.approx([p.grad for p in model.parameters()]))
 
 
 def test_a_deep_graph():

@@ -1,5 +1,5 @@
-"""The page of promises, docs/promises.md, names files that exist and has the last extended run's numbers;
-and that run records what it did: also when a part fails, does nothing, or is interrupted."""
+"""The page of promises, docs/promises.md, names files that exist and has the last extended run's
+numbers; and that run records what it did: also when a part fails, does nothing, is interrupted."""
 import json
 import os
 import pathlib
@@ -32,7 +32,8 @@ def test_the_page_has_the_recorded_numbers():
 def recorded(parts):
     """Whether all of these parts passed, and what prove writes after each."""
     written = []
-    passed = prove.prove(parts, {"parts": {}}, lambda record: written.append(json.loads(json.dumps(record))))
+    passed = prove.prove(parts, {"parts": {}},
+                         lambda record: written.append(json.loads(json.dumps(record))))
     return passed, [record["parts"] for record in written]
 
 
@@ -47,11 +48,14 @@ def part(code, counts=prove.TESTS):
 
 
 def test_what_is_counted():
-    text = "    - 20 passing, 0 failing, and 2 invalid test cases\n    - 3 passing\n.7 passed in 1s\n"
+    text = ("    - 20 passing, 0 failing, and 2 invalid test cases\n    - 3 passing\n"
+            ".7 passed in 1s\n")
     assert prove.PROGRAMS["programs"](text) == 23
     assert prove.TESTS["tests"](text) == 7
-    text = "#20 NEW\n#31\tDONE   cov: 5\nstat::number_of_executed_units: 32\nTest unit written to ./crash-1"
-    assert {what: count(text) for what, count in prove.FUZZED.items()} == {"executions": 32, "crashes": 1}
+    text = ("#20 NEW\n#31\tDONE   cov: 5\nstat::number_of_executed_units: 32\n"
+            "Test unit written to ./crash-1")
+    assert ({what: count(text) for what, count in prove.FUZZED.items()}
+            == {"executions": 32, "crashes": 1})
 
 
 def test_a_part_that_fails_or_does_nothing():
@@ -60,14 +64,17 @@ def test_a_part_that_fails_or_does_nothing():
     assert passed and records[-1]["good"]["counts"] == {"tests": 3}
     passed, records = recorded({"bad": bad, "idle": part(""), "good": good})
     assert not passed and len(records) == 3
-    assert [records[-1][name]["result"] for name in ("bad", "idle", "good")] == ["failed", "failed", "passed"]
+    assert ([records[-1][name]["result"] for name in ("bad", "idle", "good")]
+            == ["failed", "failed", "passed"])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 def test_an_interrupted_run_is_recorded():
-    signal.signal(signal.SIGINT, signal.default_int_handler)    # a shell's background job ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)   # a shell's background job ignores it
     long = part(f"import os, signal, time; print(5, 'passed', flush=True); "
                 f"os.kill({os.getpid()}, signal.SIGINT); time.sleep(60)")
-    passed, records = recorded({"first": part("print('3 passed')"), "long": long, "never": part("")})
+    passed, records = recorded(
+        {"first": part("print('3 passed')"), "long": long, "never": part("")})
     assert not passed and list(records[-1]) == ["first", "long"]
-    assert records[-1]["long"]["result"] == "interrupted" and records[-1]["long"]["counts"] == {"tests": 5}
+    assert (records[-1]["long"]["result"] == "interrupted"
+            and records[-1]["long"]["counts"] == {"tests": 5})

@@ -37,8 +37,10 @@ step = st.one_of(
     st.tuples(st.sampled_from(["relu", "neg", "backward", "drop", "look", "look_deep", "by_hand",
                                "callback", "collect", "label", "copy"]), small),
     st.tuples(st.sampled_from(["pow"]), small, st.sampled_from([2, 3, -1, 0.5, 0, 1.0])),
-    st.tuples(st.sampled_from(["add_number", "mul_number", "rdiv", "set_data", "set_grad"]), small, number),
-    st.tuples(st.sampled_from(["whole", "layer", "neuron"]), small, st.lists(number, min_size=0, max_size=4)),
+    st.tuples(st.sampled_from(["add_number", "mul_number", "rdiv", "set_data", "set_grad"]), small,
+              number),
+    st.tuples(st.sampled_from(["whole", "layer", "neuron"]), small,
+              st.lists(number, min_size=0, max_size=4)),
     st.tuples(st.sampled_from(["model_of_values", "layer_of_values", "chain"]), small,
               st.lists(small, min_size=0, max_size=4)),
     st.tuples(st.sampled_from(["set_weight", "weight_grad", "replace_weight", "share_weight",
@@ -134,7 +136,7 @@ class Program:
         return out
 
     def interrupted(self, i, j):
-        """A callback raises. How far the sweep came depends on a set's order: forget what it did."""
+        """A callback raises. How far the sweep came is up to a set's order: forget what it did."""
         value = self.at(i)
         own, value._backward = value._backward, lambda: 1 / 0
         logged = len(self.log)
@@ -242,7 +244,8 @@ def close(a, b):
     if a == b:
         return True
     try:
-        return a[0] == b[0] and cmath.isclose(complex(a[1]), complex(b[1]), rel_tol=1e-6, abs_tol=1e-7)
+        return (a[0] == b[0]
+                and cmath.isclose(complex(a[1]), complex(b[1]), rel_tol=1e-6, abs_tol=1e-7))
     except (ValueError, TypeError, IndexError):
         return False
 

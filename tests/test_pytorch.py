@@ -156,7 +156,8 @@ def test_what_is_no_network():
     ((), "there is no Linear"),
     ((torch.nn.ReLU(),), r"module 0, ReLU\(\), must come after a Linear"),
     ((torch.nn.Linear(1, 1), torch.nn.ReLU(), torch.nn.Tanh()), "module 2, .* come after a Linear"),
-    ((torch.nn.Linear(1, 1), torch.nn.ReLU(), torch.nn.Dropout()), "must be Linear, .*, not Dropout"),
+    ((torch.nn.Linear(1, 1), torch.nn.ReLU(), torch.nn.Dropout()),
+     "must be Linear, .*, not Dropout"),
     ((torch.nn.Linear(1, 1), torch.nn.GELU()), "must be Linear, ReLU, Tanh, .*, not GELU"),
     ((torch.nn.Linear(1, 1), torch.nn.LeakyReLU(0.1)), "negative_slope 0.01, not LeakyReLU"),
     ((torch.nn.Linear(1, 1), torch.nn.Softplus(beta=2)), "Softplus with beta 1 .*, not Softplus"),
@@ -171,4 +172,5 @@ def test_modules_that_come_in_as_they_are():
     assert repr(from_torch(torch.nn.Linear(1, 1))) == "MLP of [Layer of [LinearNeuron(1)]]"
     there = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.LeakyReLU(), torch.nn.Linear(1, 1),
                                 torch.nn.Softplus())
-    assert [layer.neurons[0].nonlin for layer in from_torch(there).layers] == ["leaky_relu", "softplus"]
+    assert ([layer.neurons[0].nonlin for layer in from_torch(there).layers]
+            == ["leaky_relu", "softplus"])

@@ -20,7 +20,8 @@ def test_the_examples(path):
 def test_the_files_that_are_named_exist():
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         text = path.read_text(encoding="utf-8")
-        named = re.findall(r"`((?:csrc|micrograd|tests|tools|benchmarks|examples|docs)/[\w./]+)`", text)
+        named = re.findall(r"`((?:csrc|micrograd|tests|tools|benchmarks|examples|docs)/[\w./]+)`",
+                           text)
         links = re.findall(r"\]\(([\w./-]+)\)", text)
         assert [name for name in named if not (ROOT / name).exists()] == [], path.name
         assert [link for link in links if not (path.parent / link).exists()] == [], path.name

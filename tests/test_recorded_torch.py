@@ -13,7 +13,8 @@ from micrograd.recording import pick, record
 
 torch = pytest.importorskip("torch")
 
-UNARY = ["relu", "detach", *[name for name in FUNCTIONS if name not in ("**", "maximum", "minimum")]]
+UNARY = ["relu", "detach",
+         *[name for name in FUNCTIONS if name not in ("**", "maximum", "minimum")]]
 NEAR = dict(rel=1e-12, abs=1e-12)
 
 
@@ -31,10 +32,11 @@ def flat(x):
 
 
 def check(f, *columns, parameters=()):
-    """The results for all rows, and the gradients by columns and parameters of a mixture of them."""
+    """All rows' results, and the gradients by columns and parameters of a mixture of them."""
     recording, leaves = record(f), values(list(columns))
     ours = flat(recording.map(*leaves))
-    module, tensors = to_torch(recording), [doubles(column, requires_grad=True) for column in columns]
+    module, tensors = (to_torch(recording),
+                       [doubles(column, requires_grad=True) for column in columns])
     theirs = torch.stack(flat([module(*tensors)]), 1).flatten()
     assert [y.data for y in ours] == pytest.approx(theirs.tolist(), **NEAR)
     mixture = [random.uniform(-1, 1) for _ in ours]
@@ -45,7 +47,8 @@ def check(f, *columns, parameters=()):
     for column, tensor in zip(leaves, tensors):
         expected = [0.0] * tensor.numel() if tensor.grad is None else tensor.grad.flatten().tolist()
         assert [v.grad for v in flat(column)] == pytest.approx(expected, **NEAR)
-    assert sorted(p.grad for p in parameters) == pytest.approx(sorted(gradients(module, parameters)), **NEAR)
+    assert (sorted(p.grad for p in parameters)
+            == pytest.approx(sorted(gradients(module, parameters)), **NEAR))
     return module
 
 
@@ -71,8 +74,8 @@ def test_functions(name):
 def test_operations():
     random.seed(4)
     a, b = Value(0.7), Value(-1.2)
-    check(lambda x, y: [x + y, x - a, x * b, x / y, x ** 3, x ** y, 2 ** (a * x), a ** y, x.maximum(y),
-                        (x.minimum(a), y.clamp(0.2, 0.6)), x + 0, a + b, a * b],
+    check(lambda x, y: [x + y, x - a, x * b, x / y, x ** 3, x ** y, 2 ** (a * x), a ** y,
+                        x.maximum(y), (x.minimum(a), y.clamp(0.2, 0.6)), x + 0, a + b, a * b],
           uniform(9, low=0.1), uniform(9, low=0.1), parameters=[a, b])
     check(lambda x, y: x.maximum(y) * x.minimum(y), [1.0, 2.0], [1.0, 2.0])       # at the kink
     check(lambda x: x.relu() + x.abs() + (0 * x).sqrt().detach(), [0.0, -0.0, 1.0])
@@ -89,16 +92,19 @@ def grown(seed):
     def f(xs):
         rng, nodes = random.Random(seed), [*xs, *parameters]
         for _ in range(60):
-            kind = rng.choice(["tanh", "sin", "sigmoid", "+", "*", "dot", "layer", "sum", "pick", "maximum"])
+            kind = rng.choice(
+                ["tanh", "sin", "sigmoid", "+", "*", "dot", "layer", "sum", "pick", "maximum"])
             a, b = rng.choices(nodes, k=2)
             us, vs = (rng.choices(nodes, k=rng.randint(1, 5)) for _ in range(2))
             if kind in ("tanh", "sin", "sigmoid"):
                 nodes.append(getattr(a, kind)())
             elif kind in ("+", "*", "maximum"):
-                nodes.append((a + b if kind == "+" else a * b if kind == "*" else a.maximum(b)).tanh())
+                nodes.append(
+                    (a + b if kind == "+" else a * b if kind == "*" else a.maximum(b)).tanh())
             elif kind == "layer":
-                nodes += [sum((w * v for w, v in zip(rng.choices(parameters, k=len(vs)), vs)), b).tanh()
-                          for _ in range(3)]
+                nodes += [
+                    sum((w * v for w, v in zip(rng.choices(parameters, k=len(vs)), vs)), b).tanh()
+                    for _ in range(3)]
             elif kind == "pick":
                 nodes.append(pick(us, rng.choice([0, -1, Value(len(us) - 1)])))
             else:
@@ -144,7 +150,8 @@ def test_pick_is_an_index():
     table = [[Value(x) for x in row] for row in uniform(5, 3)]
     parameters = [v for row in table for v in row]
     places = [0, 4, 2, 2, -1, -5]
-    check(lambda i, x: [a * x for a in pick(table, i.detach())], places, uniform(6), parameters=parameters)
+    check(lambda i, x: [a * x for a in pick(table, i.detach())], places, uniform(6),
+          parameters=parameters)
     recording = record(lambda i: pick(table, i)[1])
     recording(1)
     with pytest.raises((IndexError, RuntimeError)):
@@ -171,7 +178,8 @@ def test_no_arguments_and_nested_ones():
     check_alone(lambda: losses.l2(others, 0.1), others)
     nested = record(lambda a, b, verbose, **more: a["x"] * b[0][1] + b[1] * more["c"] * w)
     y = nested({"x": 1.0, "y": 2.0}, [(3.0, 4.0), 5.0], None, c=6.0)
-    out = to_torch(nested)(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0, 5.0]]), torch.tensor([6.0]))
+    out = to_torch(nested)(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0, 5.0]]),
+                           torch.tensor([6.0]))
     assert out.tolist() == [y.data]
 
 
@@ -226,7 +234,8 @@ def test_errors():
     with pytest.raises(ValueError, match="the recording has 0 parameters, the module 17"):
         from_torch_parameters(module, other)
     for shapes in [[(3, 2)], [(3, 2), (2,)], [(3,), (3,)], [(3, 2), ()], [(0, 2), (0,)]]:
-        with pytest.raises(ValueError, match="must have the same number of rows, of 2, 1 numbers each"):
+        with pytest.raises(ValueError,
+                           match="must have the same number of rows, of 2, 1 numbers each"):
             module(*map(torch.zeros, shapes))
 
 

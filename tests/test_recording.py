@@ -1,7 +1,7 @@
 """Recordings: what they take and give, live parameters, pick and detach. What they refuse: see
 test_recording_errors; their numbers: test_replay.
 
-A recording runs its function at calls 1, 2, 4, 8, ...; tests count its runs to tell that it replays.
+A recording runs its function at calls 1, 2, 4, 8, ...; tests count its runs to see a replay.
 """
 import array
 import copy
@@ -59,7 +59,8 @@ ARGUMENTS = {       # all are 2 * 3 + 5
 def leaves(x):
     if isinstance(x, dict):
         x = list(x.values())
-    return [leaf for item in x for leaf in leaves(item)] if isinstance(x, (list, tuple, np.ndarray)) else [x]
+    return ([leaf for item in x for leaf in leaves(item)]
+            if isinstance(x, (list, tuple, np.ndarray)) else [x])
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
@@ -89,7 +90,8 @@ def test_containers_arrive_as_they_are(twin):
 
 
 @pytest.mark.parametrize("made", [
-    dict, OrderedDict, Counter, lambda items: defaultdict(float, items), lambda items: ChainMap(dict(items))])
+    dict, OrderedDict, Counter, lambda items: defaultdict(float, items),
+    lambda items: ChainMap(dict(items))])
 def test_dicts_of_other_classes(twin, made):
     """They arrive as what they are, or not at all."""
     f = twin.record(lambda x: x["a"] * x["b"])
@@ -148,11 +150,13 @@ def test_static_arguments(twin):
 
 
 @pytest.mark.parametrize("first, second", [
-    (2, 3), ("a", "b"), ((1, [2]), (1, [3])), ({"a": 1}, {"a": 2}), (0.0, -0.0), (1, True), (len, max)])
+    (2, 3), ("a", "b"), ((1, [2]), (1, [3])), ({"a": 1}, {"a": 2}), (0.0, -0.0), (1, True),
+    (len, max)])
 def test_equal_static_arguments_share_a_recording(twin, first, second):
     @counted
     def f(x, n):
-        return x * (1 if n == first else 2) if type(n) is type(first) and repr(n) == repr(first) else x * 3
+        return (x * (1 if n == first else 2) if type(n) is type(first) and repr(n) == repr(first)
+                else x * 3)
 
     recorded = twin.record(f, static="n")
     for _ in range(3):
@@ -234,7 +238,8 @@ def test_a_recording_looks_like_its_function(twin):
         "How wrong."
         return x
 
-    assert (error.__name__, error.__doc__, repr(error)) == ("error", "How wrong.", "<recording of error>")
+    assert ((error.__name__, error.__doc__, repr(error))
+            == ("error", "How wrong.", "<recording of error>"))
 
 
 def test_what_is_called_like_a_function(twin):
@@ -245,10 +250,12 @@ def test_what_is_called_like_a_function(twin):
 
     model = twin.nn.MLP(2, [2, 1])
     expected = model([1.0, 2.0]).data
-    recorded = twin.record(model), twin.record(functools.partial(lambda n, x: x * n, 3)), twin.record(Twice())
+    recorded = (twin.record(model), twin.record(functools.partial(lambda n, x: x * n, 3)),
+                twin.record(Twice()))
     for _ in range(3):
         assert [f(x).data for f, x in zip(recorded, ([1.0, 2.0], 5.0, 5.0))] == [expected, 15, 10]
-    assert [f(x)._op for f, x in zip(recorded, ([1.0, 2.0], 5.0, 5.0))] == ["MLP", "partial", "Twice"]
+    assert ([f(x)._op for f, x in zip(recorded, ([1.0, 2.0], 5.0, 5.0))]
+            == ["MLP", "partial", "Twice"])
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
@@ -368,11 +375,12 @@ def test_columns_of_numbers(twin, name):
 
 
 @pytest.mark.parametrize("layout", [
-    np.asarray, np.asfortranarray, lambda a: np.repeat(a, 2, 0)[::2], lambda a: np.repeat(a, 2, 1)[:, ::2],
-    lambda a: a[::-1][::-1], lambda a: a.astype(">f4"), lambda a: a.astype("i1"), lambda a: a.tolist(),
-    lambda a: list(a), lambda a: memoryview(np.ascontiguousarray(a)), lambda a: list(map(tuple, a))],
-    ids=["C", "Fortran", "strided rows", "strided columns", "reversed", "big-endian", "int8", "lists",
-         "list of arrays", "memoryview", "tuples"])
+    np.asarray, np.asfortranarray, lambda a: np.repeat(a, 2, 0)[::2],
+    lambda a: np.repeat(a, 2, 1)[:, ::2], lambda a: a[::-1][::-1], lambda a: a.astype(">f4"),
+    lambda a: a.astype("i1"), lambda a: a.tolist(), lambda a: list(a),
+    lambda a: memoryview(np.ascontiguousarray(a)), lambda a: list(map(tuple, a))],
+    ids=["C", "Fortran", "strided rows", "strided columns", "reversed", "big-endian", "int8",
+         "lists", "list of arrays", "memoryview", "tuples"])
 def test_columns_of_rows_of_numbers(twin, layout):
     column = np.arange(30.0).reshape(10, 3)
     w = twin.values([1, 10, 100])
@@ -429,18 +437,21 @@ def test_columns_unlike_those_of_the_last_call(twin):
     """In what is the same for all rows, in lengths, widths, kinds and layouts."""
     @twin.record(static="n")
     def f(mode, x, n, t=0.0):
-        total = sum(x) if isinstance(x, (list, tuple)) else x.sum() if isinstance(x, np.ndarray) else x
+        total = (sum(x) if isinstance(x, (list, tuple)) else x.sum() if isinstance(x, np.ndarray)
+                 else x)
         return (total * n if mode == "times" else total + n) + t
 
     a, ones = twin.Value(1.0), np.ones((8, 2))
     calls = [
-        (["times", [1.0, 2.0], 3], 9), (["times", [1.0, 2.0], 5], 15), (["plus", [1.0, 2.0], 5], 13),
-        (["plus", [1, 2.0, 3], 5], 21), (["plus", [[1, 2.0], [3, 4]], 5], 20), (["plus", [(1, 2.0)], 5], 8),
+        (["times", [1.0, 2.0], 3], 9), (["times", [1.0, 2.0], 5], 15),
+        (["plus", [1.0, 2.0], 5], 13), (["plus", [1, 2.0, 3], 5], 21),
+        (["plus", [[1, 2.0], [3, 4]], 5], 20), (["plus", [(1, 2.0)], 5], 8),
         (["plus", [[1, 2.0, 5], [3, 4, 5]], 5], 30), (["plus", [[1, 2.0], [3, 4, 5]], 5], 25),
         (["times", [[], []], 5, [1, 2]], 3), (["times", ones[:2, 0], 5, [1, 2]], 13),
         (["plus", ones[:4, 0].copy(), 5], 24), (["plus", ones[:4], 5], 28),
         (["plus", ones[:4].astype("f"), 5], 28),
-        (["plus", ones.T, 5], 26), (["plus", ones[::2], 5], 28), (["times", ones[:2, 0].copy(), 5], 10),
+        (["plus", ones.T, 5], 26), (["plus", ones[::2], 5], 28),
+        (["times", ones[:2, 0].copy(), 5], 10),
         (["times", [a, 1.0], 5], 10), (["times", [1.0, 2], 5, [a, 1]], 17),
         (["times", [True, True], 5, [1, 2]], 13), (["times", range(3), 5], 15)]
     for _ in range(2):
@@ -489,8 +500,8 @@ def test_rows_of_different_structure(twin):
 
 
 @pytest.mark.parametrize("columns, lengths", [
-    (([],), "0"), ((np.empty(0),), "0"), (([1.0], [1.0, 2.0]), "1, 2"), (([1.0, 2.0], np.ones(3)), "2, 3"),
-    ((np.empty((0, 3)), []), "0, 0"), ((None,), "none")])
+    (([],), "0"), ((np.empty(0),), "0"), (([1.0], [1.0, 2.0]), "1, 2"),
+    (([1.0, 2.0], np.ones(3)), "2, 3"), ((np.empty((0, 3)), []), "0, 0"), ((None,), "none")])
 @pytest.mark.parametrize("how", ["sum", "mean", "map"])
 def test_columns_are_of_one_length(twin, how, columns, lengths):
     f = twin.record(lambda *v: twin.Value(0.0))
@@ -498,7 +509,8 @@ def test_columns_are_of_one_length(twin, how, columns, lengths):
         getattr(f, how)(*columns)
 
 
-@pytest.mark.parametrize("column", [1.0, np.array(1.0), {"a": 1}, {1.0, 2.0}, iter([1.0]), object()])
+@pytest.mark.parametrize("column",
+                         [1.0, np.array(1.0), {"a": 1}, {1.0, 2.0}, iter([1.0]), object()])
 def test_what_is_no_column(twin, column):
     with pytest.raises(TypeError, match="a column must be a list or an array, not"):
         twin.record(lambda x: x).sum(column)
@@ -548,9 +560,11 @@ def test_structures_of_results(twin):
         product, (total,), point = f(2, 3)
         assert (product.data, total.data, point.x.data, point.y[0].data) == (6, 5, 2, 3)
         assert type(point) is Point
-    assert [[product.data, total.data] for product, (total,), _ in f.map([1, 2], [3, 4])] == [[3, 4], [8, 6]]
+    assert ([[product.data, total.data] for product, (total,), _ in f.map([1, 2], [3, 4])]
+            == [[3, 4], [8, 6]])
     for how in ("sum", "mean"):
-        with pytest.raises(TypeError, match=f"{how} takes a function that gives one Value.*take map"):
+        with pytest.raises(TypeError,
+                           match=f"{how} takes a function that gives one Value.*take map"):
             getattr(f, how)([1, 2], [3, 4])
 
 
@@ -558,7 +572,8 @@ def test_structures_of_results(twin):
 def test_other_results(twin, wrong):
     f = twin.record(lambda x: wrong)
     for _ in range(2):
-        with pytest.raises(TypeError, match="a recorded function gives a Value, or lists and tuples"):
+        with pytest.raises(TypeError,
+                           match="a recorded function gives a Value, or lists and tuples"):
             f(1.0)
 
 
@@ -567,8 +582,10 @@ def test_each_of_several_results_has_its_gradients(twin):
     f = twin.record(lambda x: [w * x, w + x, w, x, x])
     for _ in range(3):
         ys = f(a)
-        assert [swept(y, w, a) for y in ys] == [(6, 3, 2), (5, 1, 1), (2, 1, 0), (3, 0, 1), (3, 0, 1)]
-        assert swept(sum(k * y for k, y in enumerate(f(a))), w, a) == (5 + 4 + 9 + 12, 1 + 2, 1 + 3 + 4)
+        assert [swept(y, w, a) for y in ys] == [(6, 3, 2), (5, 1, 1), (2, 1, 0), (3, 0, 1),
+                                                (3, 0, 1)]
+        assert (swept(sum(k * y for k, y in enumerate(f(a))), w, a)
+                == (5 + 4 + 9 + 12, 1 + 2, 1 + 3 + 4))
     assert swept(f.map([a, 5])[1][0], w, a) == (10, 5, 0)
 
 
@@ -629,8 +646,9 @@ def test_a_callback_on_a_result(twin, made):
 
 
 @pytest.mark.parametrize("change", [
-    lambda y, a: setattr(y, "_prev", {a}), lambda y, a: setattr(y, "_op", "op"), lambda y, a: y.__init__(6.0),
-    lambda y, a: setattr(y, "label", "y"), lambda y, a: setattr(y, "grad", 5), lambda y, a: copy.copy(y)],
+    lambda y, a: setattr(y, "_prev", {a}), lambda y, a: setattr(y, "_op", "op"),
+    lambda y, a: y.__init__(6.0), lambda y, a: setattr(y, "label", "y"),
+    lambda y, a: setattr(y, "grad", 5), lambda y, a: copy.copy(y)],
     ids=["_prev", "_op", "__init__", "label", "grad", "copy"])
 def test_edits_of_a_result(twin, change):
     """They leave the other results of the call alone."""
@@ -680,7 +698,8 @@ def test_a_parameter_of_another_result_is_left_alone(twin):
     """Where its gradient is no number; to one that is, 0.0 is added."""
     w, other, chosen, x = twin.values([2.0, 3.0, 4.0, 5.0])
     layer = twin.nn.Layer(2, 2, nonlin=False)
-    f = twin.record(lambda x: [x * w, x * other, twin.pick([chosen, x], twin.Value(0.0)), *layer([x, x])])
+    f = twin.record(
+        lambda x: [x * w, x * other, twin.pick([chosen, x], twin.Value(0.0)), *layer([x, x])])
     for p in (other, chosen, *layer.parameters()):
         p.grad = "no number"
     f(x)[0].backward()
@@ -791,7 +810,7 @@ def test_an_argument_without_a_gradient_is_left_alone(twin):
 
 
 def test_second_derivatives(twin):
-    """Of what a recording gives, for one row and for all; the operations are those that were recorded."""
+    """Of what a recording gives, for one row and for all; the operations are the recorded ones."""
     grad = twin.gradients.grad
     w, a, b = twin.values([2, 3, 5])
     f = twin.record(lambda x: w * x * x)
@@ -816,8 +835,9 @@ def test_gradients_through_what_arguments_are_computed_from(twin):
     assert [g.data for g in grad(square(x * 3), [x])] == [36]
     assert [g.data for g in grad(square(square(square(x))), [x])] == [8 * 2 ** 7]
     product, fourth = w * x, w ** 2 * x ** 2
-    below = twin.record(lambda v: v * product * product)        # a parameter with a graph of its own
-    for y in (below(5.0), below.sum([2.0, 3.0]), sum(below.map([2.0, 3.0])), 5 * below.mean([1.0, 1.0])):
+    below = twin.record(lambda v: v * product * product)      # a parameter with a graph of its own
+    for y in (below(5.0), below.sum([2.0, 3.0]), sum(below.map([2.0, 3.0])),
+              5 * below.mean([1.0, 1.0])):
         slopes = grad(y, [x, w, product])
         assert [g.data for g in slopes] == [180, 120, 60]
         assert [g.data for g in grad(slopes[0], [x, w])] == [90, 120]
@@ -860,7 +880,7 @@ def test_derivatives_within_a_recording(twin):
 
 
 def test_jacobians_and_hessians_of_a_recording(twin):
-    """Those of its function, at several points: also of a method, and where an x is a parameter too."""
+    """Those of its function, at several points: also of a method, and where an x is a parameter."""
     G, (w,) = twin.gradients, twin.values([0.5])
 
     def f(x):
@@ -976,7 +996,8 @@ def test_pick_by_a_computed_place(twin):
 def test_pick_out_of_range(twin, i):
     a = twin.values([2, 3, 5])
     f = twin.record(lambda i: twin.pick(a, i))
-    for how in (lambda: f(i), lambda: f(0) and f(i), lambda: f.sum([0, i]), lambda: f.sum([0, 1, i, 2])):
+    for how in (lambda: f(i), lambda: f(0) and f(i), lambda: f.sum([0, i]),
+                lambda: f.sum([0, 1, i, 2])):
         with pytest.raises(IndexError, match="pick has 3 values and none at"):
             how()
     assert [f(1).data for _ in range(3)] == [3] * 3
@@ -997,7 +1018,8 @@ def test_pick_takes_a_list(twin, kind):
     values = kind(dict(enumerate(twin.values([2, 3]))))
     for f in (lambda: twin.pick(values, twin.Value(1)),
               lambda: twin.record(lambda i: twin.pick(values, i))(1)):
-        with pytest.raises(TypeError, match="pick takes a list of values where the place is a Value, not"):
+        with pytest.raises(TypeError,
+                           match="pick takes a list of values where the place is a Value, not"):
             f()
 
 
@@ -1011,7 +1033,8 @@ def test_pick_takes_no_single_thing(twin, values):
 def test_pick_takes_values_and_numbers(twin, values):
     """A Value would hold the list."""
     for f in (lambda i: twin.pick(values, i), twin.record(lambda i: twin.pick(values, i))):
-        with pytest.raises(TypeError, match="pick takes Values or numbers .*, not (list|NoneType|str): "):
+        with pytest.raises(TypeError,
+                           match="pick takes Values or numbers .*, not (list|NoneType|str): "):
             f(twin.Value(0))
 
 
@@ -1040,13 +1063,15 @@ def test_what_a_pick_has_not_taken_gets_nothing_when_the_graph_is_plain(twin):
 
 
 @pytest.mark.parametrize("rows", [1, 3, 20])
-@pytest.mark.parametrize("steep", [lambda x: x.sqrt(), lambda x: x ** 0.5, lambda x: (x * x).sqrt()])
+@pytest.mark.parametrize("steep",
+                         [lambda x: x.sqrt(), lambda x: x ** 0.5, lambda x: (x * x).sqrt()])
 def test_pick_gives_no_gradient_to_what_it_leaves(twin, steep, rows):
     """0 times the infinite slope there would be nan, or an error."""
     w, x, unpicked = twin.Value(2.0), twin.Value(0.0), twin.Value(0.0)
     f = twin.record(lambda x, i: twin.pick([steep(x), w * x, unpicked.sqrt()], i) + w)
     assert swept(f.sum([x] * rows, [1] * rows), x, w, unpicked) == (2 * rows, 2 * rows, rows, 0)
-    assert swept(sum(f.map([x] * rows, [1] * rows)), x, w, unpicked) == (2 * rows, 2 * rows, rows, 0)
+    assert (swept(sum(f.map([x] * rows, [1] * rows)), x, w, unpicked)
+            == (2 * rows, 2 * rows, rows, 0))
     assert swept(f(0.0, 1), w, unpicked) == (2, 1, 0)
     several = twin.record(lambda x, i: [w * x, twin.pick([x * 3, steep(x)], i)])
     assert swept(several(x, 0)[1], x) == (0, 3)

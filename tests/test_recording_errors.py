@@ -30,7 +30,8 @@ def set_attribute(x, name, value):
 
 
 REFUSED = {         # name: (what the function does with Values x and w, what the message says)
-    "data of an argument": (lambda t, x, w: x * x.data, "reads the data.*maximum, relu, pick or detach"),
+    "data of an argument": (lambda t, x, w: x * x.data,
+                            "reads the data.*maximum, relu, pick or detach"),
     "data of a parameter": (lambda t, x, w: x * w.data, "reads the data"),
     "data of a result": (lambda t, x, w: x * (x * w).data, "reads the data"),
     "data of detach": (lambda t, x, w: x * w.detach().data, "reads the data"),
@@ -54,7 +55,8 @@ REFUSED = {         # name: (what the function does with Values x and w, what th
     "round": (lambda t, x, w: x * round(x), "rounds.*after the call"),
     "round to digits": (lambda t, x, w: x * round(w, 3), "rounds"),
     "setting data": (lambda t, x, w: set_attribute(w, "data", 1.0), "sets an attribute.*outside"),
-    "setting data of an argument": (lambda t, x, w: set_attribute(x, "data", 1.0), "sets an attribute"),
+    "setting data of an argument": (lambda t, x, w: set_attribute(x, "data", 1.0),
+                                    "sets an attribute"),
     "setting grad": (lambda t, x, w: set_attribute(w, "grad", 0), "sets an attribute"),
     "setting _prev": (lambda t, x, w: set_attribute(w * x, "_prev", set()), "sets an attribute"),
     "setting _op": (lambda t, x, w: set_attribute(w * x, "_op", "op"), "sets an attribute"),
@@ -66,14 +68,17 @@ REFUSED = {         # name: (what the function does with Values x and w, what th
     "copy": (lambda t, x, w: copy.copy(w) * x, "copies a Value.*detach"),
     "deepcopy": (lambda t, x, w: copy.deepcopy(w * x), "copies a Value"),
     "pickle": (lambda t, x, w: pickle.loads(pickle.dumps(x)), "copies a Value"),
-    "own _backward": (lambda t, x, w: custom(t.Value, x), "by a _backward, operands or local gradients"),
-    "own operands": (lambda t, x, w: t.Value(3.0, (x, w), "op"), "by a _backward, operands or local"),
-    "local gradients": (lambda t, x, w: t.Value(3.0, (x,), (2.0,)), "by a _backward, operands or local"),
+    "own _backward": (lambda t, x, w: custom(t.Value, x),
+                      "by a _backward, operands or local gradients"),
+    "own operands": (lambda t, x, w: t.Value(3.0, (x, w), "op"),
+                     "by a _backward, operands or local"),
+    "local gradients": (lambda t, x, w: t.Value(3.0, (x,), (2.0,)),
+                        "by a _backward, operands or local"),
 }
 
 
 def refused(twin, name):
-    """(the recording of a function that is refused, the line of its function, the message, the parameter)"""
+    """(the recording of a refused function, the line of that, the message, the parameter)"""
     f, message = REFUSED[name]
     w = twin.Value(2.0)
     return twin.record(lambda x: f(twin, x, w)), f.__code__.co_firstlineno, message, w
@@ -121,7 +126,8 @@ def test_the_line_of_an_error_in_a_network(twin):
     (lambda t, x: {"y": x}, "gives a Value, or lists and tuples of Values; <lambda> gives dict$"),
     (lambda t, x: np.array([x]), "<lambda> gives ndarray$"),
     (lambda t, x: t.losses.mse(x, [1.0]), "outputs must be a list of Values, not Value$"),
-    (lambda t, x: t.losses.mse([x], x), "targets must be a list with one for each output, not Value$"),
+    (lambda t, x: t.losses.mse([x], x),
+     "targets must be a list with one for each output, not Value$"),
     (lambda t, x: t.losses.mse([[x]], [1.0]), "output 0 must be a Value, not list$"),
     (lambda t, x: t.record(lambda y: y)({x * 1}), "an argument of a recording must be .*, not set$"),
     (lambda t, x: t.record(lambda y: y).mean({"x": x}), "a column must be a list or an array, not dict$")])
@@ -154,7 +160,8 @@ def test_constants_may_be_read(twin):
 
     def f(x):
         c = twin.Value(3.0)
-        assert (c.data, c.grad, c > 2, f"{c:.1f}", round(c)) == (3.0, 0, True, "3.0", 3) and "3.0" in repr(c)
+        assert ((c.data, c.grad, c > 2, f"{c:.1f}", round(c)) == (3.0, 0, True, "3.0", 3)
+                and "3.0" in repr(c))
         return w * x * c.data + c
 
     assert [twin.record(f)(2.0).data for _ in range(5)] == [15] * 5
@@ -277,7 +284,8 @@ def test_random_numbers(twin, draw):
 def test_values_of_an_overridden_class(twin, name, override):
     w, other = twin.Value(2.0), type("Other", (twin.Value,), {name: override(twin.Value)})(3.0)
     for f, x in ((lambda x: w * x, other), (lambda x: other * x, 1.0)):
-        with pytest.raises(twin.RecordingError, match="overrides how data or gradients|reads the data"):
+        with pytest.raises(twin.RecordingError,
+                           match="overrides how data or gradients|reads the data"):
             twin.record(f)(x)
     assert twin.record(lambda x: w * x)(1.0).data == 2.0
 
@@ -310,7 +318,8 @@ def test_a_complex_result_is_refused(twin):
 @pytest.mark.parametrize("number", [np.float32(2), Fraction(2), 1j])
 def test_constants_of_other_kinds(twin, number):
     for f in (lambda x: x * number, lambda x: twin.Value(number)):
-        with pytest.raises(twin.RecordingError, match="computes with what is no float: write float"):
+        with pytest.raises(twin.RecordingError,
+                           match="computes with what is no float: write float"):
             twin.record(f)(3.0)
 
 
@@ -327,16 +336,18 @@ def test_data_that_becomes_no_float(twin, strange):
     for value, x in ((w, 1.0), (a, a)):
         value.data, former = strange, value.data
         for call in (lambda: f(x), lambda: f.sum([1.0] * 9 + [x]), lambda: f(x)):
-            with pytest.raises((TypeError, twin.RecordingError), match="float|real number|converted"):
+            with pytest.raises((TypeError, twin.RecordingError),
+                               match="float|real number|converted"):
                 call()
         value.data = former
     assert swept(f(a), w, a) == (6, 3, 2)
 
 
-@pytest.mark.parametrize("number", [3, True, np.float64(3), np.float32(3), np.int64(3), Fraction(3)],
+@pytest.mark.parametrize("number",
+                         [3, True, np.float64(3), np.float32(3), np.int64(3), Fraction(3)],
                          ids=repr)
 def test_data_of_other_kinds(twin, number):
-    """What is a real number is taken as a float where it is an argument; of parameters ints and floats."""
+    """Real numbers are taken as floats where they are arguments; of parameters ints and floats."""
     w, a = twin.values([2, 2])
     f, g = [twin.record(lambda x: w * x) for _ in range(2)]
     f(a)
@@ -400,7 +411,8 @@ def test_what_other_threads_make_is_no_constant(twin):
 # After it was recorded.
 
 def exchanged(twin, model): model.layers[0].neurons[0].w[0] = twin.Value(0.5)
-def nonlinear(twin, model): model.layers[0].neurons[0].nonlin = not model.layers[0].neurons[0].nonlin
+def nonlinear(twin, model):
+    model.layers[0].neurons[0].nonlin = not model.layers[0].neurons[0].nonlin
 def tanh(twin, model): model.layers[0].neurons[0].nonlin = "tanh"
 def larger(twin, model): model.layers[1].neurons.append(twin.nn.Neuron(2))
 def other_model(twin, model): model.layers[:] = twin.nn.MLP(2, [2, 1]).layers
@@ -483,8 +495,8 @@ def test_another_function_is_noticed(twin, name, other):
 
 
 @pytest.mark.parametrize("first, then", [
-    (lambda x: [x], lambda x: (x,)), (lambda x: [x, x], lambda x: [x]), (lambda x: x, lambda x: [x]),
-    (lambda x: [x * 2, x * 3], lambda x: [x * 3, x * 2])])
+    (lambda x: [x], lambda x: (x,)), (lambda x: [x, x], lambda x: [x]),
+    (lambda x: x, lambda x: [x]), (lambda x: [x * 2, x * 3], lambda x: [x * 3, x * 2])])
 def test_other_results_are_noticed(twin, first, then):
     now = [first]
     f = twin.record(lambda x: now[-1](x))
@@ -593,7 +605,8 @@ def test_a_negative_base_of_a_root(twin):
     """Python gives a complex number, which is no float."""
     f = twin.record(lambda x: x ** 0.5)
     assert f(4.0).data == 2.0
-    for call in (lambda: f(-8.0), lambda: f.sum([4.0, -8.0]), lambda: twin.record(lambda x: x ** 0.5)(-8.0)):
+    for call in (lambda: f(-8.0), lambda: f.sum([4.0, -8.0]),
+                 lambda: twin.record(lambda x: x ** 0.5)(-8.0)):
         with pytest.raises((twin.RecordingError, TypeError)):
             call()
     assert f(4.0).data == 2.0

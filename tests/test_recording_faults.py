@@ -1,5 +1,5 @@
-"""What once went wrong with recordings: crashes of their parts used by anybody, wrong numbers in silence, and
-errors that eager code does not have."""
+"""What once went wrong with recordings: crashes of their parts used by anybody, wrong numbers in
+silence, and errors that eager code does not have."""
 import array
 import copy
 import functools
@@ -72,7 +72,8 @@ def test_no_part_is_made_without_its_contents(core):
     run = program(TWINS["c"]).forward([1.0], 1, 1)
     for make in (lambda: core._Run.__new__(core._Run), lambda: object.__new__(core._Run), core._Run,
                  type("Sub", (core._Run,), {}), lambda: core._Program.__new__(core._Program),
-                 lambda: core._Graph.__new__(core._Graph), lambda: core._Builder.__new__(core._Builder),
+                 lambda: core._Graph.__new__(core._Graph),
+                 lambda: core._Builder.__new__(core._Builder),
                  lambda: core._Listing.__new__(core._Listing), lambda: core._Builder(None),
                  *[lambda f=f, x=x: f(x) for x in (run, run.program)
                    for f in (copy.copy, copy.deepcopy, pickle.dumps)]):
@@ -151,7 +152,8 @@ def test_a_run_gives_its_results_once(core):
 @compiled
 def test_structures_of_columns_that_are_none(core):
     Value, column = core.Value, [1.0] * 1000
-    for structure in ((), None, (list,), (array.array, (2 ** 61 - 1,)), (array.array, (2 ** 31, 2 ** 31)),
+    for structure in ((), None, (list,), (array.array, (2 ** 61 - 1,)),
+                      (array.array, (2 ** 31, 2 ** 31)),
                       (array.array, (-2, -3)), (list, "x"), (dict, (list, Value)), 3):
         assert core._fill((column, column), (Value, structure)) is None
     unaligned = memoryview(bytearray(801))[1:].cast("d")
@@ -355,7 +357,8 @@ def test_a_jacobian_at_an_infinite_slope(twin):
     if twin.core is not jacobian.__globals__["__core__"]:
         pytest.skip("of the engine that is chosen")
     for f, xs, expected in ((lambda x: [x[0].sqrt(), x[0] * 2], [0.0], [[math.inf], [2]]),
-                            (lambda x: [x[0].sqrt(), x[1] * 2], [0.0, 1.0], [[math.inf, 0], [0, 2]]),
+                            (lambda x: [x[0].sqrt(), x[1] * 2], [0.0, 1.0],
+                             [[math.inf, 0], [0, 2]]),
                             (lambda x: [x[0].sqrt() + x[1], x[1] * x[2]], [0.0, 2.0, 3.0],
                              [[math.inf, 1, 0], [0, 3, 2]])):
         assert jacobian(twin.record(f), xs) == expected == jacobian(f, xs)
@@ -443,7 +446,8 @@ RECORDED = """if True:
 
 
 @compiled
-@pytest.mark.skipif("sys.platform == 'win32' or sys.version_info < (3, 11)", reason="of signals; see _record")
+@pytest.mark.skipif("sys.platform == 'win32' or sys.version_info < (3, 11)",
+                    reason="of signals; see _record")
 def test_an_interrupt_leaves_no_recording_begun():
     python("-c", RECORDED, MICROGRAD_ENGINE="c")
 
@@ -452,7 +456,7 @@ def test_an_interrupt_leaves_no_recording_begun():
 
 @pytest.mark.parametrize("looked_into", [False, True])
 def test_each_row_has_the_gradients_of_its_own_arguments(twin, looked_into):
-    """Where a sweep reaches some outputs of each row, and where their derivatives are taken one by one."""
+    """Where a sweep reaches some outputs of each row, and where it takes derivatives singly."""
     w = twin.Value(2.0)
     f = lambda x: [w * x[0] * x[1], x[0] ** 2, x[1] * 3]
     gradients = []
@@ -530,8 +534,9 @@ def test_sums_that_are_nearly_a_layer(twin, sums):
 def test_gradients_through_sums_that_are_nearly_a_layer(sums):
     random.seed(2)
     layer, f = nn.Layer(2, 6), lambda x: sums(layer, x)
-    found = [[g.data for g in grad(sum(y ** 2 for y in h([Value(1.0), Value(2.0)])), layer.parameters())]
-             for h in (f, record(f))]
+    found = [
+        [g.data for g in grad(sum(y ** 2 for y in h([Value(1.0), Value(2.0)])), layer.parameters())]
+        for h in (f, record(f))]
     assert found[1] == pytest.approx(found[0], rel=1e-12)
 
 

@@ -1,4 +1,4 @@
-"""Recordings that threads share, that call each other, that are interrupted, and that become garbage."""
+"""Recordings that threads share, that call each other, are interrupted, and become garbage."""
 import gc
 import sys
 import weakref
@@ -32,8 +32,9 @@ def test_threads_share_a_recording(twin):
             seen.append((*swept(y, x), f.sum([[i, k, 1]] * 30).data, len(f.map([[k], [i]]))))
         return seen
 
-    expected = [[(2 * (i * i + k * k + 1.0), 4.0 * i, 60 * (i * i + k * k + 1.0), 2) for k in range(20)]
-                for i in range(6)]
+    expected = [
+        [(2 * (i * i + k * k + 1.0), 4.0 * i, 60 * (i * i + k * k + 1.0), 2) for k in range(20)]
+        for i in range(6)]
     assert in_threads([lambda i=i: work(i) for i in range(6)]) == expected
 
 
@@ -45,7 +46,8 @@ def test_threads_record_at_the_same_time(twin):
         for k in range(30):
             f = twin.record(lambda x: w * x + 1)
             assert w < 10 and repr(w.data) == f"{i}.0"
-            if [f(float(k)).data for _ in range(3)] != [i * k + 1.0] * 3 or swept(f(1.0), w) != (i + 1, 1):
+            if ([f(float(k)).data for _ in range(3)] != [i * k + 1.0] * 3
+                    or swept(f(1.0), w) != (i + 1, 1)):
                 return k
         return "done"
 
@@ -147,7 +149,8 @@ def test_a_recording_that_calls_itself(twin):
         return w if n == 0 else x * power(x, n - 1)
 
     for _ in range(5):
-        assert [swept(power(3.0, n), w) for n in range(4)] == [(2 * 3 ** n, 3 ** n) for n in range(4)]
+        assert ([swept(power(3.0, n), w) for n in range(4)]
+                == [(2 * 3 ** n, 3 ** n) for n in range(4)])
         assert power.sum([1.0, 2.0], 3).data == 18
 
 
@@ -283,7 +286,8 @@ INTERRUPTED = """if True:
         code = ("import os, signal, time; print(flush=True); input(); time.sleep({delay}); "
                 "print(time.monotonic(), flush=True); os.kill(os.getppid(), signal.SIGINT)")
         pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        child = subprocess.Popen([sys.executable, "-c", code.replace("{delay}", str(delay))], **pipes)
+        child = subprocess.Popen(
+            [sys.executable, "-c", code.replace("{delay}", str(delay))], **pipes)
         child.stdout.readline()
         print(file=child.stdin, flush=True)
         return child

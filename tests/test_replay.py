@@ -1,5 +1,5 @@
-"""The numbers of recordings: data to the last bit those of the function itself, gradients to rounding, equal
-bits for any number of threads and any arithmetic; PyTorch agrees.
+"""The numbers of recordings: data to the last bit those of the function itself, gradients to
+rounding, equal bits for any number of threads and any arithmetic; PyTorch agrees.
 
 MICROGRAD_EXAMPLES sets how many functions are tried, 100 if unset.
 """
@@ -63,7 +63,7 @@ class Example:
         return self.function(x)[-1]
 
     def bits(self, x):
-        """The ReLU's 0 is an int as written, and a float when recorded, whose negative has a sign."""
+        """The ReLU's 0 is an int as written, and recorded a float, whose negative has a sign."""
         return bits(x, zeros_have_signs=all(name != "relu" for name, *_ in self.steps))
 
     def columns(self):
@@ -125,10 +125,12 @@ def test_as_the_function_itself(twin, steps, seed, count, threads, choice):
             assert [example.bits([y.data for y in ys]) for ys in outputs] == data
         total = sum(ys[-1] for ys in eager).data     # sum() of floats rounds differently since 3.12
         assert example.bits(of_last.sum(example.columns()).data) == example.bits(total)
-        assert example.bits(of_last.mean(example.columns()).data) == example.bits(total * (1.0 / count))
+        assert (example.bits(of_last.mean(example.columns()).data)
+                == example.bits(total * (1.0 / count)))
         for a, b in ((example.weighted(eager), example.weighted(replayed)),
                      (sum(example.eager(example.last)), of_last.sum(example.columns())),
-                     (sum(example.eager(example.last)) * (1.0 / count), of_last.mean(example.columns()))):
+                     (sum(example.eager(example.last)) * (1.0 / count),
+                      of_last.mean(example.columns()))):
             expected = outcome(lambda: example.gradients(a))
             got = outcome(lambda: example.gradients(b))
             if isinstance(expected, type):
@@ -161,9 +163,11 @@ def test_as_pytorch(twin, steps, seed, count):
     total = outcome(lambda: twin.record(example.last).mean(example.rows))
     if isinstance(total, type) or not abs(total.data) < 1e6:
         return
-    parameters = [torch.tensor(p.data, dtype=torch.double, requires_grad=True) for p in example.parameters]
+    parameters = [torch.tensor(p.data, dtype=torch.double, requires_grad=True)
+                  for p in example.parameters]
     inputs = torch.tensor(example.rows, dtype=torch.double).T
-    theirs = random_functions.compute(random_functions.TensorOperations(torch), steps, inputs, parameters)[-1]
+    theirs = random_functions.compute(random_functions.TensorOperations(torch), steps, inputs,
+                                      parameters)[-1]
     expected = theirs.expand(count).mean()
     eager = outcome(lambda: example.gradients(sum(example.eager(example.last))))
     if isinstance(eager, type) or not eager[1] < 1e12:
@@ -173,7 +177,8 @@ def test_as_pytorch(twin, steps, seed, count):
     if expected.requires_grad:
         expected.backward()
     for x, p in zip(ours, parameters):
-        assert x == pytest.approx(0.0 if p.grad is None else p.grad.item(), rel=1e-9, abs=1e-12 * scale)
+        assert x == pytest.approx(0.0 if p.grad is None else p.grad.item(), rel=1e-9,
+                                  abs=1e-12 * scale)
 
 
 # By hand.
@@ -189,7 +194,8 @@ def test_the_sign_of_zero(twin, f):
     rows = [[a, b, c] for a in (0.0, -0.0) for b in (0.0, -0.0) for c in (0.0, -0.0)]
     recorded = twin.record(lambda x: f(x, w))
     for _ in range(3):
-        assert bits([y.data for y in recorded.map(rows)]) == bits([f(twin.values(x), w).data for x in rows])
+        assert (bits([y.data for y in recorded.map(rows)])
+                == bits([f(twin.values(x), w).data for x in rows]))
         assert bits(recorded(rows[-1]).data) == bits(f(twin.values(rows[-1]), w).data)
 
 
@@ -200,7 +206,8 @@ def test_layers_in_all_orders(twin, count):
     w, b = twin.values(rng.gauss(0, 1) for _ in range(count)), twin.values([0.5, -0.5])
 
     def f(x):
-        first = [sum((w[(i + k) % count] * y for k, y in enumerate(x)), b[i % 2]) for i in range(count)]
+        first = [sum((w[(i + k) % count] * y for k, y in enumerate(x)), b[i % 2])
+                 for i in range(count)]
         again = [sum((y * w[i % count] for y in reversed(first)), first[0]) for i in range(2)]
         other = first[0] * w[0] + first[0] * w[0] + first[-1] * w[-1]
         return [*again, other, first[-1]]
@@ -208,7 +215,8 @@ def test_layers_in_all_orders(twin, count):
     rows = [[rng.gauss(0, 1) for _ in range(3)] for _ in range(20)]
     recorded = twin.record(f, threads=2)
     eager, replayed = [f(twin.values(x)) for x in rows], recorded.map(rows)
-    assert bits([[y.data for y in ys] for ys in replayed]) == bits([[y.data for y in ys] for ys in eager])
+    assert (bits([[y.data for y in ys] for ys in replayed])
+            == bits([[y.data for y in ys] for ys in eager]))
     gradients = []
     for ys in (eager, replayed):
         for p in w + b:
@@ -303,7 +311,8 @@ LOSSES = {
     "max_margin": lambda losses, z, t: losses.max_margin(z, [1, -1, t[0]]),
     "mse": lambda losses, z, t: losses.mse(z, [0.5, t[0], t[1]]),
     "binary_cross_entropy": lambda losses, z, t: losses.binary_cross_entropy(z, [1, 0, 0.25]),
-    "binary_cross_entropy of targets": lambda losses, z, t: losses.binary_cross_entropy(z, [t[2], 1, t[2]]),
+    "binary_cross_entropy of targets": lambda losses, z, t: losses.binary_cross_entropy(
+        z, [t[2], 1, t[2]]),
     "cross_entropy": lambda losses, z, t: losses.cross_entropy(z, 1),
     "cross_entropy of a target": lambda losses, z, t: losses.cross_entropy(z, t[2]),
     "cross_entropy of rows": lambda losses, z, t: losses.cross_entropy([z, z[::-1]], [0, t[2]]),
@@ -328,4 +337,5 @@ def test_losses(twin, name):
             expected.backward()
             assert repr(y.data) == repr(float(expected.data))
             recorded(again, t).backward()
-            assert [v.grad for v in again] == pytest.approx([v.grad for v in values], rel=1e-12, abs=1e-15)
+            assert ([v.grad for v in again]
+                    == pytest.approx([v.grad for v in values], rel=1e-12, abs=1e-15))

@@ -1,6 +1,6 @@
-"""Gradients that are Values: first, second and third derivatives against PyTorch in double precision,
-with its create_graph, and against finite differences; both engines. The programs are those of
-test_gradients, the points those of test_functions.
+"""Gradients that are Values: first, second and third derivatives against PyTorch in double
+precision, with its create_graph, and against finite differences; both engines. The programs are
+those of test_gradients, the points those of test_functions.
 
 MICROGRAD_EXAMPLES sets how many programs are tried, 60 if unset.
 """
@@ -11,7 +11,17 @@ from hypothesis import assume, given
 
 from micrograd.gradients import nodes_under
 from test_functions import CASES, THEIRS, ids
-from test_gradients import ByHand, function, inputs, made, models, parameters, programs, run, settled
+from test_gradients import (
+    ByHand,
+    function,
+    inputs,
+    made,
+    models,
+    parameters,
+    programs,
+    run,
+    settled,
+)
 
 torch = pytest.importorskip("torch")
 ORDERS = 3
@@ -32,7 +42,7 @@ def softplus_is_smooth():
 
 
 def weights(order, count):
-    """What the derivatives of an order are weighed with, to give one number to differentiate further."""
+    """The weights of the derivatives of an order, in one number to differentiate further."""
     return [math.sin(1 + 3 * order + 7 * i) for i in range(count)]
 
 
@@ -73,7 +83,8 @@ def assert_close(found, expected, tolerance):
 def test_every_function(twin, operation, f, point):
     values, tensors = [twin.Value(x) for x in point], [tensor(x) for x in point]
     y = f(*values)
-    expected = THEIRS[operation](torch.nn.functional, *tensors) if operation in THEIRS else f(*tensors)
+    expected = (THEIRS[operation](torch.nn.functional, *tensors) if operation in THEIRS
+                else f(*tensors))
     found = derivatives(y, values, twin.gradients.grad)
     for ours, theirs in zip(found, derivatives(expected, tensors, torch_grad)):
         assert [g.data for g in ours] == pytest.approx([g.item() for g in theirs], rel=1e-12,
@@ -127,7 +138,8 @@ def test_like_finite_differences(twin, program, numbers, model):
         direction = weights(orders - 1, len(numbers))
         leaves = [twin.Value(x + h * w) for x, w in zip(numbers, direction)]
         y = run(program, leaves, ours, model[0][0])
-        return [[g.data for g in row] for row in derivatives(y, leaves, twin.gradients.grad, orders)]
+        return [[g.data for g in row]
+                for row in derivatives(y, leaves, twin.gradients.grad, orders)]
 
     ours = made(twin, model)
     for order in range(1, ORDERS):
@@ -136,8 +148,10 @@ def test_like_finite_differences(twin, program, numbers, model):
         left = [(b - a) / h for a, b in zip(below, here[-2])]
         right = [(b - a) / h for a, b in zip(here[-2], above)]
         scale = 1 + max(map(abs, left)) + 1e-2 * max(map(abs, here[-2]))
-        if all(abs(a - b) < 1e-3 * scale for a, b in zip(left, right)) and scale < 1e6:   # no kink, no cliff
-            assert all(abs(a - b) < 2e-3 * scale for a, b in zip(here[-1], right)), (here[-1], left, right)
+        # No kink, no cliff.
+        if all(abs(a - b) < 1e-3 * scale for a, b in zip(left, right)) and scale < 1e6:
+            assert all(abs(a - b) < 2e-3 * scale
+                       for a, b in zip(here[-1], right)), (here[-1], left, right)
 
 
 def rosenbrock(x):
@@ -161,7 +175,8 @@ def test_hessian_of_expressions(twin, f, point):
     at = torch.tensor(point, dtype=torch.double)
     expected = torch.func.hessian(lambda x: f(list(x)))(at)
     assert_rows(twin.gradients.hessian(f, point), expected)
-    assert_rows([twin.gradients.jacobian(f, point)], torch.func.jacrev(lambda x: f(list(x)))(at)[None])
+    assert_rows([twin.gradients.jacobian(f, point)],
+                torch.func.jacrev(lambda x: f(list(x)))(at)[None])
     v = [0.5, -2.0, 1.0, 0.25][:len(point)]
     found = twin.gradients.hvp(f, point, v)
     assert_rows([found], (expected @ torch.tensor(v, dtype=torch.double))[None])
@@ -206,7 +221,7 @@ def test_jacobian_of_a_network(twin):
 
 
 def test_a_gradient_penalty(twin):
-    """The squared norm of the gradient by the inputs, in a loss whose gradients go to the parameters."""
+    """The squared norm of the inputs' gradient, in a loss whose gradients go to the parameters."""
     def penalized(f, x, grad):
         y = f(x)
         return y * y + sum(g ** 2 for g in grad(y, x))
@@ -215,7 +230,9 @@ def test_a_gradient_penalty(twin):
     ours, tensors = made(twin, model), [tensor(p) for p in parameters(model)]
     loss = penalized(ours, [twin.Value(x) for x in point], twin.gradients.grad)
     loss.backward()
-    expected = penalized(lambda x: network(model, tensors, x)[0], [tensor(x) for x in point], torch_grad)
+    expected = penalized(lambda x: network(model, tensors, x)[0], [tensor(x) for x in point],
+                         torch_grad)
     expected.backward()
     assert loss.data == pytest.approx(expected.item(), rel=1e-12)
-    assert [p.grad for p in ours.parameters()] == pytest.approx([t.grad.item() for t in tensors], rel=1e-10)
+    assert ([p.grad for p in ours.parameters()]
+            == pytest.approx([t.grad.item() for t in tensors], rel=1e-10))

@@ -29,7 +29,7 @@ def made(seed):
 
 
 def half(v):
-    """A function of the program's own: its Python code lets other threads in, in the middle of a sweep."""
+    """A function of the program's own: its Python code lets other threads into a sweep."""
     out = Value(v.data * 0.5, (v,), "half")
 
     def backward():
@@ -45,7 +45,8 @@ def trained(model, steps=200):
     for i in range(steps):
         x = [Value(i % 5 / 4), i % 3]
         out = model(x)
-        loss = (half(out) if i % 4 == 0 else out) ** 2 + sum(p * p for p in model.parameters()) * 0.01
+        loss = ((half(out) if i % 4 == 0 else out) ** 2
+                + sum(p * p for p in model.parameters()) * 0.01)
         model.zero_grad()
         loss.backward()
         if i % 10 == 0:
@@ -150,8 +151,8 @@ INTERRUPTED = """if True:
         return top * 2
 
     def press_later(delay):
-        # Ctrl-C, from another process, which says when; not a fork of this one, for which every page
-        # that the sweep writes to would have to be copied
+        # Ctrl-C, from another process, which says when; not a fork of this one, for which every
+        # page that the sweep writes to would have to be copied
         code = ("import os, signal, time; print(flush=True); input(); time.sleep({}); "
                 "print(time.monotonic(), flush=True); os.kill(os.getppid(), signal.SIGINT)")
         pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -161,7 +162,7 @@ INTERRUPTED = """if True:
         return child
 
     def seconds(delay):
-        # how long a sweep goes on after Ctrl-C, pressed with that delay; None if it was over by then
+        # how long a sweep goes on after Ctrl-C, pressed with that delay; None if it was over then
         root = {name}()
         with press_later(delay) as child:
             over = False
@@ -259,6 +260,7 @@ SIGNALLED = """if True:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-@pytest.mark.parametrize("name", ["together_with_another", "once", "a_handler_that_lets_the_sweep_go_on"])
+@pytest.mark.parametrize("name",
+                         ["together_with_another", "once", "a_handler_that_lets_the_sweep_go_on"])
 def test_signals_during_the_engine_s_work(name):
     python("-c", SIGNALLED.replace("{name}", name))

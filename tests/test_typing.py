@@ -11,8 +11,8 @@ import test_readme
 from micrograd import engine
 
 pytest.importorskip("mypy")
-MODULES = ["_checks", "arrays", "draw", "draw_layout", "draw_page", "draw_steps", "gradients", "losses",
-           "optim", "recording", "state"]
+MODULES = ["_checks", "arrays", "draw", "draw_layout", "draw_page", "draw_steps", "gradients",
+           "losses", "optim", "recording", "state"]
 
 PROGRAM = """
 from micrograd import Value, arrays, draw, grad, losses, nn, optim, record, state
@@ -91,7 +91,8 @@ def test_a_program(mypy, tmp_path):
 def test_the_examples_of_the_pages(mypy, tmp_path):
     for page in test_readme.PAGES:
         examples = doctest.DocTestParser().get_examples(page.read_text(encoding="utf-8"))
-        (tmp_path / f"{page.stem.replace('-', '_')}.py").write_text("".join(e.source for e in examples))
+        (tmp_path / f"{page.stem.replace('-', '_')}.py").write_text(
+            "".join(e.source for e in examples))
     run = mypy(*sorted(tmp_path.glob("*.py")))
     assert run.returncode == 0, run.stdout
 
@@ -112,7 +113,8 @@ ONLY_COMPILED = [r"micrograd\.engine\.Value",
 
 def test_the_stubs_fit_the_modules(tmp_path):
     allowed = tmp_path / "allowed"
-    allowed.write_text("\n".join(NOT_THERE + (ONLY_COMPILED if engine.__engine__ == "python" else [])))
+    allowed.write_text(
+        "\n".join(NOT_THERE + (ONLY_COMPILED if engine.__engine__ == "python" else [])))
     run = processes.run("-m", "mypy.stubtest", "micrograd.engine", "micrograd.nn", "--allowlist",
                         allowed, "--ignore-unused-allowlist", MICROGRAD_ENGINE=engine.__engine__)
     assert run.returncode == 0, run.stdout + run.stderr

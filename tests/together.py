@@ -1,4 +1,4 @@
-"""Functions in several threads at once, and sweeps with what they give: for tests of several files."""
+"""Functions in several threads at once, and sweeps with what they give: for several files."""
 import sys
 import threading
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Which lines of the engine no test reaches: csrc/ built for gcc's gcov, by the lines that Cython names.
+"""Which lines of the engine no test reaches: csrc/ built for gcc's gcov, by Cython's line numbers.
 
     python3 run.py cover [what pytest takes]        needs gcc
 """
@@ -13,7 +13,7 @@ import sysconfig
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOME = ROOT / "build" / "cover"
-# What is no statement: comments, and headers of functions, which count as run when the function fails.
+# What is no statement: comments, and headers of functions, which count as run when these fail.
 NO_CODE = re.compile(r'\s*($|#|"""|//|/\*|@|(cdef|def) .*[(:,]$)')
 
 

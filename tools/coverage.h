@@ -1,6 +1,6 @@
-/* Coverage of the engine for libFuzzer, by gcc: put before _core.c with -include when compiling with
-   -fsanitize-coverage=trace-pc. Every place in the code that is reached counts in one of these;
-   fuzz.py tells libFuzzer where they are. */
+/* Coverage of the engine for libFuzzer, by gcc: put before _core.c with -include when compiling
+   with -fsanitize-coverage=trace-pc. Every place in the code that is reached counts in one of
+   these; fuzz.py tells libFuzzer where they are. */
 enum { PLACES = 1 << 14 };
 unsigned char coverage_counters[PLACES];
 const int coverage_places = PLACES;

@@ -21,8 +21,8 @@ TESTS = HERE.parent / "tests"
 BUILD = pathlib.Path(sys.prefix) / "micrograd-fuzz"
 CORPUS = TESTS / "fuzz" / "corpus"
 COVERAGE = f"-fsanitize-coverage=trace-pc -include {HERE / 'coverage.h'}"
-OPTIONS = ["-max_len=200", "-timeout=60", "-rss_limit_mb=3000", "-handle_int=0", "-print_final_stats=1",
-           "-reload=0", "-len_control=0"]
+OPTIONS = ["-max_len=200", "-timeout=60", "-rss_limit_mb=3000", "-handle_int=0",
+           "-print_final_stats=1", "-reload=0", "-len_control=0"]
 
 
 def build():
@@ -35,11 +35,12 @@ def again(job, *arguments):
     environ = sanitize.sanitized(BUILD / "lib")
     environ["PYTHONPATH"] = os.pathsep.join(map(str, [BUILD / "lib", TESTS, TESTS / "fuzz"]))
     files = [os.path.abspath(word) if os.path.exists(word) else word for word in arguments]
-    return subprocess.run([sys.executable, __file__, job, *files], cwd=BUILD, env=environ).returncode
+    return subprocess.run([sys.executable, __file__, job, *files], cwd=BUILD,
+                          env=environ).returncode
 
 
 def get_ready():
-    """Programs may fail in finalizers and threads, and a collection is to look at the program only."""
+    """Programs may fail in finalizers and threads, and collections look at the program only."""
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda *_: None
     gc.collect()
@@ -58,8 +59,10 @@ def show_to_libfuzzer(atheris, counters):
     fuzzer = ctypes.CDLL(str(*pathlib.Path(atheris.__file__).parent.glob("core_with_libfuzzer*")))
     count, start = len(counters), ctypes.addressof(counters)
     places = (ctypes.c_size_t * (2 * count))(*range(1, 2 * count + 1))
-    fuzzer.__sanitizer_cov_8bit_counters_init(ctypes.c_void_p(start), ctypes.c_void_p(start + count))
-    fuzzer.__sanitizer_cov_pcs_init(places, ctypes.c_void_p(ctypes.addressof(places) + ctypes.sizeof(places)))
+    fuzzer.__sanitizer_cov_8bit_counters_init(ctypes.c_void_p(start),
+                                              ctypes.c_void_p(start + count))
+    fuzzer.__sanitizer_cov_pcs_init(
+        places, ctypes.c_void_p(ctypes.addressof(places) + ctypes.sizeof(places)))
     return places       # libFuzzer reads it to the end
 
 
@@ -69,8 +72,9 @@ def fuzz(seconds):
     import program
     places = show_to_libfuzzer(atheris, counters())
     get_ready()
-    atheris.Setup([sys.argv[0], str(BUILD / "found"), str(CORPUS), f"-max_total_time={seconds}", *OPTIONS],
-                  program.run)
+    atheris.Setup(
+        [sys.argv[0], str(BUILD / "found"), str(CORPUS), f"-max_total_time={seconds}", *OPTIONS],
+        program.run)
     atheris.Fuzz()      # does not return
     return places
 
@@ -86,8 +90,10 @@ def minimise():
         program.run(file.read_bytes())
         return int.from_bytes(bytes(map(bool, reached)), "big")
 
-    files = sorted([*CORPUS.iterdir(), *(BUILD / "found").iterdir()], key=lambda file: file.stat().st_size)
-    kept = {file.name[:12]: file.read_bytes() for file in cover({file: places(file) for file in files})}
+    files = sorted([*CORPUS.iterdir(), *(BUILD / "found").iterdir()],
+                   key=lambda file: file.stat().st_size)
+    kept = {file.name[:12]: file.read_bytes()
+            for file in cover({file: places(file) for file in files})}
     for file in CORPUS.iterdir():
         file.unlink()
     for name, data in kept.items():
@@ -102,8 +108,8 @@ def replay(file):
 
 
 def cover(places):
-    """Which of {file: places} to keep: the one that reaches most, then the one that reaches most of what
-    is left, and so on. (libFuzzer's own merge counts visits, too, and keeps hundreds.)"""
+    """Which of {file: places} to keep: the one that reaches most, then the one that reaches most of
+    what is left, and so on. (libFuzzer's own merge counts visits, too, and keeps hundreds.)"""
     while any(places.values()):
         best = max(places, key=lambda file: places[file].bit_count())
         yield best

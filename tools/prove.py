@@ -1,14 +1,15 @@
 """The extended run: the tests that look for errors, at length, one part after the other, each in
 processes of its own.
 
-    python3 run.py prove [--minutes N]      all of it, in about 30 minutes, and N of fuzzing: 60 if unset,
-                                            0 for none
-    python3 run.py prove depth fuzz         these parts, beside what was recorded of this engine before
-    python3 run.py prove --quick            all of it with small numbers, to see that it works
+    python3 run.py prove [--minutes N]    all of it, in about 30 minutes, and N of fuzzing: 60 if
+                                          unset, 0 for none
+    python3 run.py prove depth fuzz       these parts, beside what was recorded of this engine
+                                          before
+    python3 run.py prove --quick          all of it with small numbers, to see that it works
 
-Needs gcc on Linux. After each part, what is known is written to tools/results/extended.json and as a table
-into docs/promises.md; of a quick run, to build/prove/quick.json alone. What a part prints goes to
-build/prove/PART.log. The status is 0 if no part failed.
+Needs gcc on Linux. After each part, what is known is written to tools/results/extended.json and as
+a table into docs/promises.md; of a quick run, to build/prove/quick.json alone. What a part prints
+goes to build/prove/PART.log. The status is 0 if no part failed.
 """
 import argparse
 import importlib.metadata
@@ -44,7 +45,7 @@ QUICK = Effort(programs=100, steps=1_000, minutes=0.2, tests=["--quick"])
 class Part(NamedTuple):
     files: str          # that it runs
     command: list       # of Python
-    counts: dict        # what to count in its output; if there is none of the first, nothing was done
+    counts: dict        # what to count in its output; without the first, nothing was done
     environ: dict = {}
 
 
@@ -61,7 +62,8 @@ def largest(pattern, number=int):
 TESTS = {"tests": total(r"(\d+) passed")}
 PROGRAMS = {"programs": total(r"(\d+) passing")}
 STEPS = {"steps": total(r"(\d+) steps:")}
-INTERRUPTS = {**TESTS, "s from Ctrl-C to KeyboardInterrupt": largest(r"([\d.]+) s to Keyboard", float)}
+INTERRUPTS = {**TESTS,
+              "s from Ctrl-C to KeyboardInterrupt": largest(r"([\d.]+) s to Keyboard", float)}
 FUZZED = {"executions": largest(r"^(?:#|stat::number_of_executed_units: )(\d+)"),
           "crashes": lambda text: len(re.findall(r"Test unit written to (?!\S*slow-unit)", text))}
 
@@ -113,7 +115,7 @@ def run(name, part):
 def start_process(part, out):
     command = [sys.executable, *map(str, part.command)]
     return subprocess.Popen(command, env={**os.environ, **part.environ}, stdout=out, stderr=out,
-                            cwd=sys.prefix,     # far from the source of micrograd, which Python would import
+                            cwd=sys.prefix,     # far from the source, which Python would import
                             start_new_session=True)
 
 
@@ -142,13 +144,15 @@ def prove(chosen, record, write):
 
 def about():
     """What was tested, by what, and where."""
-    asked = subprocess.check_output([sys.executable, ROOT / "benchmarks" / "conditions.py"], cwd=sys.prefix)
+    asked = subprocess.check_output([sys.executable, ROOT / "benchmarks" / "conditions.py"],
+                                    cwd=sys.prefix)
     return {"engine": engine(), "machine": json.loads(asked),
             "versions": {name: version(name) for name in PACKAGES}}
 
 
 def git(*words):
-    return subprocess.run(["git", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return subprocess.run(["git", *words], cwd=ROOT, stdout=subprocess.PIPE,
+                          text=True).stdout.strip()
 
 
 def engine():

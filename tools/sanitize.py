@@ -1,7 +1,8 @@
 """Run the tests where memory errors cannot hide:
 
-    address     under AddressSanitizer and UndefinedBehaviorSanitizer, with a block of memory for every
-                Value, every block of the engine counted, and allocations that fail (tests/allocations.h)
+    address     under AddressSanitizer and UndefinedBehaviorSanitizer, with a block of memory for
+                every Value, every block of the engine counted, and allocations that fail
+                (tests/allocations.h)
     debug       under Python's debug allocator, with fresh and freed memory filled
 
     python3 run.py sanitize [test files]        one after the other; needs gcc on Linux
@@ -20,8 +21,9 @@ FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
 NOT_HERE = ("not five_million and not does_not_grow and not by_python_itself and not interrupt "
             "and not test_a_limit and not long_chain")
 EVERYWHERE = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]       # on all processors
-QUICK = ["test_attacks.py", "test_callbacks.py", "test_memory.py", "test_engine.py", "test_failures.py",
-         "test_fuzz.py", "test_machine.py", "test_properties.py", "test_threads.py"]
+QUICK = ["test_attacks.py", "test_callbacks.py", "test_memory.py", "test_engine.py",
+         "test_failures.py", "test_fuzz.py", "test_machine.py", "test_properties.py",
+         "test_threads.py"]
 
 
 def library(name):
@@ -30,7 +32,8 @@ def library(name):
 
 def build(target=TARGET, flags=""):
     """The engine with sanitizers, into the folder target."""
-    flags = f"{FLAGS} {flags} -include {ROOT / 'tests' / 'allocations.h'} -fno-omit-frame-pointer -g"
+    flags = (f"{FLAGS} {flags} -include {ROOT / 'tests' / 'allocations.h'} "
+             "-fno-omit-frame-pointer -g")
     environ = {**os.environ, "LDFLAGS": FLAGS, "CFLAGS": f"{flags} -DMICROGRAD_CHUNK=128"}
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade",
                     "--no-cache-dir", "--target", target, ROOT], env=environ, check=True)
@@ -38,14 +41,15 @@ def build(target=TARGET, flags=""):
 
 def sanitized(target=TARGET):
     """The environment of a process that uses that build."""
-    return {**os.environ, "PYTHONPATH": str(target), "PYTHONMALLOC": "malloc", "MICROGRAD_ENGINE": "c",
-            "MICROGRAD_SMALLER": "20",
+    return {**os.environ, "PYTHONPATH": str(target), "PYTHONMALLOC": "malloc",
+            "MICROGRAD_ENGINE": "c", "MICROGRAD_SMALLER": "20",
             "LD_PRELOAD": f"{library('libasan.so')} {library('libubsan.so')}",
             "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:malloc_context_size=10"}
 
 
 def tests(files, environ):
-    command = [sys.executable, "-m", "pytest", "-q", *EVERYWHERE, "-p", "no:cacheprovider", "-k", NOT_HERE]
+    command = [sys.executable, "-m", "pytest", "-q", *EVERYWHERE, "-p", "no:cacheprovider", "-k",
+               NOT_HERE]
     return subprocess.run([*command, *files], env=environ, cwd=TARGET.parent).returncode
 
 

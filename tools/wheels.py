@@ -1,5 +1,5 @@
-"""Build the sdist, and from it a wheel for each Python named; test each one where there is neither a
-compiler nor the source tree.
+"""Build the sdist, and from it a wheel for each Python named; test each one where there is neither
+a compiler nor the source tree.
 
     python3 run.py wheels python3.10 python3.11 ...
 """
@@ -52,7 +52,8 @@ def build_sdist():
 def build_wheel(python, sdist):
     """A wheel from the sdist, for any Linux of the last years where that applies."""
     with tempfile.TemporaryDirectory() as raw:
-        run(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-cache-dir", "--wheel-dir", raw, sdist)
+        run(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-cache-dir", "--wheel-dir",
+            raw, sdist)
         (wheel,) = pathlib.Path(raw).glob("*.whl")
         if not sys.platform.startswith("linux"):
             return shutil.copy(wheel, DIST)
@@ -72,11 +73,12 @@ def refuse_without_compiler(python, sdist):
                                  "--wheel-dir", raw, sdist], env={**os.environ, "CC": "/bin/false"},
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         last = "\n".join(failed.stdout.splitlines()[-10:])
-        assert failed.returncode != 0 and "/bin/false" in last and "needs a C compiler" in last, failed.stdout
+        assert (failed.returncode != 0 and "/bin/false" in last
+                and "needs a C compiler" in last), failed.stdout
 
 
 def test_wheel(python, wheel, sdist):
-    """Install the wheel into an empty environment, and run the sdist's tests far from any source."""
+    """Install the wheel into an empty environment, run the sdist's tests far from any source."""
     with tempfile.TemporaryDirectory() as folder:
         home = pathlib.Path(folder)
         with tarfile.open(sdist) as archive:
@@ -86,7 +88,8 @@ def test_wheel(python, wheel, sdist):
         shutil.rmtree(source / "csrc")
         run(python, "-m", "venv", home / "env")
         there = home / "env" / "bin" / "python"
-        without_compiler = {**os.environ, "CC": "/bin/false", "CXX": "/bin/false", "MICROGRAD_ENGINE": "c"}
+        without_compiler = {**os.environ, "CC": "/bin/false", "CXX": "/bin/false",
+                            "MICROGRAD_ENGINE": "c"}
         run(there, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", wheel, "pytest",
             "hypothesis", "numpy", env=without_compiler)
         run(there, "-m", "pytest", "-q", "tests", cwd=source, env=without_compiler)

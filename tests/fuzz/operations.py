@@ -1,8 +1,8 @@
 """What a program in bytes can do. Append to the end: the corpus names operations by their places.
 
 An operation is a function of the Machine that runs it (program.py): it reads its arguments from the
-program with m.byte(), m.value(), m.number(), m.model() ..., keeps results with m.keep(), and notes what
-it saw with m.note(). One that is `wild` has no result that both engines must agree about.
+program with m.byte(), m.value(), m.number(), m.model() ..., keeps results with m.keep(), and notes
+what it saw with m.note(). One that is `wild` has no result that both engines must agree about.
 """
 import array
 import copy as copying
@@ -20,7 +20,7 @@ from graphs import nodes_under
 from program import EXPECTED, Thrown, as_float, np
 
 OPERATIONS = []
-AVOIDED = os.environ.get("MICROGRAD_AVOID", "").split(",")  # operations with a known bug to look past
+AVOIDED = os.environ.get("MICROGRAD_AVOID", "").split(",")  # their known bugs are looked past
 EXPONENTS = [2, 3, -1, 0.5, 0, 1.0, -2, 1, True, -0.5]
 UNARY = ["exp", "log", "tanh", "sigmoid", "sin", "cos", "sqrt", "abs", "softplus", "leaky_relu"]
 BINARY = ["maximum", "minimum"]
@@ -110,7 +110,7 @@ def function_of_two(m):
 def power_of_values(m):
     if hasattr(m.Value, "exp"):     # came with the other functions
         a, b = m.value(), m.value()
-        if all(isinstance(v.data, (int, float)) and -64 < v.data < 64 for v in (a, b)):    # ints grow
+        if all(isinstance(v.data, (int, float)) and -64 < v.data < 64 for v in (a, b)):  # ints grow
             m.keep(a ** b if m.byte() % 2 else 2 ** b)
 
 
@@ -135,8 +135,8 @@ def backward(m): sweep(m, m.value())
 
 
 def sweep(m, root):
-    """A sweep that raises came as far as the order of a set had it, and so did its error: tame programs
-    note that it raised, and clear all gradients."""
+    """A sweep that raises came as far as the order of a set had it, and so did its error: tame
+    programs note that it raised, and clear all gradients."""
     m.called = []
     try:
         root.backward()
@@ -299,7 +299,7 @@ def zero_grad(m): m.model().zero_grad()
 
 @operation
 def update(m):
-    """A training step. Both engines go where the reference's gradient says: the last bits differ."""
+    """A training step. Both engines go by the reference's gradient: the last bits differ."""
     m.know_scale()
     for p in m.model().parameters():
         sign = m.decide("sign", lambda: (as_float(p.grad) > 0) - (as_float(p.grad) < 0))
@@ -355,7 +355,7 @@ def drop_neuron(m):
 
 @operation
 def copy_model(m):
-    """Of leaves without callbacks; the reference's copies of other nodes feed the gradients of the first."""
+    """Of leaves without callbacks: in the reference, copies of other nodes feed the first ones."""
     model = m.model()
     if m.decide("leaves", lambda: not m.callbacks and not any(p._prev for p in model.parameters())):
         m.models = [*m.models, copying.deepcopy(model)][-2:]
@@ -594,7 +594,8 @@ def interrupt(m):
 @wild
 def patch_class(m):
     """A method of Value replaced: seen by everything from here on."""
-    name = ["__add__", "__mul__", "relu", "__init__", "__pow__", "backward", "__neg__"][m.byte() % 7]
+    name = ["__add__", "__mul__", "relu", "__init__", "__pow__", "backward",
+            "__neg__"][m.byte() % 7]
     former, act = m.Value.__dict__[name], action(m)
     if len(m.undo) > 2:
         return          # patches of patches of patches take long
@@ -722,14 +723,16 @@ def doubles(m):
 def sgd(m):
     core = sys.modules["micrograd._core"]
     parameters = m.model().parameters() + m.values()
-    core._sgd(parameters[:m.byte()], doubles(m), 0.1, m.byte() % 2 * 0.9, m.byte() % 2 * 0.1, m.byte() % 2)
+    core._sgd(parameters[:m.byte()], doubles(m), 0.1, m.byte() % 2 * 0.9, m.byte() % 2 * 0.1,
+              m.byte() % 2)
 
 
 @wild
 def adam(m):
     core = sys.modules["micrograd._core"]
     parameters = m.model().parameters() + m.values()
-    core._adam(parameters[:m.byte()], doubles(m), 0.1, 0.9, 0.999, 1e-8, 0.1, m.byte() % 2, m.byte())
+    core._adam(parameters[:m.byte()], doubles(m), 0.1, 0.9, 0.999, 1e-8, 0.1, m.byte() % 2,
+               m.byte())
 
 
 @wild
@@ -755,17 +758,19 @@ def restored(m):
     """The methods that pickle calls, called by anybody."""
     value, other = m.value(), m.value()
     reduced = value.__reduce_ex__(m.byte() % 6)
-    choices = [reduced[2] if len(reduced) > 2 else None, m.number(), (), {}, (other, value), m.values()]
+    choices = [reduced[2] if len(reduced) > 2 else None, m.number(), (), {}, (other, value),
+               m.values()]
     other.__setstate__(choices[m.byte() % len(choices)])
 
 
 @wild
 def function_of_anything(m):
     name, value = (UNARY + BINARY)[m.byte() % 12], m.value()
-    m.put(getattr(value, name)(m.number()) if name in ("leaky_relu", *BINARY) else getattr(value, name)())
+    m.put(getattr(value, name)(m.number()) if name in ("leaky_relu", *BINARY)
+          else getattr(value, name)())
 
 
-# What a network is made of, changed behind its back; numbers of numpy's other types; imports in any order.
+# What a network is made of, changed behind its back; numpy's other numbers; imports in any order.
 
 def number_of_kind(m):
     """A number of few bits, of any type that a program may feed a network with."""
@@ -941,7 +946,7 @@ def edited_soon(m, target, more, do):
 
 
 class Key(str):
-    """A name that has the hash of another, and runs a piece of the program to say that it is not it."""
+    """A name with another's hash, which runs a piece of the program to say that it is not it."""
 
     def __new__(cls, name, act):
         self = super().__new__(cls, name)
@@ -1078,9 +1083,10 @@ def imports(m):
 
 # Recordings.
 
-STEPS = [lambda v, x: v[-1] + x, lambda v, x: v[-1] * x, lambda v, x: v[-1] * v[0], lambda v, x: v[-1] + v[1],
-         lambda v, x: v[-1] * v[1] + v[0] * v[1], lambda v, x: v[-1].relu(), lambda v, x: v[-1].tanh(),
-         lambda v, x: v[-1] ** 2, lambda v, x: v[-1].maximum(v[0]), lambda v, x: v[-1].detach() + v[0],
+STEPS = [lambda v, x: v[-1] + x, lambda v, x: v[-1] * x, lambda v, x: v[-1] * v[0],
+         lambda v, x: v[-1] + v[1], lambda v, x: v[-1] * v[1] + v[0] * v[1],
+         lambda v, x: v[-1].relu(), lambda v, x: v[-1].tanh(), lambda v, x: v[-1] ** 2,
+         lambda v, x: v[-1].maximum(v[0]), lambda v, x: v[-1].detach() + v[0],
          lambda v, x: v[0] - v[-1], lambda v, x: 1 / (v[-1] ** 2 + 0.5)]
 
 
@@ -1096,7 +1102,8 @@ def recorded_function(m):
             v += made if isinstance(made, list) else [made]
         for do, x in steps:
             v.append(do(v, x))
-        return pick([v[-1], v[0]], how) if isinstance(how, m.Value) else v[-1] if how is None else v[-2:]
+        return (pick([v[-1], v[0]], how) if isinstance(how, m.Value) else v[-1] if how is None
+                else v[-2:])
 
     return function
 
@@ -1198,8 +1205,9 @@ def anything_in_recording(m):
 @wild
 def any_columns(m):
     made = recording(m)
-    kinds = [list, tuple, lambda x: array.array("d", [1.0] * len(x)), lambda x: iter(x), dict.fromkeys,
-             lambda x: memoryview(bytes(len(x))), lambda x: [x] * 3, lambda x: Iterable(m)]
+    kinds = [list, tuple, lambda x: array.array("d", [1.0] * len(x)), lambda x: iter(x),
+             dict.fromkeys, lambda x: memoryview(bytes(len(x))), lambda x: [x] * 3,
+             lambda x: Iterable(m)]
     column = lambda: kinds[m.byte() % len(kinds)]([m.number() for _ in range(m.byte() % 9)])
     [made.sum, made.mean, made.map, made][m.byte() % 4](column(), column())
 
@@ -1224,7 +1232,8 @@ def crafted_program(m):
     structures = m.Value, (list, m.Value), (tuple,), (array.array, (2, 3)), None
     [lambda: core._Program("name", m.values(), m.values()), lambda: core._begin_recording(refuse),
      core._end_recording, lambda: core._pick(m.values(), m.value()),
-     lambda: core._fill((m.numbers(), [m.numbers()]), (structures[m.byte() % 5], structures[m.byte() % 5])),
+     lambda: core._fill((m.numbers(), [m.numbers()]),
+                        (structures[m.byte() % 5], structures[m.byte() % 5])),
      lambda: core._Program.__new__(core._Program).forward(m.values(), m.byte(), 1)][m.byte() % 6]()
     m.undo.append(core._end_recording)
 

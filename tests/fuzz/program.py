@@ -1,14 +1,15 @@
 """Programs written in bytes: a byte names an operation, those that follow its arguments.
 
-Any bytes are a program, so that a fuzzer may make them up. The first byte chooses between two kinds:
+Any bytes are a program, so that a fuzzer may make them up. The first byte chooses one of two kinds:
 
-    tame    runs on the reference and then on the compiled engine; everything that the first one sees
-            is noted, and the second one must see the same: data to the last bit, gradients to rounding
-    wild    runs on the compiled engine alone, and may do what has no defined result: change the graph
-            in callbacks and finalizers, raise, start threads, patch classes
+    tame    runs on the reference and then on the compiled engine; everything that the first one
+            sees is noted, and the second one must see the same: data to the last bit, gradients to
+            rounding
+    wild    runs on the compiled engine alone, and may do what has no defined result: change the
+            graph in callbacks and finalizers, raise, start threads, patch classes
 
 After either the pool must be empty. To add an operation, append a function to the end of
-operations.py: the corpus names operations by their places. `python3 run.py fuzz replay FILE` runs one.
+operations.py: the corpus names operations by place. `python3 run.py fuzz replay FILE` runs one.
 """
 import cmath
 import gc
@@ -35,8 +36,9 @@ ANY = math.inf          # as a scale: no matter what the second engine sees
 DEPTH = 3               # of callbacks in callbacks
 HUGE = 1e6              # results beyond are not kept: sums are exact, and gradients comparable
 SHAPES = [(2, 1), (1, 1), (2, 3, 1), (3, 2, 2), (1, 4, 1), (4, 1), (2, 2, 2, 2), (1, 1, 1)]
-EXPECTED = (ArithmeticError, AssertionError, AttributeError, BufferError, ImportError, KeyboardInterrupt,
-            LookupError, MemoryError, NameError, RuntimeError, TypeError, ValueError, pickle.PickleError)
+EXPECTED = (ArithmeticError, AssertionError, AttributeError, BufferError, ImportError,
+            KeyboardInterrupt, LookupError, MemoryError, NameError, RuntimeError, TypeError,
+            ValueError, pickle.PickleError)
 
 
 class Thrown(Exception):
@@ -163,7 +165,7 @@ class Machine:
         return seen if self.wild else self.notes.note(what, seen, scale)
 
     def decide(self, what, question):
-        """The answer of the reference to a question that it would disturb the compiled engine to ask."""
+        """The reference's answer to a question that it would disturb the compiled engine to ask."""
         if self.wild:
             return question()
         return self.notes.note(what, None if self.notes.checking else question(), ANY)
@@ -173,7 +175,7 @@ class Machine:
         if isinstance(grad, complex):   # its sum with numpy's numbers has the type of the first
             grad = complex(grad)
         if self.recordings and isinstance(grad, Complex) and not grad.imag:
-            grad = float(grad.real) + 0.0   # compiled, these add floats, 0.0 or 0j where there is none
+            grad = float(grad.real) + 0.0  # compiled, these add floats, 0.0 or 0j for none
         self.note(what, described(value.data))
         self.note(what + " gradient", described(grad), self.scale)
 
@@ -182,8 +184,8 @@ class Machine:
             self.scale = self.decide("scale", self.largest_gradient)
 
     def largest_gradient(self):
-        """ANY where a complex nan may have passed a recording, which multiplies it by one derivative for each
-        operand: 0 and nan give nan, also where a maximum passes nothing on."""
+        """ANY where a complex nan may have passed a recording, which multiplies it by one
+        derivative for each operand: 0 and nan give nan, also where a maximum passes nothing on."""
         grads = [node.grad for root in self.v for node in nodes_under(root)]
         if self.recordings and any(isinstance(g, complex) and not cmath.isfinite(g) for g in grads):
             return ANY
@@ -229,12 +231,12 @@ class Machine:
                 self.depth -= 1
 
     def release_replaced(self):
-        """A fused layer holds the weights that were replaced until it is used again, and its outputs do until
-        the graph is looked at."""
+        """A fused layer holds the weights that were replaced until it is used again, and its
+        outputs do until the graph is looked at."""
         for value in self.v:
             nodes_under(value)
         for layer in [layer for model in self.models for layer in vars(model)["layers"]]:
-            self.nn.__core__._predict([layer], array("d", [0]), 1)      # looks at it, also while traced
+            self.nn.__core__._predict([layer], array("d", [0]), 1)  # looks at it, also while traced
         gc.collect()
 
     def describe_all(self):
@@ -282,11 +284,11 @@ def number(byte, wild):
 
 
 def strange(byte):
-    choices = [math.inf, -math.inf, math.nan, 1e300, 1e-300, 2**53, -2**60, 10**400, Fraction(1, 3), 1j,
-               "text", None, (), [1.0]]
+    choices = [math.inf, -math.inf, math.nan, 1e300, 1e-300, 2**53, -2**60, 10**400, Fraction(1, 3),
+               1j, "text", None, (), [1.0]]
     if np is not None:
-        choices += [np.float32(0.5), np.int64(3), np.array([1.0, 2.0]), np.bool_(True), np.float64("nan"),
-                    np.float64(1e308)]
+        choices += [np.float32(0.5), np.int64(3), np.array([1.0, 2.0]), np.bool_(True),
+                    np.float64("nan"), np.float64(1e308)]
     return choices[byte % len(choices)]
 
 
@@ -335,7 +337,7 @@ def once(machine):
 
 
 def cut_cycles_through_arrays():
-    """The collector does not see what numpy's arrays of objects hold: nobody can free such a cycle."""
+    """The collector does not see what numpy's arrays of objects hold: nobody frees such a cycle."""
     for value in gc.get_objects():
         for name in ("data", "grad") if type(value) is twins.COMPILED.Value else ():
             if type(getattr(value, name, None)).__name__ == "ndarray":
@@ -353,5 +355,5 @@ def check_that_nothing_is_left(references):
     count = pool()
     blocks = max(living_allocations() - IDLE, 0) if twins.COMPILED else 0
     if living or count or blocks:
-        raise AssertionError(f"left: {count} Values in the pool, {len(living)} that references know, "
-                             f"{blocks} blocks of memory")
+        raise AssertionError(f"left: {count} Values in the pool, {len(living)} that references "
+                             f"know, {blocks} blocks of memory")

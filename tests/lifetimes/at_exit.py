@@ -1,4 +1,4 @@
-"""Graphs that live until the interpreter ends, in cycles, with finalizers, in layers, in threads."""
+"""Graphs that live until the interpreter ends: in cycles, with finalizers, in layers, threads."""
 import atexit
 import sys
 import threading

@@ -10,7 +10,7 @@ import sys
 
 from allocations import counter, living_allocations
 
-LIMIT = 1_000_000       # bytes; and 20 a step: a Value that is left takes more than four times as much
+LIMIT = 1_000_000    # bytes; and 20 a step: a Value that is left takes more than four times as much
 
 
 def resident():
@@ -27,21 +27,22 @@ def values_alive():
 
 
 def steps(default):
-    return int(sys.argv[1]) if len(sys.argv) > 1 else default // int(os.environ.get("MICROGRAD_SMALLER", 1))
+    return (int(sys.argv[1]) if len(sys.argv) > 1
+            else default // int(os.environ.get("MICROGRAD_SMALLER", 1)))
 
 
 def sanitized():
-    """Whether this is a sanitizer's build: it counts the engine's blocks, and keeps what is freed."""
+    """Whether this is a sanitizer's build: it counts the engine's blocks, and keeps freed ones."""
     return "micrograd._core" in sys.modules and counter("living_allocations") is not None
 
 
 def check(step, default, settle=gc.collect):
-    """Run step(i) many times, and as often before to warm up; neither Values nor memory may be left.
+    """Run step(i) many times, and as often before to warm up; no Values and no memory may be left.
 
-    A leak leaves memory in every run. Python takes an arena of 1 MB in some run and keeps it, so one
-    that leaves nothing is looked for, among three. Of Python's own blocks, not one in a hundred steps
-    may be left. Cycles are collected often: where many wait for Python's own collections, what is
-    left, like the memory that a layer keeps for its next call, lies in as many arenas.
+    A leak leaves memory in every run. Python takes an arena of 1 MB in some run and keeps it, so
+    one that leaves nothing is looked for, among three. Of Python's own blocks, not one in a hundred
+    steps may be left. Cycles are collected often: where many wait for Python's own collections,
+    what is left, like the memory that a layer keeps for its next call, lies in as many arenas.
     """
     count = steps(default)
 

@@ -1,4 +1,4 @@
-"""Recordings: called, swept, checked, refused, replaced; by instances, of many structures, in cycles."""
+"""Recordings: called, swept, checked, refused, replaced; of instances, structures, in cycles."""
 from growth import check
 
 from micrograd.engine import Value

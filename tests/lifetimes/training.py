@@ -1,4 +1,4 @@
-"""A model in training: fused layers, plain nodes of them that somebody looks at, a new model at times."""
+"""A model in training: fused layers, plain nodes of them that are looked at, new models."""
 import random
 
 from growth import check

@@ -22,16 +22,20 @@ for k in range(3):
     loss.backward()
     for p in model.parameters():
         p.data -= 0.1 * p.grad
-    print(k, f"{loss.data:.12f}", type(loss.data).__name__, type(model.parameters()[0].grad).__name__)
-print([f"{p.data:.10f}" for p in model.parameters()], [type(p.data).__name__ for p in model.parameters()])
+    print(k, f"{loss.data:.12f}", type(loss.data).__name__,
+          type(model.parameters()[0].grad).__name__)
+print([f"{p.data:.10f}" for p in model.parameters()],
+      [type(p.data).__name__ for p in model.parameters()])
 
 a = np.array([Value(1.5), Value(-2.0), Value(3)], dtype=object)
 w = np.array([0.5, 2.0, -1.0])
 s = (a * w).sum() + np.dot(a, a) + (w @ a) * 2
 s.backward()
 print(s, list(a))
-print(np.float64(2.0) * a[0], np.int64(3) - a[0], np.float32(0.5) / a[1], a[0] + np.float64(1), a[2] * np.int64(4))
-print([type(v.data).__name__ for v in (np.float64(2.0) * a[0], a[0] + np.float64(1), a[2] * np.int64(4))])
+print(np.float64(2.0) * a[0], np.int64(3) - a[0], np.float32(0.5) / a[1], a[0] + np.float64(1),
+      a[2] * np.int64(4))
+print([type(v.data).__name__
+       for v in (np.float64(2.0) * a[0], a[0] + np.float64(1), a[2] * np.int64(4))])
 for left in (np.float64(0.1), np.float32(0.1), np.int32(3), 3, 2.5, True, Fraction(1, 3), 1j):
     v = Value(0.7)
     out = left * v + left
@@ -70,7 +74,10 @@ print(q, q._prev, type(list(q._prev)[0].grad).__name__)
 
 twin = copy.deepcopy(model)
 twin.parameters()[0].data = 7
-print(model.parameters()[0].data != 7, twin([1, 2]).data == model([1, 2]).data, copy.copy(Value(3)), copy.deepcopy(Value(4.0)))
-print(Layer(2, 1)([1, 2])._op, Neuron(3), len(MLP(3, [4, 4, 2]).parameters()), f"{model([True, 2.0]).data:.9f}")
-print(Value(3) - 1, 1 - Value(3), Value(3) / 2, 2 / Value(3), -Value(0), -Value(0.0), Value(-0.0) * 0, Value(0) * -1.0)
+print(model.parameters()[0].data != 7, twin([1, 2]).data == model([1, 2]).data, copy.copy(Value(3)),
+      copy.deepcopy(Value(4.0)))
+print(Layer(2, 1)([1, 2])._op, Neuron(3), len(MLP(3, [4, 4, 2]).parameters()),
+      f"{model([True, 2.0]).data:.9f}")
+print(Value(3) - 1, 1 - Value(3), Value(3) / 2, 2 / Value(3), -Value(0), -Value(0.0),
+      Value(-0.0) * 0, Value(0) * -1.0)
 print([Value(v).relu() for v in (-1, 0, -0.0, 2.5, float("nan"), -float("inf"), True)])

@@ -62,8 +62,8 @@ thread = Thread()
 thread.start()
 thread.join()
 print(type(Single(3)).__name__)
-for call in (lambda: Plain("name"), lambda: Plain(name=1), lambda: Module(1), lambda: Module.__new__(Module, 1),
-             Wrong):
+for call in (lambda: Plain("name"), lambda: Plain(name=1), lambda: Module(1),
+             lambda: Module.__new__(Module, 1), Wrong):
     show(call)
 bare = object.__new__(MLP)
 bare.layers = [object.__new__(Layer)]
@@ -159,7 +159,8 @@ recording = False
 h, y = x * 3 * 2, model([x, 1.0])
 recording = True
 (h * w + y).backward()
-print(x.grad, w.grad, h._prev, repr(h._op), y._prev, {p.grad for p in model.parameters()}, (x.relu() * w)._op)
+print(x.grad, w.grad, h._prev, repr(h._op), y._prev, {p.grad for p in model.parameters()},
+      (x.relu() * w)._op)
 r = (x**2).relu()
 print(r._op, len(r._prev), [c._op for c in r._prev])
 Value.__init__ = constructor

@@ -1,4 +1,4 @@
-"""Counters in the class, which change it at every node; a change that matters is noticed all the same."""
+"""Counters in the class, which change it at every node; a change that matters is still noticed."""
 import random
 
 from micrograd.engine import Value
@@ -50,7 +50,7 @@ def change(times):
 
 step(2)
 Value.__init__ = counting_init
-step(40)                                # from 3.13 on, CPython gives a class a thousand versions at most
+step(40)        # from 3.13 on, CPython gives a class a thousand versions at most
 y = Numbered(3.0) * 2 * Numbered(4)
 print(y, y.number, Numbered.made, y + 1, Value.count)
 Value.__add__ = add_one_more

@@ -28,7 +28,8 @@ z = del_me * t
 del del_me
 gc.collect()
 z.backward()
-print(z, t, sorted(getattr(c, 'name', '-') for c in z._prev), [c._op for c in z._prev if c is not t])
+print(z, t, sorted(getattr(c, 'name', '-') for c in z._prev),
+      [c._op for c in z._prev if c is not t])
 
 v = Value(0.5)
 v.note = {"deep": [1, 2]}
@@ -85,7 +86,8 @@ x *= 2
 x -= a
 x /= 4
 print(x, x._op)
-for bad in (lambda: Value(0.0) ** -1, lambda: 1 / Value(0), lambda: Value(1e200) ** 2, lambda: a + "a", lambda: float(a), lambda: Value(-8.) ** .5):
+for bad in (lambda: Value(0.0) ** -1, lambda: 1 / Value(0), lambda: Value(1e200) ** 2,
+            lambda: a + "a", lambda: float(a), lambda: Value(-8.) ** .5):
     try:
         print(bad())
     except Exception as error:

@@ -66,7 +66,8 @@ for v in (o, n, b, x1, w1, x2, w2):
     print(v.label, v)
 
 nodes, edges = trace(o)
-print(len(nodes), len(edges), sorted(getattr(v, 'label', '-') for v in nodes), sorted(v._op for v in nodes))
+print(len(nodes), len(edges), sorted(getattr(v, 'label', '-') for v in nodes),
+      sorted(v._op for v in nodes))
 print(sorted(f"{getattr(a, 'label', '-')}->{getattr(z, 'label', '-')}" for a, z in edges))
 
 for v in nodes:
@@ -89,4 +90,5 @@ d = Value(-2.0)
 f = (a * d) * (a + d)
 f.backward()
 print(a, d, f)
-print(Value(7.0, (a, d), '+'), sorted(v.data for v in Value(7.0, (a, d), '+')._prev), Value(1, (a,), 'mine')._op)
+print(Value(7.0, (a, d), '+'), sorted(v.data for v in Value(7.0, (a, d), '+')._prev),
+      Value(1, (a,), 'mine')._op)

@@ -1,4 +1,4 @@
-"""Operations of the program's own in microgpt's style: closures, or local gradients where ours are imported."""
+"""Own operations in microgpt's style: closures, or local gradients where ours are imported."""
 import math
 import random
 
@@ -80,4 +80,5 @@ for make in (Value, Scalar):
             for v in row:
                 v.data -= 0.1 * v.grad
                 v.grad = 0
-print(Scalar(1.0, label="a").label, (Scalar(2.0) * 3 + 1).exp()._op, Scalar(2.0) - 1, 3 - Scalar(2.0))
+print(Scalar(1.0, label="a").label, (Scalar(2.0) * 3 + 1).exp()._op, Scalar(2.0) - 1,
+      3 - Scalar(2.0))

@@ -1,4 +1,4 @@
-"""Rows and weights of every type of number: what a network prints, forward, backward and after steps."""
+"""Rows and weights of every type of number: a network forward, backward and after steps."""
 import random
 
 import numpy as np
@@ -20,7 +20,8 @@ def train(row_type, weight_type, shape, root):
     rows = np.array([[1, 2], [0, 3], [2, 0], [1, 1]]).astype(row_type)
     for k in range(3):
         scores = [model(list(map(Value, row))) for row in rows] + [model(row) for row in rows]
-        outputs = [out for score in scores for out in (score if isinstance(score, list) else [score])]
+        outputs = [out for score in scores
+                   for out in (score if isinstance(score, list) else [score])]
         if k == 0:          # to the last bit, until a gradient was added
             print(*[repr(out) for out in outputs[:3]], *[text(out.data, 17) for out in outputs])
         print(*[text(out.data) for out in outputs])
@@ -33,7 +34,8 @@ def train(row_type, weight_type, shape, root):
 
 
 def hinge(outputs):
-    return sum((1 + -y * out).relu() for out, y in zip(outputs, [1, -1] * 99)) * (1.0 / len(outputs))
+    return sum((1 + -y * out).relu()
+               for out, y in zip(outputs, [1, -1] * 99)) * (1.0 / len(outputs))
 
 
 def square(outputs):
@@ -58,7 +60,8 @@ for row_type in ("float64", "float32", "int64", "int32", "int8", "uint8", "uint6
 # The graph inside: data and gradients of every node.
 random.seed(1)
 model = nn.MLP(2, [2, 1])
-for row in ([np.float32(0.1), np.float32(2)], [np.uint8(3), np.bool_(True)], [np.float32(0.5), 0.25]):
+for row in ([np.float32(0.1), np.float32(2)], [np.uint8(3), np.bool_(True)],
+            [np.float32(0.5), 0.25]):
     out = model(row)
     out.backward()
     seen, stack = [], [out]
@@ -67,4 +70,5 @@ for row in ([np.float32(0.1), np.float32(2)], [np.uint8(3), np.bool_(True)], [np
         seen.append((node._op, text(node.data, 17), text(node.grad)))
         stack += node._prev
     print(*sorted(seen), sep="\n")
-    print(out.data + np.float32(1), repr(Value(np.float32(0.1)) * 3 + 1), repr(Value(0.1) + np.float32(0.1)))
+    print(out.data + np.float32(1), repr(Value(np.float32(0.1)) * 3 + 1),
+          repr(Value(0.1) + np.float32(0.1)))

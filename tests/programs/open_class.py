@@ -1,4 +1,4 @@
-"""Subclasses and patches that override how data, grad, _prev, _op and _backward are read and written."""
+"""Subclasses and patches that override reads and writes of data, grad, _prev, _op, _backward."""
 import abc
 import random
 
@@ -115,10 +115,12 @@ def use(make):
     w, x = make(2.0), Value(3.0)
     y = (w * 50.0 + x).relu() * w
     y.backward()
-    show(lambda: y.data, lambda: w.data, lambda: w.grad, lambda: x.grad, lambda: repr(w), lambda: w._op)
+    show(lambda: y.data, lambda: w.data, lambda: w.grad, lambda: x.grad, lambda: repr(w),
+         lambda: w._op)
     y.backward()
-    show(lambda: w.grad, lambda: x.grad, lambda: (w - 1).data, lambda: (1 / w).data, lambda: (-w).data,
-         lambda: (w ** 2).data, lambda: sum([w, w]).data, lambda: w.relu().data, lambda: len(y._prev))
+    show(lambda: w.grad, lambda: x.grad, lambda: (w - 1).data, lambda: (1 / w).data,
+         lambda: (-w).data, lambda: (w ** 2).data, lambda: sum([w, w]).data, lambda: w.relu().data,
+         lambda: len(y._prev))
     own = make(1.0)
     out = Value(7.0, (own,), "own")
 
@@ -141,8 +143,8 @@ def use(make):
     show(lambda: w.grad)
 
 
-for cls in (Clipped, Frozen, FrozenByObject, Doubled, Slotted, SlottedData, Logged, Lazy, Fallback, Undeletable,
-            Childless, Shouting, Counting, Abstract):
+for cls in (Clipped, Frozen, FrozenByObject, Doubled, Slotted, SlottedData, Logged, Lazy, Fallback,
+            Undeletable, Childless, Shouting, Counting, Abstract):
     print(cls.__name__)
     use(cls)
 print(len(Logged.log), Logged.log[:5], Counting.swept)
@@ -151,7 +153,8 @@ print(len(Logged.log), Logged.log[:5], Counting.swept)
 Plain = type("Plain", (Value,), {})
 w = Plain(2.0)
 y = w * 3
-Plain.grad = property(lambda self: self.__dict__.get("g", 10), lambda self, new: self.__dict__.update(g=new + 1))
+Plain.grad = property(lambda self: self.__dict__.get("g", 10),
+                      lambda self, new: self.__dict__.update(g=new + 1))
 y.backward()
 print(w.grad, w.__dict__.get("g"))
 del Plain.grad
@@ -162,7 +165,8 @@ print(w.grad)
 shipped = {name: Value.__dict__.get(name) for name in ("grad", "data", "_op")}
 a, b = Value(2.0), Value(3.0)
 c = a * b + a
-Value.grad = property(lambda self: self.__dict__.get("g", 0), lambda self, new: self.__dict__.update(g=min(new, 2)))
+Value.grad = property(lambda self: self.__dict__.get("g", 0),
+                      lambda self, new: self.__dict__.update(g=min(new, 2)))
 c.backward()
 d = a * b + a
 d.backward()
@@ -208,4 +212,5 @@ for prev in ([Value(1.0)], (), {1: 2}, "ab", frozenset(), 7, None):
     v = Value(1.0) * 2
     v._prev = prev
     show(lambda: v._prev is prev, lambda: v.backward())
-show(lambda: Value(1.0, {2}).backward(), lambda: Value(1.0, "ab")._op, lambda: Value(1.0, (None,)).backward())
+show(lambda: Value(1.0, {2}).backward(), lambda: Value(1.0, "ab")._op,
+     lambda: Value(1.0, (None,)).backward())

@@ -32,7 +32,8 @@ class Ordered(Value):
 
 
 print(Equal(1.0) == Equal(1.0), Equal(1.0) != Equal(1.0), Equal(1.0) != Equal(2.0),
-      Value(1.0) == Equal(1.0), Value(1.0) != Equal(1.0), Equal(1.0) in [Value(1.0)], len({Equal(1.0), Equal(1.0)}))
+      Value(1.0) == Equal(1.0), Value(1.0) != Equal(1.0), Equal(1.0) in [Value(1.0)],
+      len({Equal(1.0), Equal(1.0)}))
 for cls in (Less, Ordered):
     for grads in ((5, 3), (3, 5), (4, 4)):
         a, b = cls(1.0), cls(2.0)

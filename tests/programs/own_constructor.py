@@ -1,4 +1,4 @@
-"""Constructors of the program's own, which set every attribute, under the engine's own operators."""
+"""Constructors of the program's own that set every attribute, under the engine's operators."""
 from micrograd import nn
 from micrograd.engine import Value
 

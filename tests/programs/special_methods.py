@@ -3,18 +3,22 @@
 from micrograd import nn
 from micrograd.engine import Value
 
-METHODS = ["add", "radd", "iadd", "sub", "rsub", "isub", "mul", "rmul", "imul", "truediv", "rtruediv", "pow", "neg",
-           "pos", "invert", "matmul", "rmatmul", "mod", "floordiv", "rfloordiv", "divmod", "and", "lshift", "call",
-           "contains", "getitem", "eq", "ne", "repr", "copy", "deepcopy", "reversed"]
-GIVEN = {"float": 1.5, "int": 7, "index": 2, "complex": 1j, "trunc": 1, "ceil": 4, "bool": False, "len": 3,
-         "hash": 5, "str": "STR", "bytes": b"b"}
-EXPRESSIONS = ["a + b", "a - b", "a * b", "a / b", "a ** 2", "-a", "+a", "~a", "a @ b", "1 @ a", "a % b", "a // b",
-               "1 // a", "1 + a", "1 - a", "2 * a", "1 / a", "divmod(a, 1)", "a & 1", "a << 1", "float(a)",
-               "int(a)", "complex(a)", "[1, 2, 3][a]", "math.ceil(a)", "math.trunc(a)", "math.exp(a)", "bool(a)",
-               "len(a)", "list(a)", "a[4]", "9 in a", "a(1, 2)", "a == b", "a != b", "a == a", "a != a", "a in [b]",
-               "[a, b].index(b)", "{a: 1}.get(a)", "{a: 1}.get(b)", "not a", "a and 1", "str(a)", "repr(a)",
-               "'%s' % a", "f'{a}'", "bytes(a)", "list(reversed(a))", "copy.copy(a)", "sum([a, b])", "a.relu()",
-               "(a * b + a).relu()", "layer([1.0, 2.0])", "layer([a, b])", "swept(a * b + a)", "augmented(a)"]
+METHODS = ["add", "radd", "iadd", "sub", "rsub", "isub", "mul", "rmul", "imul", "truediv",
+           "rtruediv", "pow", "neg", "pos", "invert", "matmul", "rmatmul", "mod", "floordiv",
+           "rfloordiv", "divmod", "and", "lshift", "call", "contains", "getitem", "eq", "ne",
+           "repr", "copy", "deepcopy", "reversed"]
+GIVEN = {"float": 1.5, "int": 7, "index": 2, "complex": 1j, "trunc": 1, "ceil": 4, "bool": False,
+         "len": 3, "hash": 5, "str": "STR", "bytes": b"b"}
+EXPRESSIONS = ["a + b", "a - b", "a * b", "a / b", "a ** 2", "-a", "+a", "~a", "a @ b", "1 @ a",
+               "a % b", "a // b", "1 // a", "1 + a", "1 - a", "2 * a", "1 / a", "divmod(a, 1)",
+               "a & 1", "a << 1", "float(a)", "int(a)", "complex(a)", "[1, 2, 3][a]",
+               "math.ceil(a)", "math.trunc(a)", "math.exp(a)", "bool(a)", "len(a)", "list(a)",
+               "a[4]", "9 in a", "a(1, 2)", "a == b", "a != b", "a == a", "a != a", "a in [b]",
+               "[a, b].index(b)", "{a: 1}.get(a)", "{a: 1}.get(b)", "not a", "a and 1", "str(a)",
+               "repr(a)",
+               "'%s' % a", "f'{a}'", "bytes(a)", "list(reversed(a))", "copy.copy(a)", "sum([a, b])",
+               "a.relu()", "(a * b + a).relu()", "layer([1.0, 2.0])", "layer([a, b])",
+               "swept(a * b + a)", "augmented(a)"]
 layer = nn.Layer(2, 1)
 for i, p in enumerate(layer.parameters()):
     p.data = i + 0.5

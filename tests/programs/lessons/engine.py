@@ -1,4 +1,4 @@
-"""All of a lesson's engine put on the class: constructor, operators, log, softmax, backward pass."""
+"""A lesson's engine, all put on the class: constructor, operators, log, softmax, backward pass."""
 import math
 
 from micrograd.engine import Value

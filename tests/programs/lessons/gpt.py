@@ -1,4 +1,4 @@
-"""A GPT of one head on names; a class with slots and local gradients, and a backward pass of its own."""
+"""A GPT of one head on names; a class with slots, local gradients and its own backward pass."""
 import math
 import random
 
@@ -41,17 +41,20 @@ class Scalar(Value):
 random.seed(42)
 names, C = ["anna", "nina", "hanna"], 4
 chars = sorted(set("".join(names))) + ["."]
-w = [[[Scalar(random.gauss(0, 0.3)) for _ in range(C)] for _ in range(rows)] for rows in (5, 5, C, C, C, 7)]
+w = [[[Scalar(random.gauss(0, 0.3)) for _ in range(C)] for _ in range(rows)]
+     for rows in (5, 5, C, C, C, 7)]
 params = [p for matrix in w for row in matrix for p in row]
 linear = lambda x, rows: [sum((a * b for a, b in zip(row, x)), Scalar(0.0)) for row in rows]
 for step in range(30):
-    tokens, keys, values, loss = [chars.index(c) for c in f".{names[step % 3]}."], [], [], Scalar(0.0)
+    tokens, keys, values, loss = ([chars.index(c) for c in f".{names[step % 3]}."], [], [],
+                                  Scalar(0.0))
     for t, token in enumerate(tokens[:-1]):
         x = [a + b for a, b in zip(w[0][token], w[5][t])]
         query, key, value = (linear(x, matrix) for matrix in w[2:5])
         keys.append(key), values.append(value)
         scores = [score.exp() for score in linear(query, keys)]
-        logits = [v.exp() for v in linear(linear([s / sum(scores) for s in scores], zip(*values)), w[1])]
+        logits = [v.exp() for v in linear(linear([s / sum(scores) for s in scores], zip(*values)),
+                                          w[1])]
         loss -= (logits[tokens[t + 1]] / sum(logits)).log()
     loss.backward()
     print(step, f"{loss.data:.6f}", f"{sum(abs(p.grad) for p in params):.6f}")

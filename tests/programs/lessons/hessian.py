@@ -1,4 +1,4 @@
-"""A Hessian by differences of gradients, and Newton's steps with it; a subclass with sin, exp and a slot."""
+"""A Hessian by differences of gradients, and Newton's steps; a subclass with sin, exp, a slot."""
 import math
 
 from micrograd.engine import Value
@@ -44,7 +44,8 @@ def gradient(numbers):
 def hessian(numbers, h=1e-5):
     rows = []
     for i in range(len(numbers)):
-        (_, up), (_, down) = (gradient([n + s * h * (i == j) for j, n in enumerate(numbers)]) for s in (1, -1))
+        (_, up), (_, down) = (gradient([n + s * h * (i == j) for j, n in enumerate(numbers)])
+                              for s in (1, -1))
         rows.append([(u - d) / (2 * h) for u, d in zip(up, down)])
     return rows
 
@@ -55,5 +56,7 @@ for step in range(37):
     y, g = gradient(point)
     point = [p - gi / (abs(H[i][i]) + 1) for i, (p, gi) in enumerate(zip(point, g))]
     if step % 6 == 0:
-        print(step, y.depth, f"{y.data:.8f}", [f"{gi:.6f}" for gi in g], [f"{h:.2f}" for h in H[0][:2]])
-print(f"{max(abs(H[i][j] - H[j][i]) for i in range(5) for j in range(5)) < 1e-6}", [f"{p:.6f}" for p in point])
+        print(step, y.depth, f"{y.data:.8f}", [f"{gi:.6f}" for gi in g],
+              [f"{h:.2f}" for h in H[0][:2]])
+print(f"{max(abs(H[i][j] - H[j][i]) for i in range(5) for j in range(5)) < 1e-6}",
+      [f"{p:.6f}" for p in point])

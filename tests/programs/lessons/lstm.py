@@ -44,7 +44,8 @@ class LSTM(Module):
         c = sigmoid(f) * c + sigmoid(i) * tanh(g)
         return sigmoid(o) * tanh(c), c
 
-    def parameters(self): return [p for g in [*sum(self.gates, []), self.head] for p in g.parameters()]
+    def parameters(self): return [p for g in [*sum(self.gates, []), self.head]
+                                  for p in g.parameters()]
 
 
 random.seed(6)

@@ -42,7 +42,8 @@ def dot(root):
 
 
 for turn in range(500):
-    inputs = [(Node(0.1 * i + turn / 500, label=f"x{i}"), Node(math.cos(i), label=f"w{i}")) for i in range(8)]
+    inputs = [(Node(0.1 * i + turn / 500, label=f"x{i}"), Node(math.cos(i), label=f"w{i}"))
+              for i in range(8)]
     total = Node(6.88 / 8, label="b")
     for x, w in inputs:
         total = total + x * w
