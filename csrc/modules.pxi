@@ -68,8 +68,8 @@ cdef class _ModuleBase:
 cdef object nothing = object()          # found in no class
 
 cdef class _Part:
-    """A descriptor of an attribute that stands in the __dict__ of a Neuron or Layer. It yields to an
-    attribute of that name in a further base of the module's class."""
+    """A descriptor of an attribute that stands in the __dict__ of a Neuron or Layer. It yields to
+    an attribute of that name in a further base of the module's class."""
     cdef object owner
     cdef str name
 

@@ -5,9 +5,9 @@ cdef struct ReplayCall:
     Call call
     Py_ssize_t row                      # whose results the outputs are; -1: all rows', or their sum
     PyObject* run                       # owned references
-    PyObject* given                     # [(place, Value)]: the Values that the outputs were computed
+    PyObject* given                     # [(place, Value)]: those that the outputs were computed
                                         # from, among the leaves of that row, or of all
-    PyObject* used                      # bytearray: a 1 for each parameter that they were, else 0
+    PyObject* used                      # bytearray: of each parameter, whether they were, too
 
 cdef inline _Run run_of(Call* call):
     return <_Run>(<ReplayCall*>call).run

@@ -440,5 +440,6 @@ def _no_short_cut(*arguments):
 
 _fused = _parameters_of = _zero_grad = _zeroed = _ships = _predict = _sgd = _adam = _no_short_cut
 
-from micrograd._replay_py import (_after_fork, _begin_recording, _end_recording,    # noqa: E402, F401, I001
-                                  _fill, _given, _is_recording, _marked, _pick, _Program, _sign)
+from micrograd._replay_py import (  # noqa: E402, F401, I001
+    _after_fork, _begin_recording, _end_recording, _fill, _given, _is_recording, _marked, _pick,
+    _Program, _sign)

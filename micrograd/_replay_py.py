@@ -31,7 +31,7 @@ class Recorder:
     def note_error(self):
         """Refuse an error in arithmetic that the function catches."""
         if self.thread == get_ident():
-            with suppress(RuntimeError):    # RecordingError, which is kept for the end of the recording
+            with suppress(RuntimeError):    # RecordingError, kept for the end of the recording
                 self.refuse("error")
 
     def check_constructor(self, value, operands):
@@ -88,8 +88,8 @@ def _given(value):
 
 
 def forbid_if_given(*values):
-    """RecordingError for the equality, hash or truth of what is a number where the function is run as
-    written: a Value has others."""
+    """RecordingError for the equality, hash or truth of what is a number where the function is run
+    as written: a Value has others."""
     if _is_recording() and not called_by_engine(3) and any(id(value) in given for value in values):
         _engine_py.recorder.refuse("number")
 
@@ -150,8 +150,8 @@ def _begin_recording(refuse):
 
 
 def _end_recording(nested=False):
-    """End this thread's recording, and return True; not where the caller is nested in it, and so began
-    none."""
+    """End this thread's recording, and return True; not where the caller is nested in it, and so
+    began none."""
     mine = _is_recording() and not nested
     if mine:
         end_recording()
@@ -255,8 +255,8 @@ class _Program:
         return _Run(self, leaves, rows)
 
     def under(self, place, numbers=None):
-        """The places of the steps that this one has gradients for in a row of these numbers, or in any row;
-        itself among them."""
+        """The places of the steps that this one has gradients for in a row of these numbers, or in
+        any row; itself among them."""
         under, stack = {place}, [place]
         while stack:
             symbol, *operands = self.steps[stack.pop()]

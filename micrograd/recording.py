@@ -116,7 +116,8 @@ class Recording:
         self._signatures: dict[bool, Any] = {}  # of the function, and of the method that it becomes
         unknown = self._static - set(self._signature.parameters) if self._static else ()
         if unknown:
-            raise ValueError(f"static names no argument of {self._name}: {', '.join(sorted(unknown))}")
+            raise ValueError(f"static names no argument of {self._name}: "
+                             f"{', '.join(sorted(unknown))}")
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """What the function gives: a node, its operands the parameters and the Values given."""
@@ -233,8 +234,8 @@ class Recording:
         results = self._function(*arguments, **keywords)
         if not are_as_given([*arguments, *keywords.values()],
                             [*parts, *[part for _, part in keyword_parts]], values):
-            raise RecordingError(f"{self._name} changes a list, dict or array that it is given, which is "
-                                 "a copy here: give back what is new")
+            raise RecordingError(f"{self._name} changes a list, dict or array that it is given, "
+                                 "which is a copy here: give back what is new")
         return results
 
     def _recorded(self, structure: Any, leaves: list[Any]) -> Kept | None:
@@ -272,8 +273,8 @@ class Recording:
             if refused:             # and the function has caught the error
                 raise refused[0]
             if random_states() != before:
-                raise RecordingError(f"{self._name} draws random numbers, which would be kept as they "
-                                     "are now: pass them as arguments")
+                raise RecordingError(f"{self._name} draws random numbers, which would be kept as "
+                                     "they are now: pass them as arguments")
             program = __core__._Program(self._name, inputs, outputs)
         finally:
             if __core__._end_recording(nested):
@@ -301,16 +302,16 @@ class Recording:
             change = "it gives lists or tuples of other lengths"
         if change is not None:
             self._kept.clear()
-            raise RecordingError(f"{self._name} is no longer what was recorded: {change}. What changes from "
-                                 "call to call must be an argument, or the data of a Value; the next call "
-                                 "records anew")
+            raise RecordingError(f"{self._name} is no longer what was recorded: {change}. What "
+                                 "changes from call to call must be an argument, or the data of "
+                                 "a Value; the next call records anew")
         replayed = run.numbers(row)
         other = differ(written.numbers, replayed)
         # Unless another thread has changed a parameter since the run.
         if other and not differ(replayed, kept.program.forward(run.leaves(row), 1, 1).numbers(0)):
             self._kept.clear()
-            raise RecordingError(f"{self._name} gives {other[0]!r}, and its recording {other[1]!r}: it "
-                                 "computes with what is no float")
+            raise RecordingError(f"{self._name} gives {other[0]!r}, and its recording "
+                                 f"{other[1]!r}: it computes with what is no float")
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """The recording of a method, for this instance."""
@@ -588,7 +589,7 @@ def number_given(x: Any) -> float:
 
 
 def stand_in(leaf: Any) -> Value:
-    """The Value that the function is given for a number, or for another Value while it is recorded."""
+    """The Value that the function is given for a number, or for another Value."""
     if not isinstance(leaf, Value):
         return Value(number_given(leaf))
     if type(leaf) is Value:
@@ -603,20 +604,23 @@ def stand_in(leaf: Any) -> Value:
 # What a function must not do while it is recorded.
 
 REMEDIES = {
-    "data": "reads the data of a Value, which would be kept as it is now: use maximum, relu, pick or detach, "
-            "or pass a number as an argument",
-    "grad": "reads the gradient of a Value, which would be kept as it is now: pass it as an argument",
-    "comparison": "compares a Value, and would always go the way that it goes now: use maximum, minimum, "
-                  "relu or pick",
+    "data": "reads the data of a Value, which would be kept as it is now: use maximum, relu, pick "
+            "or detach, or pass a number as an argument",
+    "grad": "reads the gradient of a Value, which would be kept as it is now: pass it as an "
+            "argument",
+    "comparison": "compares a Value, and would always go the way that it goes now: use maximum, "
+                  "minimum, relu or pick",
     "number": "asks a number that it was given for its truth, its hash or whether it equals "
               "another; it is a Value here, which has other answers, and they would be kept: use "
               "pick, or name the argument in `static`",
     "error": "catches an error of arithmetic, and would always go on as it does now: keep numbers "
              "in the domain of the operation by maximum, minimum or relu",
-    "text": "makes a text of a Value's data, which would be kept as it is now: do so after the call",
+    "text": "makes a text of a Value's data, which would be kept as it is now: do so after the "
+            "call",
     "rounding": "rounds a Value's data, which would be kept as it is now: do so after the call",
-    "writing": "sets an attribute of a Value, which later calls would not do: do so outside the function",
-    "backward": "calls backward(), which later calls would not do: call backward() on what the recording "
+    "writing": "sets an attribute of a Value, which later calls would not do: do so outside the "
+               "function",
+    "backward": "calls backward(), which later calls would not do: call it on what the recording "
                 "gives, or use micrograd.gradients.grad",
     "copy": "copies a Value with the number that it holds now: use the Value itself, or detach",
     "operation": "computes a node by a _backward, operands or local gradients of its own, which "
@@ -630,7 +634,7 @@ REMEDIES = {
 
 refused: list[RecordingError] = []      # of the function that is being recorded
 
-PASSED_OVER = "micrograd", "copy", "copyreg", "pickle"     # modules whose lines an error does not show
+PASSED_OVER = "micrograd", "copy", "copyreg", "pickle"      # whose lines an error does not show
 
 
 def refuse(what: str) -> None:

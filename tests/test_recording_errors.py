@@ -62,8 +62,9 @@ REFUSED = {         # name: (what the function does with Values x and w, what th
     "setting _op": (lambda t, x, w: set_attribute(w * x, "_op", "op"), "sets an attribute"),
     "setting _backward": (lambda t, x, w: set_attribute(w * x, "_backward", len), "by a _backward"),
     "calling __init__": (lambda t, x, w: w.__init__(2.0) or w, "sets an attribute"),
-    "backward": (lambda t, x, w: (w * x).backward() or w, r"calls backward\(\), which.*call backward\(\) on what"),
-    "zero_grad": (lambda t, x, w: t.optim.SGD([w], 0.1).zero_grad() or w, "sets an attribute|reads the grad"),
+    "backward": (lambda t, x, w: (w * x).backward() or w, r"calls backward\(\).*call it on what"),
+    "zero_grad": (lambda t, x, w: t.optim.SGD([w], 0.1).zero_grad() or w,
+                  "sets an attribute|reads the grad"),
     "step": (lambda t, x, w: t.optim.SGD([w], 0.1).step() or w, "sets an attribute|reads the"),
     "copy": (lambda t, x, w: copy.copy(w) * x, "copies a Value.*detach"),
     "deepcopy": (lambda t, x, w: copy.deepcopy(w * x), "copies a Value"),
@@ -129,8 +130,8 @@ def test_the_line_of_an_error_in_a_network(twin):
     (lambda t, x: t.losses.mse([x], x),
      "targets must be a list with one for each output, not Value$"),
     (lambda t, x: t.losses.mse([[x]], [1.0]), "output 0 must be a Value, not list$"),
-    (lambda t, x: t.record(lambda y: y)({x * 1}), "an argument of a recording must be .*, not set$"),
-    (lambda t, x: t.record(lambda y: y).mean({"x": x}), "a column must be a list or an array, not dict$")])
+    (lambda t, x: t.record(lambda y: y)({x * 1}), "an argument of a recording must .*, not set$"),
+    (lambda t, x: t.record(lambda y: y).mean({"x": x}), "a column must be a list .*, not dict$")])
 def test_what_an_error_says_of_values_while_recording(twin, f, text):
     """They have no text then, and the error is that of the argument and not of asking for one."""
     with pytest.raises(TypeError, match=text):
@@ -181,18 +182,20 @@ def test_a_value_may_be_looked_at(twin):
 
 
 @pytest.mark.parametrize("f", [
-    lambda k: k == 1, lambda k: 1 == k, lambda k: k != 1, lambda k: bool(k), lambda k: not k, lambda k: k or 5,
-    lambda k: hash(k), lambda k: {0: 1.0}.get(k), lambda k: [0, 1].index(k), lambda k: k in (0, 1),
-    lambda k: len({k}), lambda k: np.array([0.0, 1.0]) == k, lambda k: operator.eq(k, 2.0)])
+    lambda k: k == 1, lambda k: 1 == k, lambda k: k != 1, lambda k: operator.eq(k, 2.0),
+    lambda k: bool(k), lambda k: not k, lambda k: k or 5, lambda k: hash(k),
+    lambda k: {0: 1.0}.get(k), lambda k: [0, 1].index(k), lambda k: k in (0, 1),
+    lambda k: len({k}), lambda k: np.array([0.0, 1.0]) == k])
 @pytest.mark.parametrize("how", ["call", "sum", "within another"])
 def test_what_is_asked_of_a_number(twin, f, how):
     """A Value gives other answers than the number that it stands for."""
     recorded = twin.record(lambda x, k: (f(k), x)[1])
     another = twin.record(lambda x: recorded(x, 1.0))
-    call = {"call": lambda: recorded(twin.Value(2.0), 1), "sum": lambda: recorded.sum([1.0, 2.0], [0, 1]),
+    call = {"call": lambda: recorded(twin.Value(2.0), 1),
+            "sum": lambda: recorded.sum([1.0, 2.0], [0, 1]),
             "within another": lambda: another(2.0)}[how]
     for _ in range(2):
-        with pytest.raises(twin.RecordingError, match="asks a number that it was given.* use pick, or name"):
+        with pytest.raises(twin.RecordingError, match="asks a number that .* use pick, or name"):
             call()
     assert twin.record(lambda x, k: (f(k), x)[1], static=["k"])(2.0, 1).data == 2
 
@@ -210,8 +213,8 @@ def test_the_truth_of_values(twin):
 
 
 @pytest.mark.parametrize("f, numbers", [
-    (lambda x: 1 / x, [0.0, 4.0]), (lambda x: x.log(), [-1.0, 1.0]), (lambda x: x.exp(), [1e4, 1.0]),
-    (lambda x: x ** -1, [0, 1])])
+    (lambda x: 1 / x, [0.0, 4.0]), (lambda x: x ** -1, [0, 1]), (lambda x: x.log(), [-1.0, 1.0]),
+    (lambda x: x.exp(), [1e4, 1.0])])
 def test_an_error_of_arithmetic_that_is_caught(twin, f, numbers):
     """It decides what is computed, as a comparison does."""
     def safe(x):
@@ -231,7 +234,8 @@ def test_an_error_of_arithmetic_that_is_caught(twin, f, numbers):
 
 @pytest.mark.parametrize("f, text", [
     (lambda t, x, w: x > 0, "compares a Value"), (lambda t, x, w: w.data, "reads the data"),
-    (lambda t, x, w: setattr(w, "data", 5.0), "sets an attribute"), (lambda t, x, w: x == 1, "asks a number")])
+    (lambda t, x, w: setattr(w, "data", 5.0), "sets an attribute"),
+    (lambda t, x, w: x == 1, "asks a number")])
 def test_a_refusal_that_is_caught(twin, f, text):
     w = twin.Value(2.0)
 
@@ -251,8 +255,8 @@ def test_a_refusal_that_is_caught(twin, f, text):
 
 @pytest.mark.parametrize("change", [
     lambda xs, d: xs.append(1.0), lambda xs, d: xs.pop(), lambda xs, d: xs.reverse(),
-    lambda xs, d: xs.__setitem__(0, xs[0] * 2), lambda xs, d: d.update(c=xs[0]), lambda xs, d: d.pop("a"),
-    lambda xs, d: xs.append(object())])
+    lambda xs, d: xs.__setitem__(0, xs[0] * 2), lambda xs, d: xs.append(object()),
+    lambda xs, d: d.update(c=xs[0]), lambda xs, d: d.pop("a")])
 def test_an_argument_that_is_changed(twin, change):
     """The function gets copies of lists and dicts, so that the caller would not see it."""
     @twin.record
@@ -262,7 +266,7 @@ def test_an_argument_that_is_changed(twin, change):
 
     for arguments in (([1.0, 2.0], [3.0], {"a": 1.0, "b": 2.0}),
                       (twin.values([1, 2]), twin.values([3]), {"a": 1.0, "b": twin.Value(2.0)})):
-        with pytest.raises(twin.RecordingError, match="f changes a list, dict or array that it is given"):
+        with pytest.raises(twin.RecordingError, match="f changes a list, dict or array that"):
             f(*arguments)
     assert twin.record(lambda xs: sum([*xs, xs[0]]))([1.0, 2.0]).data == 4.0
 
@@ -272,7 +276,7 @@ def test_random_numbers(twin, draw):
     """Also where they change nothing yet, as the mask of a dropout often does not."""
     f = twin.record(lambda x: x * (1 + draw()))
     for call in (lambda: f(1.0), lambda: f.mean([1.0, 2.0])):
-        with pytest.raises(twin.RecordingError, match="<lambda> draws random numbers.*pass them as arguments"):
+        with pytest.raises(twin.RecordingError, match="<lambda> draws random numbers.*: pass them"):
             call()
 
 
