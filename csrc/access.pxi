@@ -37,7 +37,8 @@ cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
 cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 
 cdef bint look_at_value() noexcept:
-    """Record what Value overrides now. True, for it stands in `is_as_seen() or look_at_value()`."""
+    """Record what the program overrides now. True, for it stands in
+    `value_is_as_seen() or look_at_value()`."""
     global value_version, constructor_shipped, operators_shipped, access_shipped
     # Before looking: that may run Python code.
     cdef unsigned int version = new_class_version(value_type)

@@ -155,8 +155,8 @@ cdef class _Locals:
         for operand in self.operands:
             check_child(operand)
         if len(self.operands) != len(self.gradients):
-            raise ValueError(f"{len(self.operands)} operands have as many local gradients, "
-                             f"not {len(self.gradients)}")
+            raise ValueError("there must be one local gradient for each operand, not "
+                             f"{len(self.gradients)} for {len(self.operands)} operands")
         for gradient in self.gradients:
             check_local_gradient(gradient)
 

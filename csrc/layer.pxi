@@ -382,7 +382,8 @@ cdef void sweep_stage(LayersCall* c, Stage* s, Stage* before) noexcept:
         sweep_kinds(s, before)
 
 cdef void sweep_kinds(Stage* s, Stage* before) noexcept:
-    """Set the kinds of those gradients: one by one in the rare case that they differ."""
+    """Set the kinds of the gradients of parameters and inputs: one by one in the rare case that
+    they differ."""
     cdef Matrix* m = matrix(s)
     cdef Kind g = common_kind(1, m.nout, m.nout, s.sum_grad.kind), sum = m.all_grad_kind & g
     if m.weight_kind == OBJECT or sum == OBJECT or before.common & sum != sum:

@@ -33,7 +33,7 @@ cdef struct Matrix:
     bint kinds_known            # whether sum_kind, weight_kind and rounds are up to date
     bint rounds                 # a parameter or a gradient is, or was, a numpy.float32
     bint relu                   # all neurons have the ReLU
-    bint piecewise              # ... or none has an activation
+    bint piecewise              # piecewise linear: all have the ReLU, or none an activation
     Kind weight_kind            # the kind of all weights; OBJECT where they differ
     Kind all_grad_kind          # the kind of all gradients; OBJECT where they differ, or may
     Version* version            # the current one

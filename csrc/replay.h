@@ -36,7 +36,8 @@ typedef struct {
     int inputs, constants, singles, slots, parameters, packed, outputs;
     int step_count, layer_count, place_count;
     int scratch;                    /* doubles of scratch memory that the layers need */
-    int apart;                      /* how many parameters steps may take one by one: all or none */
+    int apart;                      /* `parameters` if steps take some of them one by one, else 0:
+                                       for how many a sweep has gradients besides those of layers */
     Step *steps;
     Dense *layers;
     int *places;

@@ -584,7 +584,7 @@ cdef class Value:
                                  PyNumber_Power(divisor(other), -1, None))
 
     def backward(self):
-        """ set the gradients of all nodes under this one, by the chain rule, results first """
+        """ set its gradient to 1 and add to those of all nodes under it, by the chain rule """
         forbid("backward", NULL)
         if not is_value(self) or has_own_access(self) or not run_backward(&self.node):
             reference().backward(self)

@@ -84,7 +84,8 @@ def check_locals(operands, gradients):
                             f"not {type(operand).__name__}: {operand!r:.60}")
     if len(operands) != len(gradients):
         raise ValueError(
-            f"{len(operands)} operands have as many local gradients, not {len(gradients)}")
+            "there must be one local gradient for each operand, not "
+            f"{len(gradients)} for {len(operands)} operands")
     for gradient in gradients:
         if not isinstance(gradient, (Value, Number)) and type(gradient).__module__ != "numpy":
             raise TypeError("a local gradient must be a number or a Value, "

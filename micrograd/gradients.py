@@ -26,7 +26,7 @@ from typing import Any
 from micrograd._checks import check_value, described, listed, listed_values
 from micrograd._functions import DERIVATIVES, FUNCTIONS, sign
 from micrograd.engine import Value, __core__
-from micrograd.recording import Recording, pick
+from micrograd.recording import Recording, differentiated, pick
 
 
 def grad(y: Value, xs: Iterable[Value]) -> list[Value]:
@@ -38,7 +38,10 @@ def grad(y: Value, xs: Iterable[Value]) -> list[Value]:
     local gradient given as a number. TypeError where y or an x is no Value.
     """
     check_value(y, "y")
-    tape = Tape(listed_values(xs, "xs"), [y])
+    xs = listed_values(xs, "xs")
+    if __core__._is_recording():
+        differentiated.extend(xs)
+    tape = Tape(xs, [y])
     found = tape.sweep(tape.steps, [(y, Value(1))])
     return [g if isinstance(g, Value) else Value(g) for g in found]
 

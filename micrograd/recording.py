@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import update_wrapper
@@ -92,6 +93,8 @@ class Kept(NamedTuple):
     program: Any
     results: Any                # the structure of what the function gives
     numbers: list[float]        # of the results, where the function was run as written
+    by_inputs: list[int]        # the places of the inputs that it takes gradients by
+    by: list[Any]               # weak references to all Values that it does; inputs have died
     calls: list[int]            # how many there were, and how many rows were checked
 
 
@@ -184,7 +187,25 @@ class Recording:
         """The verified run for `rows` rows."""
         run = kept.program.forward(leaves, rows, threads)
         self._verify(kept, structure, run, rows)
+        if kept.by and isinstance(leaves, list):
+            for row in range(rows):
+                self._check_gradients(kept, run.leaves(row))
         return run
+
+    def _check_gradients(self, kept: Kept, row: list[Any]) -> None:
+        """RecordingError where a Value by which the function takes gradients is reached in more
+        ways than it can see: what it was given for a Value has no operands."""
+        from micrograd.gradients import nodes_under
+        given = [leaf for leaf in row if isinstance(leaf, Value)]
+        inputs = {id(row[k]) for k in kept.by_inputs if isinstance(row[k], Value)}
+        parameters = {id(x()) for x in kept.by} - {id(None)}
+        twice = len(inputs.union(map(id, given))) < len(given)
+        if twice or any((inputs | parameters) & set(map(id, nodes_under(leaf)[1:]))
+                        or id(leaf) in parameters for leaf in given) or any(
+                inputs & set(map(id, nodes_under(p))) for p in kept.program.parameters if inputs):
+            raise RecordingError(f"{self._name} takes a gradient, and two Values that take part "
+                                 "depend on each other, which a recording does not see: an "
+                                 "argument and a parameter, or two arguments")
 
     def _run(self, rows: Rows) -> Any:
         """All rows at once, and what is kept of them; None where they are to be run one by one."""
@@ -265,6 +286,7 @@ class Recording:
             if not __core__._begin_recording(refuse):
                 return None
             refused.clear()
+            differentiated.clear()
             for leaf, value in zip(leaves, inputs):
                 if not isinstance(leaf, Value):
                     __core__._given(value)
@@ -276,10 +298,13 @@ class Recording:
                 raise RecordingError(f"{self._name} draws random numbers, which would be kept as "
                                      "they are now: pass them as arguments")
             program = __core__._Program(self._name, inputs, outputs)
+            xs, by = set(map(id, differentiated)), list(map(weakref.ref, differentiated))
         finally:
             if __core__._end_recording(nested):
                 refused.clear()     # for their tracebacks
-        return Kept(program, results, [number_in(y.data) for y in outputs], [0, 0])
+                differentiated.clear()
+        return Kept(program, results, [number_in(y.data) for y in outputs],
+                    [k for k, x in enumerate(inputs) if id(x) in xs], by, [0, 0])
 
     def _verify(self, kept: Kept, structure: Any, run: Any, rows: int) -> None:
         """Compare with the function as it is written: the rows in which it may raise an error, and
@@ -321,9 +346,8 @@ class Recording:
         vars(method).update(vars(self), _function=self._function.__get__(instance), _is_method=True,
                             _gradient=None)
         if id(instance) not in self._methods:
-            from weakref import finalize
             try:
-                finalize(instance, self._methods.pop, id(instance), None)
+                weakref.finalize(instance, self._methods.pop, id(instance), None)
             except TypeError:
                 raise TypeError(f"a {type(instance).__name__} has no weak references, by which "
                                 "recordings of its methods end with it; "
@@ -632,7 +656,9 @@ REMEDIES = {
 }
 
 
-refused: list[RecordingError] = []      # of the function that is being recorded
+# Of the function that is being recorded: the errors raised, and what it takes gradients by.
+refused: list[RecordingError] = []
+differentiated: list[Value] = []
 
 PASSED_OVER = "micrograd", "copy", "copyreg", "pickle"      # whose lines an error does not show
 

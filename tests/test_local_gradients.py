@@ -43,9 +43,9 @@ def test_numbers_of_any_kind(Value, local):
 
 def test_what_is_refused(Value):
     a = Value(1.0)
-    with pytest.raises(ValueError, match="2 operands have as many local gradients, not 1"):
+    with pytest.raises(ValueError, match="one local gradient for each operand, not 1 for 2"):
         Value(1.0, (a, a), (1.0,))
-    with pytest.raises(ValueError, match="0 operands have as many local gradients, not 2"):
+    with pytest.raises(ValueError, match="one local gradient for each operand, not 2 for 0"):
         Value(1.0, (), (1.0, 2.0))
     with pytest.raises(TypeError,
                        match="a local gradient must be a number or a Value, not str: 'x'"):

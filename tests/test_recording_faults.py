@@ -601,6 +601,42 @@ def test_the_operands_of_a_result(twin):
     assert [len(y._prev), len(z._prev)] == [2, 1] and w in y._prev
 
 
+# Gradients within a recording.
+
+DEPENDENT = {       # name: (a function of two Values and a parameter, what it is called with)
+    "an argument is the parameter": (lambda t, x, y, w: t.gradients.grad(w * x, [w])[0],
+                                     lambda w: (w, 1.0)),
+    "an argument from the parameter": (lambda t, x, y, w: t.gradients.grad(w * x, [w])[0],
+                                       lambda w: (w * 3, 1.0)),
+    "an argument from another": (lambda t, x, y, w: t.gradients.grad(x * y, [x])[0] + w,
+                                 lambda w: (x := w.detach(), x * 3)),
+    "an argument twice": (lambda t, x, y, w: t.gradients.grad(x * y, [x])[0] + w,
+                          lambda w: (x := w.detach(), x)),
+}
+
+
+@pytest.mark.parametrize("f, arguments", DEPENDENT.values(), ids=DEPENDENT)
+def test_a_gradient_by_what_is_reached_twice(twin, f, arguments):
+    """Its copy in the function does not show the other way."""
+    w = twin.Value(2.0)
+    g = twin.record(lambda x, y: f(twin, x, y, w))
+    assert g(3.0, 4.0).data == f(twin, twin.Value(3.0), twin.Value(4.0), w).data
+    x, y = arguments(w)
+    for call in (lambda: g(x, y), lambda: g.sum([x, 1.0], [y, 2.0])):
+        with pytest.raises(twin.RecordingError, match="takes a gradient, and two Values"):
+            call()
+
+
+def test_a_gradient_by_what_is_reached_once(twin):
+    """A gradient penalty on what an encoder gives, whose parameters the function does not use."""
+    w, v = twin.values([2, 3])
+    f = lambda z, t: twin.gradients.grad((v * z - t) ** 2, [z])[0] ** 2
+    found = []
+    for g in (f, twin.record(f)):
+        found.append(swept(g(w * 5, 1.0), w, v))
+    assert found[1] == found[0]
+
+
 # Arguments.
 
 class Scaled:

@@ -188,6 +188,14 @@ def test_what_is_no_model_is_not_saved(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_file_is_named_by_a_path():
+    """An int is an open file, for `open`, which would close it."""
+    for call in (lambda: load(2), lambda: state.load_optimizer(2), lambda: save(nn.Neuron(1), 2)):
+        with pytest.raises(TypeError, match="not int"):
+            call()
+    os.fstat(2)
+
+
 def trained(optimizer, model, steps):
     for k in range(steps):
         optimizer.zero_grad()
