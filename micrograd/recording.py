@@ -616,8 +616,6 @@ def stand_in(leaf: Any) -> Value:
     """The Value that the function is given for a number, or for another Value."""
     if not isinstance(leaf, Value):
         return Value(number_given(leaf))
-    if type(leaf) is Value:
-        return Value(number_given(leaf.data))
     twin = type(leaf).__new__(type(leaf))
     Value.__init__(twin, number_given(leaf.data))
     vars(twin).update({name: x for name, x in vars(leaf).items() if name not in vars(twin)})

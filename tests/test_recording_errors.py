@@ -294,6 +294,17 @@ def test_values_of_an_overridden_class(twin, name, override):
     assert twin.record(lambda x: w * x)(1.0).data == 2.0
 
 
+def test_attributes_of_an_argument(twin):
+    a, w = twin.values([3, 5])
+    a.scale = 10
+    f = twin.record(lambda x: x * w * getattr(x, "scale", 2))
+    assert swept(f(a), a, w) == (150, 50, 30)
+    a.scale = 4
+    with pytest.raises(twin.RecordingError, match="a number that was 10.0 is 4.0"):
+        f(a)
+    assert f(a).data == 60
+
+
 def test_values_of_a_subclass(twin):
     class Named(twin.Value):
         def twice(self):
