@@ -197,7 +197,7 @@ cdef class _Run:
     cdef Job job
     cdef readonly Py_ssize_t rows
     cdef int threads
-    cdef list given                     # [(place, Value)] for the leaves that are Values
+    cdef dict given                     # {place: Value} of the leaves that are Values, in order
     cdef bytearray given_numbers
     cdef double* gathered               # the parameters, and those that are packed
     cdef double* outcome                # the results, and which rows are odd
@@ -213,7 +213,7 @@ cdef class _Run:
     cdef int take_leaves(self, leaves) except -1:
         cdef Py_ssize_t count = self.rows * self.program.code.inputs, i
         cdef double* x
-        self.given = []
+        self.given = {}
         if type(leaves) is bytearray:
             self.given_numbers, self.fixed, leaves = leaves, memoryview(leaves), None
         else:
@@ -232,7 +232,7 @@ cdef class _Run:
             return <double?>leaf
         if has_own_access(leaf):
             self.program.refuse("override")
-        self.given.append((place, leaf))
+        self.given[place] = leaf
         cdef Number n = data_of_node(node_of(<PyObject*>leaf))
         if n.kind != OBJECT:
             return n.x
@@ -312,9 +312,8 @@ cdef class _Run:
         if not 0 <= row < self.rows:
             raise IndexError(row)
         leaves = [self.job.inputs[row * count + i] for i in range(count)]
-        for place, leaf in self.given:
-            if row * count <= place < (row + 1) * count:
-                leaves[place - row * count] = leaf
+        for i in range(count if self.given else 0):
+            leaves[i] = self.given.get(row * count + i, leaves[i])
         return leaves
 
     def numbers(self, Py_ssize_t row):
@@ -414,12 +413,13 @@ cdef class _Run:
                 total += self.job.results[i * self.program.code.outputs]
             total *= self.factor
             count = 1
-        self.given = [pair for pair in self.given
-                      if self.program.live[pair[0] % self.program.code.inputs]]
+        self.given = {place: leaf for place, leaf in self.given.items()
+                      if self.program.live[place % self.program.code.inputs]}
         if self.given and not self.factor:
             return results_by_row(self)
         values = [None] * count
-        fill_results(self, -1, self.given, values, &total if self.factor else self.job.results)
+        fill_results(self, -1, list(self.given.items()), values,
+                     &total if self.factor else self.job.results)
         return values
 
 # Only forward makes one.

@@ -26,7 +26,7 @@ cdef list results_by_row(_Run run):
     """The results of all rows."""
     cdef Py_ssize_t outputs = run.program.code.outputs, row
     cdef list values = [], of_row, given = [[] for _ in range(run.rows)]
-    for place, leaf in run.given:
+    for place, leaf in run.given.items():
         (<list>given[place // run.program.code.inputs]).append((place, leaf))
     for row in range(run.rows):
         of_row = [None] * outputs
