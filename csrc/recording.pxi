@@ -81,7 +81,8 @@ cdef int forbid_in_recording(str what, PyObject* value) except -1:
 
 def _given(Value value not None):
     """Mark a Value as what the function that is recorded gets for a number; returns it."""
-    value.node.flags |= GIVEN
+    if is_recording():
+        value.node.flags |= GIVEN
     return value
 
 cdef inline int forbid_if_given(object o) except -1:
@@ -128,7 +129,11 @@ cdef inline _Marked marked_operands(Node* n):
 
 def _pick(list values not None, Value i not None):
     from micrograd._functions import place_of
-    chosen = values[place_of(data_of(i), len(values))]
+    try:
+        chosen = values[place_of(data_of(i), len(values))]
+    except LookupError:
+        note_error()
+        raise
     return marked(PICK, data_of(chosen), (*values, i)) if is_recording() else chosen
 
 def _sign(Value value not None):

@@ -16,6 +16,8 @@ cdef class _Program:
     cdef bytearray live                 # of each slot: whether an output's gradient reaches it
     cdef bytearray used                 # of each parameter: the same
     cdef bint picks                     # whether a step is a pick
+    cdef bint picks_results             # ... that chooses among other things than parameters
+    cdef list groups                    # what groups_of_outputs has returned
     cdef list matrices                  # layers that nn has packed too: (Parameters, packed place)
     cdef Ints loose_places              # places of packed parameters that are in no such layer
     cdef Ints held, place               # parameters that are taken alone; where in a Matrix
@@ -54,11 +56,34 @@ cdef class _Program:
         for place, x in made.packed_numbers:
             c.packed_number[<int>place] = x
         self.picks = made.graph.choices.count > 0
+        self.picks_results = chooses_among_slots(c)
+        self.groups = [None, None]
         self.live = marked_outputs(c)
         mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(self.live))
         self.used = bytearray(c.parameters)
         mark_parameters(c, NULL, self.live, self.used)
         return self.find_matrices()
+
+    cdef list groups_of_outputs(self, bint by_parameters):
+        """[(which outputs, the parameters, and places of inputs, that they were computed from)]: in
+        a group, outputs that were computed from the same inputs, and, where by_parameters, from the
+        same parameters."""
+        cdef Code* c = &self.code
+        cdef bytearray live, used
+        if self.groups[by_parameters] is None:
+            groups = {}
+            for k in range(c.outputs):
+                live, used = mark_of_output(c, k), bytearray(c.parameters)
+                mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(live))
+                mark_parameters(c, NULL, live, used)
+                inputs = bytes(live[:c.inputs])
+                chosen, all_used, _ = groups.setdefault(
+                    (inputs, bytes(used) if by_parameters else None),
+                    (bytearray(c.outputs), used, [i for i in range(c.inputs) if inputs[i]]))
+                chosen[k] = 1
+                add_marks(all_used, used)
+            self.groups[by_parameters] = list(groups.values())
+        return self.groups[by_parameters]
 
     def __dealloc__(self):
         PyMem_RawFree(self.loose.items)
@@ -173,6 +198,16 @@ cdef class _Program:
         run.take_parameters()
         run.go_forward()
         return run
+
+cdef bint chooses_among_slots(Code* c) noexcept:
+    """Whether a pick has a choice that is no parameter."""
+    cdef int k, i
+    for k in range(c.step_count):
+        if c.steps[k].op == PICK:
+            for i in range(c.places[c.steps[k].b]):
+                if c.places[c.steps[k].b + 1 + i] >= 0:
+                    return True
+    return False
 
 cdef bytearray marked_outputs(Code* c):
     """A 1 for each slot of an output, a 0 for each other."""
@@ -415,10 +450,10 @@ cdef class _Run:
             count = 1
         self.given = {place: leaf for place, leaf in self.given.items()
                       if self.program.live[place % self.program.code.inputs]}
-        if self.given and not self.factor:
+        if not self.factor and (self.given or (self.program.picks and uses_results(self.program))):
             return results_by_row(self)
         values = [None] * count
-        fill_results(self, -1, list(self.given.items()), values,
+        fill_results(self, -1, self.given, values,
                      &total if self.factor else self.job.results)
         return values
 

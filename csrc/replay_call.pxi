@@ -19,47 +19,75 @@ cdef inline bytearray used_by(Call* call):
     return <bytearray>(<ReplayCall*>call).used
 
 # A sweep must visit the nodes that an output was computed from, and no others: these may have
-# gradients of an earlier sweep. So each row to which Values were given has a call of its own; and
-# so has each output of a row, if that matters.
+# gradients of an earlier sweep. So each row to which Values were given has calls of its own; and
+# where an operand is the result of an operation, the outputs of a row that were not computed from
+# the same ones have a call each. (A leaf has nothing to sweep, and makes no difference.)
 
 cdef list results_by_row(_Run run):
     """The results of all rows."""
     cdef Py_ssize_t outputs = run.program.code.outputs, row
-    cdef list values = [], of_row, given = [[] for _ in range(run.rows)]
+    cdef list values = [], of_row, given = [{} for _ in range(run.rows)]
     for place, leaf in run.given.items():
-        (<list>given[place // run.program.code.inputs]).append((place, leaf))
+        given[place // run.program.code.inputs][place] = leaf
     for row in range(run.rows):
         of_row = [None] * outputs
         fill_results(run, row, given[row], of_row, run.job.results + row * outputs)
         values += of_row
     return values
 
-cdef int fill_results(_Run run, Py_ssize_t row, list given, list values,
+cdef int fill_results(_Run run, Py_ssize_t row, dict given, list values,
                       const double* numbers) except -1:
     """Fill the list with the outputs of new calls."""
     cdef _Program program = run.program
-    cdef Code* c = &program.code
-    cdef bytearray marks
-    rows = range(run.rows) if row < 0 else range(row, row + 1)
-    if (c.outputs == 1 and not program.picks) or not any_is_result(program, given):
-        return new_replay(run, row, given, program.used, None, values, numbers)
-    of_output = [what_is_used(run, rows, mark_of_output(c, k)) for k in range(c.outputs)]
-    groups = {}         # by the results of operations that an output was computed from
-    for k, (parameters, inputs) in enumerate(of_output):
-        key = (*[i for i, value in enumerate(program.parameters) if parameters[i]
-                 and node_of(<PyObject*>value).op != LEAF],
-               *[-1 - place for place, leaf in given if inputs[place - rows.start * c.inputs]
-                 and node_of(<PyObject*>leaf).op != LEAF])
-        groups.setdefault(key, bytearray(c.outputs))[k] = 1
-    for chosen in groups.values():
-        marks = bytearray(c.slots)
-        for k in range(c.outputs):
-            marks[c.output[k]] |= chosen[k]
-        parameters, inputs = what_is_used(run, rows, marks)
-        new_replay(run, row,
-                   [pair for pair in given if inputs[pair[0] - rows.start * c.inputs]],
-                   parameters, chosen, values, numbers)
+    cdef bint several = program.code.outputs > 1 or program.picks
+    cdef bint by_parameters = several and uses_results(program)
+    cdef bint by_inputs = several and any([node_of(<PyObject*>leaf).op != LEAF
+                                           for leaf in given.values()])
+    cdef Py_ssize_t before = max(<Py_ssize_t>0, row) * program.code.inputs
+    if not by_parameters and not by_inputs:
+        return new_replay(run, row, list(given.items()), program.used, None, values, numbers)
+    if (by_inputs and program.picks_results) or (by_parameters and program.picks):
+        groups = groups_in_rows(run, range(run.rows) if row < 0 else range(row, row + 1), given)
+    else:
+        groups = [(chosen, used, [before + place for place in places])
+                  for chosen, used, places in program.groups_of_outputs(by_parameters)]
+        if row < 0 and given:           # of one output, for all rows
+            groups = [(chosen, used, given) for chosen, used, _ in groups]
+    for chosen, used, places in groups:
+        new_replay(run, row, [(place, given[place]) for place in places if place in given], used,
+                   chosen, values, numbers)
     return 0
+
+cdef bint uses_results(_Program program) noexcept:
+    """Whether a parameter is the result of an operation."""
+    cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>program.parameters)
+    cdef bint is_packed = program.is_packed()           # packed parameters are leaves
+    cdef Py_ssize_t i
+    for i in range(program.loose.count if is_packed else program.code.parameters):
+        if node_of(values[program.loose.items[i] if is_packed else i]).op != LEAF:
+            return True
+    return False
+
+cdef list groups_in_rows(_Run run, rows, dict given):
+    """[(which outputs, the parameters, and places of inputs, that they were computed from)], where
+    a pick may take the result of an operation."""
+    cdef Code* c = &run.program.code
+    cdef Py_ssize_t before = rows.start * c.inputs
+    cdef bytearray parameters, inputs
+    cdef list results = [i for i in range(c.parameters)
+                         if node_of(<PyObject*>run.program.parameters[i]).op != LEAF]
+    groups = {}
+    for k in range(c.outputs):
+        parameters, inputs = what_is_used(run, rows, mark_of_output(c, k))
+        places = [place for place in given if inputs[<Py_ssize_t>place - before]]
+        key = (*[i for i in results if parameters[<Py_ssize_t>i]],
+               *[-1 - place for place in places if node_of(<PyObject*>given[place]).op != LEAF])
+        chosen, used, all_places = groups.setdefault(
+            key, (bytearray(c.outputs), bytearray(c.parameters), {}))
+        chosen[k] = 1
+        add_marks(used, parameters)
+        all_places.update(dict.fromkeys(places))
+    return list(groups.values())
 
 cdef bytearray mark_of_output(Code* c, int k):
     """A 1 for the slot of output k, a 0 for each other."""
@@ -67,15 +95,11 @@ cdef bytearray mark_of_output(Code* c, int k):
     marks[c.output[k]] = 1
     return marks
 
-cdef bint any_is_result(_Program program, list given) except -1:
-    """Whether an operand of the calls is the result of an operation."""
-    cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>program.parameters)
-    cdef bint is_packed = program.is_packed()           # packed parameters are leaves
+cdef int add_marks(bytearray marks, bytearray more) except -1:
     cdef Py_ssize_t i
-    for i in range(program.loose.count if is_packed else program.code.parameters):
-        if node_of(values[program.loose.items[i] if is_packed else i]).op != LEAF:
-            return True
-    return any([node_of(<PyObject*>leaf).op != LEAF for _, leaf in given])
+    for i in range(len(marks)):
+        marks[i] |= more[i]
+    return 0
 
 cdef int new_replay(_Run run, Py_ssize_t row, list given, bytearray used, bytearray chosen,
                     list values, const double* numbers) except -1:
@@ -353,8 +377,7 @@ cdef bint sweep_row(_Run run, const Job* rows, Py_ssize_t row, const double* see
     if fine:
         for k in range(c.outputs):
             live[c.output[k]] |= kinds == NULL or kinds[k] != NO_GRADIENT
-        alone(run, &job, row)
-        take_slots(&job, v)
+        take_row(run, rows, row, &job, v)
         mark_live(c, v, live)
         job.values = v
         fine = sweep_job(run, &job, seeds, live, found)
@@ -362,11 +385,20 @@ cdef bint sweep_row(_Run run, const Job* rows, Py_ssize_t row, const double* see
     give_memory(v)
     return fine
 
-cdef void take_slots(Job* job, double* v) noexcept:
-    """The slots of a job of one row, and after them scratch memory."""
+cdef void take_row(_Run run, const Job* rows, Py_ssize_t row, Job* job, double* v) noexcept:
+    """Reduce a copy of the job `rows` to one row, whose slots v becomes; v has room for scratch
+    memory after them."""
+    cdef Py_ssize_t slots = rows.code.slots, wide = rows.wide, k
+    cdef const double* kept = rows.values
     cdef unsigned char odd[8]
-    job.odd = odd
-    forward_block(job, 0, v, v + job.code.slots)
+    alone(run, job, row)
+    if kept == NULL:
+        job.odd = odd
+        forward_block(job, 0, v, v + slots)
+    else:
+        kept += row // wide * wide * slots + row % wide
+        for k in range(slots):
+            v[k] = kept[k * wide]
 
 cdef void alone(_Run run, Job* job, Py_ssize_t row) noexcept:
     """Reduce a job to one row."""
@@ -500,8 +532,7 @@ cdef bytearray live_in_row(_Run run, Py_ssize_t row, bytearray outputs, double* 
     """Of each slot, whether a marked output was computed from it in a row, whose slots become v."""
     cdef bytearray live = outputs[:]
     cdef Job job = run.job
-    alone(run, &job, row)
-    take_slots(&job, v)
+    take_row(run, &run.job, row, &job, v)
     mark_live(&run.program.code, v, <unsigned char*>PyByteArray_AS_STRING(live))
     return live
 

@@ -535,8 +535,9 @@ cdef class Value:
         return self.maximum(low).minimum(high)
 
     def __eq__(self, other):
-        forbid_if_given(self)
-        forbid_if_given(other)
+        if other is not None and type(other) is not str:    # a number is neither
+            forbid_if_given(self)
+            forbid_if_given(other)
         return True if self is other else NotImplemented
 
     def __ne__(self, other):

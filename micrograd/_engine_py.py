@@ -114,7 +114,7 @@ def computed(function, *arguments):
     """What the function gives; a recording is told of an error in it."""
     try:
         return function(*arguments)
-    except (ArithmeticError, ValueError):
+    except (ArithmeticError, ValueError, LookupError):
         if recorder is not None:
             recorder.note_error()
         raise

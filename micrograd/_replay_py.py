@@ -83,7 +83,8 @@ given = {}      # the Values that functions got for numbers, by their ids, until
 
 def _given(value):
     """Mark a Value as what the function that is recorded gets for a number; returns it."""
-    given[id(value)] = value
+    if _is_recording():
+        given[id(value)] = value
     return value
 
 
@@ -95,7 +96,8 @@ def forbid_if_given(*values):
 
 
 def equality(self, other):
-    forbid_if_given(self, other)
+    if other is not None and type(other) is not str:        # a number is neither
+        forbid_if_given(self, other)
     return True if self is other else NotImplemented
 
 
@@ -173,7 +175,7 @@ def end_recording():
 
 
 def _pick(values, i):
-    chosen = values[place_of(i.data, len(values))]
+    chosen = values[_engine_py.computed(place_of, i.data, len(values))]
     return _marked("pick", chosen.data, (*values, i)) if _is_recording() else chosen
 
 
@@ -218,7 +220,9 @@ class _Program:
         for node in operands_made_first(outputs, made, places):
             places[id(node)] = self.append_node(node, places, made)
         self.outputs = [places[id(y)] for y in outputs]
-        self.used = set().union(*[self.under(place) for place in self.outputs])
+        self.picks = any(symbol == "pick" for symbol, *_ in self.steps)
+        self.reach = {place: self.leaves_under(place) for place in {*self.outputs}}
+        self.used = {k for inputs, _ in self.reach.values() for k in inputs}
 
     def append(self, symbol, *operands):
         self.steps.append((symbol, *operands))
@@ -269,6 +273,12 @@ class _Program:
                     under.add(x)
                     stack.append(x)
         return under
+
+    def leaves_under(self, place, numbers=None):
+        """The places of the inputs and the parameters that a step was computed from."""
+        steps = [self.steps[i] for i in self.under(place, numbers)]
+        return ([k for symbol, k, *_ in steps if symbol == "input"],
+                [self.parameters[k] for symbol, k, *_ in steps if symbol == "parameter"])
 
     def listing(self):
         """The steps, as (symbol, operands), and the places of the outputs."""
@@ -427,17 +437,11 @@ class _Run:
         """The Values that these results were computed from."""
         found = set()
         for row, place, _ in seeds:
-            for i in self.program.under(place, self.values[row]):
-                operand = self.operand(row, *self.program.steps[i])
-                if isinstance(operand, Value):
-                    found.add(operand)
+            inputs, parameters = (self.program.leaves_under(place, self.values[row])
+                                  if self.program.picks else self.program.reach[place])
+            leaves = self.leaves(row)
+            found.update(parameters, [leaves[k] for k in inputs if isinstance(leaves[k], Value)])
         return found
-
-    def operand(self, row, symbol, k=None, *_):
-        """The parameter, or the leaf, that a step stands for."""
-        if symbol == "parameter":
-            return self.program.parameters[k]
-        return self.leaves(row)[k] if symbol == "input" else None
 
     def sweep(self, row, place, g):
         """{place: gradient} of the steps that one has gradients for, from its own; in order."""
@@ -470,9 +474,11 @@ def result_of_run(run, seeds, out):
 def backward_of_run(run, seeds, out):
     for row, place, factor in seeds:
         for i, g in run.sweep(row, place, factor * out.grad).items():
-            operand = run.operand(row, *run.program.steps[i])
-            if isinstance(operand, Value):
-                operand.grad += g
+            symbol, *operands = run.program.steps[i]
+            if symbol == "parameter":
+                run.program.parameters[operands[0]].grad += g
+            elif symbol == "input" and isinstance(run.leaves(row)[operands[0]], Value):
+                run.leaves(row)[operands[0]].grad += g
 
 
 backward_of_run.operation = result_of_run

@@ -252,9 +252,12 @@ class Recording:
         *parts, keyword_parts = structure
         arguments = [rebuilt(part, rest) for part in parts]
         keywords = {name: rebuilt(part, rest) for name, part in keyword_parts}
+        built = [x for x, part in zip([*arguments, *keywords.values()],
+                                      [*parts, *[part for _, part in keyword_parts]])
+                 if not isinstance(part, Fixed)]
+        before = contents(built)
         results = self._function(*arguments, **keywords)
-        if not are_as_given([*arguments, *keywords.values()],
-                            [*parts, *[part for _, part in keyword_parts]], values):
+        if contents(built) != before:
             raise RecordingError(f"{self._name} changes a list, dict or array that it is given, "
                                  "which is a copy here: give back what is new")
         return results
@@ -567,15 +570,13 @@ def flattened_results(y: Any, outputs: list[Value], name: str) -> Any:
                     f"{name} gives {described(y)}")
 
 
-def are_as_given(arguments: list[Any], parts: list[Any], values: list[Value]) -> bool:
-    """Whether these arguments, of a structure of these parts, still hold the Values."""
+def contents(arguments: list[Any]) -> Any:
+    """What the arguments hold: their structures, and which Values; None where these are none."""
     leaves: list[Any] = []
     try:
-        same = all(isinstance(part, Fixed) or flattened(x, leaves) == part
-                   for x, part in zip(arguments, parts))
-    except TypeError:               # from flattened
-        return False
-    return same and all(a is b for a, b in zip(leaves, values))
+        return [flattened(x, leaves) for x in arguments], list(map(id, leaves))
+    except TypeError:
+        return None
 
 
 def differ(written: list[float], replayed: list[float]) -> tuple[float, float] | None:
@@ -592,10 +593,12 @@ def random_states() -> Any:
     if threading is not None and threading.active_count() > 1:
         return None
     numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is None:
+    if not hasattr(numpy_random, "get_state"):
         return random.getstate()
-    name, keys, *rest = numpy_random.get_state()
-    return random.getstate(), name, keys.tolist(), rest
+    state = numpy_random.get_state(legacy=False)    # type: ignore[union-attr]
+    numbers = {name: x.tolist() if hasattr(x, "tolist") else x
+               for name, x in state["state"].items()}
+    return random.getstate(), {**state, "state": numbers}
 
 
 def number_in(x: Any) -> float:
@@ -671,7 +674,9 @@ def refuse(what: str) -> None:
     text = getline(file, line).strip()
     error = RecordingError(f"{file}, line {line}{': ' if text else ''}{text}\n"
                            f"A function that is recorded {REMEDIES[what]}")
-    if __core__._is_recording():
+    while frame and frame.f_code.co_name != "__del__":
+        frame = frame.f_back        # type: ignore[assignment]
+    if __core__._is_recording() and not frame:      # a finalizer is none of the function's
         refused.append(error)
     raise error
 
