@@ -23,6 +23,7 @@ cdef struct Sweep:
     bint broken                 # pinned, and a call could not be expanded
     bint plain                  # all calls are to be made plain, for copies of the graph,
     bint named                  # ... except those whose outputs are shown as results of one
+    bint ahead                  # the sort only finds out which outputs of calls take part
     bint foreign                # the sort has met a node to be read through Python's attributes
 
 # Not signal, whose functions are Python code, in which a handler could run.
@@ -75,8 +76,30 @@ cdef inline void visit_later(Sweep* s, Node* n) noexcept:
         push(&s.stack, n)
 
 cdef int sort(Sweep* s) except -1:
-    """Fill s.order with the nodes under the one on the stack, operands before results, each
-    once."""
+    """Fill s.order with the nodes under those on the stack, operands before results, each once."""
+    if divided_calls:
+        find_outputs(s)
+    return sort_nodes(s)
+
+cdef int find_outputs(Sweep* s) except -1:
+    """Sort the same nodes to find out which outputs take part, of the calls whose outputs have
+    operands of their own. Keeps the calls that it makes plain."""
+    cdef Sweep ahead
+    cdef Py_ssize_t i
+    memset(&ahead, 0, sizeof(Sweep))
+    ahead.plain, ahead.named, ahead.ahead = s.plain, s.named, True
+    try:
+        for i in range(s.stack.count):
+            append(&ahead.stack, s.stack.items[i])
+        sort_nodes(&ahead)
+        s.foreign = ahead.foreign
+    finally:
+        s.kept = ahead.kept
+        memset(&ahead.kept, 0, sizeof(Nodes))
+        finish(&ahead)
+    return 0
+
+cdef int sort_nodes(Sweep* s) except -1:
     cdef Node* n
     cdef Py_ssize_t patience = PATIENCE
     while s.stack.count and not s.foreign:
@@ -148,7 +171,17 @@ cdef int visit(Sweep* s, Node* n) except -1:
         return 0
     if n.op == LOCAL:
         return visit_all(s, locals_of(n).operands)
+    if s.ahead and n.op == OUTPUT and call_of(n).wanted != NULL:
+        return visit_output(s, call_of(n), n.index)
     return visit_operands(s, n)
+
+cdef int visit_output(Sweep* s, Call* call, int j) except -1:
+    """Note that an output with operands of its own takes part, and visit these."""
+    call.wanted[j] = True
+    if not call.body.node.flags & VISITED:      # which says that the call need not be plain
+        append(&s.order, &call.body.node)
+        call.body.node.flags |= VISITED
+    return call.kind.visit_output(call, j, s)
 
 cdef int visit_operands(Sweep* s, Node* n) except -1:
     reserve(&s.stack, 2)
@@ -205,7 +238,7 @@ cdef void unmark(Sweep* s) noexcept:
     for i in range(s.order.count):
         n = s.order.items[i]
         n.flags &= ~VISITED
-        if n.op == CALL and call_of(n).sweep == NULL:
+        if n.op == CALL and call_of(n).sweep == NULL and not s.ahead:
             forget_gradients(call_of(n))
     for i in range(s.stack.count):
         untagged(s.stack.items[i]).flags &= ~VISITED
@@ -271,7 +304,7 @@ cdef int insert_plain_nodes(Sweep* plain) except -1:
     for i in range(outputs):
         if is_operation(plain.kept.items[i].op):
             visit_operands(plain, plain.kept.items[i])
-    sort(plain)
+    sort_nodes(plain)
     replace_in_order(&s.order, place, plain.order.items + operands, plain.order.count - operands)
     push(&s.kept, &call.body.node)
     call.sweep = NULL
@@ -523,7 +556,7 @@ cdef void finish(Sweep* s) noexcept:
         Py_DECREF(value_of(s.kept.items[i]))
     PyMem_Free(s.kept.items)
     memset(&s.kept, 0, sizeof(Nodes))
-    s.pinned = s.broken = s.plain = s.named = s.foreign = False
+    s.pinned = s.broken = s.plain = s.named = s.ahead = s.foreign = False
     if (idle.order.items == NULL and idle.stack.items == NULL
             and s.order.capacity <= KEPT and s.stack.capacity <= KEPT):
         idle = s[0]

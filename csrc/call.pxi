@@ -19,11 +19,15 @@
 #   accepts     says whether sweep can work with this gradient of an output
 #   result      is the number of an output, as it was computed, for its derivative
 #
+# Where outputs have operands of their own, a sort first finds out which outputs take part: `wanted`
+# says so of each, and visit_output puts the operands of one on the stack.
+#
 # A call is made plain when a program could see the difference: it reads `_prev` or `_backward` of
 # an output, or sweeps a second time.
 
 cdef struct CallKind:
     int (*visit)(Call*, Sweep*) except -1
+    int (*visit_output)(Call*, int, Sweep*) except -1
     bint (*sweep)(Call*) noexcept
     bint (*is_current)(Call*) noexcept
     int (*make_plain)(Call*) except -1
@@ -49,8 +53,11 @@ cdef struct Call:
     Sweep* sweep                # the pinned sweep that has still to sweep the call, if there is one
     double* grad                # each output's gradient, as delivered in this sweep
     Kind* grad_kind
+    unsigned char* wanted       # NULL unless outputs have operands of their own
+    Py_ssize_t wanted_size      # nout, and what the kind of call notes of the operands that do
 
 cdef Call* calls = NULL
+cdef Py_ssize_t divided_calls = 0       # those whose outputs have operands of their own
 
 cdef class _Call:
     """The Python type of a Call."""
@@ -66,7 +73,7 @@ cdef inline Call* call_of(Node* n) noexcept:
 
 cdef inline void begin_call(Call* call, const CallKind* kind) noexcept:
     """Fill in a call whose arrays are in place; it counts one reference."""
-    global calls
+    global calls, divided_calls
     memset(<char*>call - sizeof(GCHead), 0, sizeof(GCHead))
     init_head(&call.body.head, call_type)
     memset(&call.body.node, 0, sizeof(Node))
@@ -74,13 +81,15 @@ cdef inline void begin_call(Call* call, const CallKind* kind) noexcept:
     call.body.attrs = call.body.weakrefs = call.body.backward = NULL
     call.kind, call.sweep = kind, NULL
     forget_gradients(call)
+    divided_calls += call.wanted != NULL
     call.next, call.previous = calls, NULL
     if calls != NULL:
         calls.previous = call
     calls = call
 
 cdef void free_call(Call* call) noexcept:
-    global calls
+    global calls, divided_calls
+    divided_calls -= call.wanted != NULL
     if call.next != NULL:
         call.next.previous = call.previous
     if call.previous != NULL:
@@ -109,9 +118,11 @@ cdef inline bint pass_gradient(Node* out) noexcept:
     return True
 
 cdef inline void forget_gradients(Call* call) noexcept:
-    """Discard the gradients that outputs have delivered."""
+    """Discard the gradients that outputs have delivered, and which of them take part."""
     memset(call.grad, 0, call.nout * sizeof(double))
     memset(call.grad_kind, NO_GRADIENT, call.nout)
+    if call.wanted != NULL:
+        memset(call.wanted, False, call.wanted_size)
 
 cdef inline int make_plain(Node* n) except -1:
     """Make n, if it is the output of a call, the result of plain nodes."""

@@ -100,6 +100,7 @@ cdef LayersCall* new_call(tuple layers) except NULL:
         s += 1
         enter_layer(c, s, <Parameters>layer)
     memset(c.inputs, 0, (nin + nout) * sizeof(void*))
+    c.call.wanted = NULL            # each output was computed from all inputs
     c.call.nout, c.call.grad, c.call.grad_kind = nout, s.out_grad.x, s.out_grad.kind
     begin_call(&c.call, &layers_kind)
     return c

@@ -17,7 +17,7 @@ cdef class _Program:
     cdef bytearray used                 # of each parameter: the same
     cdef bint picks                     # whether a step is a pick
     cdef bint picks_results             # ... that chooses among other things than parameters
-    cdef list groups                    # what groups_of_outputs has returned
+    cdef list sources                   # of all outputs, once they are needed; see ReplayCall
     cdef list matrices                  # layers that nn has packed too: (Parameters, packed place)
     cdef Ints loose_places              # places of packed parameters that are in no such layer
     cdef Ints held, place               # parameters that are taken alone; where in a Matrix
@@ -57,33 +57,24 @@ cdef class _Program:
             c.packed_number[<int>place] = x
         self.picks = made.graph.choices.count > 0
         self.picks_results = chooses_among_slots(c)
-        self.groups = [None, None]
         self.live = marked_outputs(c)
         mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(self.live))
         self.used = bytearray(c.parameters)
         mark_parameters(c, NULL, self.live, self.used)
         return self.find_matrices()
 
-    cdef list groups_of_outputs(self, bint by_parameters):
-        """[(which outputs, the parameters, and places of inputs, that they were computed from)]: in
-        a group, outputs that were computed from the same inputs, and, where by_parameters, from the
-        same parameters."""
+    cdef list sources_of_outputs(self, bint by_parameters):
+        """The `sources` of a ReplayCall; None where all outputs were computed from the same inputs,
+        and, where by_parameters, from the same parameters."""
         cdef Code* c = &self.code
-        cdef bytearray live, used
-        if self.groups[by_parameters] is None:
-            groups = {}
-            for k in range(c.outputs):
-                live, used = mark_of_output(c, k), bytearray(c.parameters)
-                mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(live))
-                mark_parameters(c, NULL, live, used)
-                inputs = bytes(live[:c.inputs])
-                chosen, all_used, _ = groups.setdefault(
-                    (inputs, bytes(used) if by_parameters else None),
-                    (bytearray(c.outputs), used, [i for i in range(c.inputs) if inputs[i]]))
-                chosen[k] = 1
-                add_marks(all_used, used)
-            self.groups[by_parameters] = list(groups.values())
-        return self.groups[by_parameters]
+        cdef list sources = self.sources
+        if sources is None:
+            sources = self.sources = [what_may_be_used(c, mark_of_output(c, k))
+                                      for k in range(c.outputs)]
+        for used, inputs in sources:
+            if inputs != sources[0][1] or (by_parameters and used != sources[0][0]):
+                return sources
+        return None
 
     def __dealloc__(self):
         PyMem_RawFree(self.loose.items)
@@ -453,8 +444,8 @@ cdef class _Run:
         if not self.factor and (self.given or (self.program.picks and uses_results(self.program))):
             return results_by_row(self)
         values = [None] * count
-        fill_results(self, -1, self.given, values,
-                     &total if self.factor else self.job.results)
+        new_replay(self, -1, self.given, sources_in_row(self, -1, self.given), values,
+                   &total if self.factor else self.job.results)
         return values
 
 # Only forward makes one.

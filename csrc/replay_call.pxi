@@ -5,23 +5,22 @@ cdef struct ReplayCall:
     Call call
     Py_ssize_t row                      # whose results the outputs are; -1: all rows', or their sum
     PyObject* run                       # owned references
-    PyObject* given                     # [(place, Value)]: those that the outputs were computed
-                                        # from, among the leaves of that row, or of all
-    PyObject* used                      # bytearray: of each parameter, whether they were, too
+    PyObject* given                     # {place: Value} of that row's leaves, or of all
+    bint by_parameters                  # whether one of them is the result of an operation
+    PyObject* sources                   # for each output of a row (the parameters, and the leaves,
+                                        # that it was computed from, marked in bytearrays); None if
+                                        # it makes no difference. `wanted` marks such leaves too
 
 cdef inline _Run run_of(Call* call):
     return <_Run>(<ReplayCall*>call).run
 
-cdef inline list given_to(Call* call):
-    return <list>(<ReplayCall*>call).given
-
-cdef inline bytearray used_by(Call* call):
-    return <bytearray>(<ReplayCall*>call).used
+cdef inline dict given_to(Call* call):
+    return <dict>(<ReplayCall*>call).given
 
 # A sweep must visit the nodes that an output was computed from, and no others: these may have
-# gradients of an earlier sweep. So each row to which Values were given has calls of its own; and
-# where an operand is the result of an operation, the outputs of a row that were not computed from
-# the same ones have a call each. (A leaf has nothing to sweep, and makes no difference.)
+# gradients of an earlier sweep. So each row to which Values were given has a call of its own; and
+# where an operand is the result of an operation, each output has its own operands. (A leaf has
+# nothing to sweep, and makes no difference.)
 
 cdef list results_by_row(_Run run):
     """The results of all rows."""
@@ -31,32 +30,25 @@ cdef list results_by_row(_Run run):
         given[place // run.program.code.inputs][place] = leaf
     for row in range(run.rows):
         of_row = [None] * outputs
-        fill_results(run, row, given[row], of_row, run.job.results + row * outputs)
+        new_replay(run, row, given[row], sources_in_row(run, row, given[row]), of_row,
+                   run.job.results + row * outputs)
         values += of_row
     return values
 
-cdef int fill_results(_Run run, Py_ssize_t row, dict given, list values,
-                      const double* numbers) except -1:
-    """Fill the list with the outputs of new calls."""
+cdef list sources_in_row(_Run run, Py_ssize_t row, dict given):
+    """The `sources` of a ReplayCall for one row, or for all where row is -1."""
     cdef _Program program = run.program
-    cdef bint several = program.code.outputs > 1 or program.picks
+    cdef Code* c = &program.code
+    cdef bint several = c.outputs > 1 or program.picks
     cdef bint by_parameters = several and uses_results(program)
     cdef bint by_inputs = several and any([node_of(<PyObject*>leaf).op != LEAF
                                            for leaf in given.values()])
-    cdef Py_ssize_t before = max(<Py_ssize_t>0, row) * program.code.inputs
     if not by_parameters and not by_inputs:
-        return new_replay(run, row, list(given.items()), program.used, None, values, numbers)
+        return None
     if (by_inputs and program.picks_results) or (by_parameters and program.picks):
-        groups = groups_in_rows(run, range(run.rows) if row < 0 else range(row, row + 1), given)
-    else:
-        groups = [(chosen, used, [before + place for place in places])
-                  for chosen, used, places in program.groups_of_outputs(by_parameters)]
-        if row < 0 and given:           # of one output, for all rows
-            groups = [(chosen, used, given) for chosen, used, _ in groups]
-    for chosen, used, places in groups:
-        new_replay(run, row, [(place, given[place]) for place in places if place in given], used,
-                   chosen, values, numbers)
-    return 0
+        rows = range(run.rows) if row < 0 else range(row, row + 1)
+        return [what_is_used(run, rows, mark_of_output(c, k)) for k in range(c.outputs)]
+    return program.sources_of_outputs(by_parameters)
 
 cdef bint uses_results(_Program program) noexcept:
     """Whether a parameter is the result of an operation."""
@@ -68,60 +60,37 @@ cdef bint uses_results(_Program program) noexcept:
             return True
     return False
 
-cdef list groups_in_rows(_Run run, rows, dict given):
-    """[(which outputs, the parameters, and places of inputs, that they were computed from)], where
-    a pick may take the result of an operation."""
-    cdef Code* c = &run.program.code
-    cdef Py_ssize_t before = rows.start * c.inputs
-    cdef bytearray parameters, inputs
-    cdef list results = [i for i in range(c.parameters)
-                         if node_of(<PyObject*>run.program.parameters[i]).op != LEAF]
-    groups = {}
-    for k in range(c.outputs):
-        parameters, inputs = what_is_used(run, rows, mark_of_output(c, k))
-        places = [place for place in given if inputs[<Py_ssize_t>place - before]]
-        key = (*[i for i in results if parameters[<Py_ssize_t>i]],
-               *[-1 - place for place in places if node_of(<PyObject*>given[place]).op != LEAF])
-        chosen, used, all_places = groups.setdefault(
-            key, (bytearray(c.outputs), bytearray(c.parameters), {}))
-        chosen[k] = 1
-        add_marks(used, parameters)
-        all_places.update(dict.fromkeys(places))
-    return list(groups.values())
-
 cdef bytearray mark_of_output(Code* c, int k):
     """A 1 for the slot of output k, a 0 for each other."""
     cdef bytearray marks = bytearray(c.slots)
     marks[c.output[k]] = 1
     return marks
 
-cdef int add_marks(bytearray marks, bytearray more) except -1:
-    cdef Py_ssize_t i
-    for i in range(len(marks)):
-        marks[i] |= more[i]
-    return 0
-
-cdef int new_replay(_Run run, Py_ssize_t row, list given, bytearray used, bytearray chosen,
-                    list values, const double* numbers) except -1:
-    """Put the outputs of a new call in the list: those of a row that are chosen, or all."""
+cdef int new_replay(_Run run, Py_ssize_t row, dict given, list sources, list values,
+                    const double* numbers) except -1:
+    """Fill the list with the outputs of a new call."""
     cdef Py_ssize_t count = len(values), j
-    cdef void* memory = checked(PyMem_Malloc(sizeof(GCHead) + sizeof(ReplayCall) + count * (
-        sizeof(void*) + sizeof(double) + sizeof(Kind))))
+    cdef Py_ssize_t wanted = 0 if sources is None else count + len(sources[0][1])
+    cdef void* memory = checked(PyMem_Malloc(
+        sizeof(GCHead) + sizeof(ReplayCall) + wanted
+        + count * (sizeof(void*) + sizeof(double) + sizeof(Kind))))
     cdef ReplayCall* c = <ReplayCall*>(<char*>memory + sizeof(GCHead))
-    c.row, c.run, c.given, c.used = row, <PyObject*>run, <PyObject*>given, <PyObject*>used
+    c.row, c.run, c.given, c.sources = row, <PyObject*>run, <PyObject*>given, <PyObject*>sources
+    c.by_parameters = sources is not None and uses_results(run.program)
     Py_INCREF(c.run)
     Py_INCREF(c.given)
-    Py_INCREF(c.used)
+    Py_INCREF(c.sources)
     c.call.nout = count
     c.call.outputs = <Node**>(c + 1)
     c.call.grad = <double*>(c.call.outputs + count)
     c.call.grad_kind = <Kind*>(c.call.grad + count)
+    c.call.wanted = NULL if sources is None else c.call.grad_kind + count
+    c.call.wanted_size = wanted
     memset(c.call.outputs, 0, count * sizeof(void*))
     begin_call(&c.call, &replay_kind)
     try:
         for j in range(count):
-            if chosen is None or chosen[j % run.program.code.outputs]:
-                values[j] = new_output(&c.call, j, Number(numbers[j], REAL))
+            values[j] = new_output(&c.call, j, Number(numbers[j], REAL))
     finally:
         Py_DECREF(&c.call.body.head)
     return 0
@@ -129,11 +98,11 @@ cdef int new_replay(_Run run, Py_ssize_t row, list given, bytearray used, bytear
 cdef void release_replay(Call* call) noexcept:
     cdef PyObject* run = (<ReplayCall*>call).run
     cdef PyObject* given = (<ReplayCall*>call).given
-    cdef PyObject* used = (<ReplayCall*>call).used
+    cdef PyObject* sources = (<ReplayCall*>call).sources
     PyMem_Free(<char*>call - sizeof(GCHead))
     Py_DECREF(run)
     Py_DECREF(given)
-    Py_DECREF(used)
+    Py_DECREF(sources)
 
 cdef int traverse_replay(Call* call, visitproc visit, void* arg) noexcept:
     cdef int stop = visit((<ReplayCall*>call).run, arg)
@@ -143,13 +112,16 @@ cdef object name_of_replay(Call* call):
     return run_of(call).program.name
 
 cdef object operands_of_replay(Call* call, int j):
+    cdef _Program program = run_of(call).program
+    used, inputs = program.used, None
+    if call.wanted != NULL:
+        used, inputs = source_of(call, j)
     # The list first: hashing what is of a subclass may run Python code, which may make the call
     # plain.
-    cdef bytearray used = used_by(call)
-    cdef list found = [leaf for _, leaf in given_to(call)]
-    for i, value in enumerate(run_of(call).program.parameters):
-        if used[i]:
-            found.append(value)
+    cdef list found = [value for value, is_used in zip(program.parameters, used) if is_used]
+    for place, leaf in given_to(call).items():
+        if inputs is None or inputs[<Py_ssize_t>place - first_place(call)]:
+            found.append(leaf)
     return set(found)
 
 cdef Py_ssize_t place_of_result(Node* out):
@@ -158,15 +130,51 @@ cdef Py_ssize_t place_of_result(Node* out):
     return out.index + max(<Py_ssize_t>0, c.row) * run_of(&c.call).program.code.outputs
 
 cdef int visit_replay(Call* call, Sweep* s) except -1:
-    cdef _Run run = run_of(call)
-    cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>run.program.parameters)
-    cdef bint is_packed = run.program.is_packed()       # packed parameters are leaves
-    cdef bytearray used = used_by(call)
+    cdef _Program program = run_of(call).program
+    cdef int j
+    for place, leaf in given_to(call).items():
+        if call.wanted == NULL or call.wanted[call.nout + <Py_ssize_t>place - first_place(call)]:
+            reserve(&s.stack, 1)
+            visit_later(s, node_of(<PyObject*>leaf))
+    if call.wanted == NULL or not (<ReplayCall*>call).by_parameters:
+        return visit_parameters(program, program.used, s)
+    for j in range(call.nout):
+        if call.wanted[j]:
+            visit_parameters(program, source_of(call, j)[0], s)
+    return 0
+
+cdef int visit_replay_output(Call* call, int j, Sweep* s) except -1:
+    cdef bytearray used, inputs
+    cdef unsigned char* seen = call.wanted + call.nout
+    cdef bint any_new = False
+    cdef Py_ssize_t i
+    used, inputs = source_of(call, j)
+    for i in range(len(inputs)):
+        any_new |= inputs[i] > seen[i]
+    if any_new:
+        for place, leaf in given_to(call).items():
+            i = <Py_ssize_t>place - first_place(call)
+            if inputs[i] > seen[i]:
+                seen[i] = True
+                reserve(&s.stack, 1)
+                visit_later(s, node_of(<PyObject*>leaf))
+    if (<ReplayCall*>call).by_parameters:
+        visit_parameters(run_of(call).program, used, s)
+    return 0
+
+cdef inline tuple source_of(Call* call, int j):
+    return (<list>(<ReplayCall*>call).sources)[j % run_of(call).program.code.outputs]
+
+cdef inline Py_ssize_t first_place(Call* call):
+    """The place of the first leaf that is given to the call."""
+    return max(<Py_ssize_t>0, (<ReplayCall*>call).row) * run_of(call).program.code.inputs
+
+cdef int visit_parameters(_Program program, bytearray used, Sweep* s) except -1:
+    cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>program.parameters)
+    cdef bint is_packed = program.is_packed()           # packed parameters are leaves
     cdef Py_ssize_t i, place
-    if given_to(call):
-        visit_all(s, [leaf for _, leaf in given_to(call)])
-    for i in range(run.program.loose.count if is_packed else run.program.code.parameters):
-        place = run.program.loose.items[i] if is_packed else i
+    for i in range(program.loose.count if is_packed else program.code.parameters):
+        place = program.loose.items[i] if is_packed else i
         if used[place]:
             reserve(&s.stack, 1)
             visit_later(s, node_of(values[place]))
@@ -181,7 +189,7 @@ cdef bint replay_is_current(Call* call) noexcept:
     for i in range(run.program.loose.count if is_packed else run.program.code.parameters):
         if takes_python(values[run.program.loose.items[i] if is_packed else i]):
             return False
-    for _, operand in given_to(call):
+    for operand in given_to(call).values():
         if takes_python(<PyObject*>operand):
             return False
     return access_as_shipped()
@@ -233,7 +241,7 @@ cdef bint sweep_replay(Call* call) noexcept:
         fine = fine and not found.raises
     if fine and not run.job.stop:
         add_to_parameters(run.program, found.parameters, found.parameters + c.parameters)
-        for place, leaf in given_to(call):
+        for place, leaf in given_to(call).items():
             add_float(node_of(<PyObject*>leaf), found.inputs[<Py_ssize_t>place - before])
     run.job.stop = 0
     give_memory(seeds)
@@ -451,7 +459,7 @@ cdef inline int gradients_in(const Kind* kinds, int count) noexcept:
 
 cdef int make_replay_plain(Call* call) except -1:
     cdef _Run run = run_of(call)
-    cdef list given = given_to(call)
+    cdef dict given = given_to(call)
     cdef Py_ssize_t before = max(<Py_ssize_t>0, (<ReplayCall*>call).row) * run.program.code.outputs
     cdef int j, count = call.nout
     cdef Node** outputs = call.outputs
@@ -472,7 +480,7 @@ cdef int make_local(Node* out, _Locals pair, str name) except -1:
     replace_operands(out, LOCAL, node_of(<PyObject*>pair), NULL)
     return 0
 
-cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
+cdef _Locals local_gradients(_Run run, dict given, Py_ssize_t j):
     """The operands of result j, and the derivatives by them."""
     cdef Code* c = &run.program.code
     cdef Py_ssize_t row = 0 if run.factor else j // c.outputs
@@ -505,10 +513,18 @@ cdef _Locals local_gradients(_Run run, list given, Py_ssize_t j):
     parameters, inputs = what_is_used(run, range(row, row + rows), live)
     terms = [(value, g[i]) for i, value in enumerate(run.program.parameters) if parameters[i]]
     terms += [(leaf, found.inputs[<Py_ssize_t>place - row * c.inputs])
-              for place, leaf in given if inputs[place - row * c.inputs]]
+              for place, leaf in given.items() if inputs[place - row * c.inputs]]
     cdef _Locals pair = _Locals([operand for operand, _ in terms], [slope for _, slope in terms])
     pair.run, pair.place = run, j
     return pair
+
+cdef tuple what_may_be_used(Code* c, bytearray outputs):
+    """Of each parameter, and of each input of a row, whether an output that is marked was computed
+    from it in any row."""
+    cdef bytearray parameters = bytearray(c.parameters), live = outputs[:]
+    mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(live))
+    mark_parameters(c, NULL, live, parameters)
+    return parameters, live[:c.inputs]
 
 cdef tuple what_is_used(_Run run, rows, bytearray outputs):
     """Of each parameter, and of each input of these rows, whether an output that is marked was
@@ -518,10 +534,8 @@ cdef tuple what_is_used(_Run run, rows, bytearray outputs):
     cdef bytearray parameters = bytearray(c.parameters), inputs = bytearray()
     cdef double* v = <double*>PyByteArray_AS_STRING(slots)
     if not run.program.picks:
-        live = outputs[:]
-        mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(live))
-        mark_parameters(c, NULL, live, parameters)
-        return parameters, live[:c.inputs] * len(rows)
+        parameters, inputs = what_may_be_used(c, outputs)
+        return parameters, inputs * len(rows)
     for row in rows:
         live = live_in_row(run, row, outputs, v)
         mark_parameters(c, v, live, parameters)
@@ -588,7 +602,8 @@ cdef Number result_of_replay(Call* call, int j) noexcept:
     return Number(0, REAL)              # any: local gradients do not depend on it
 
 cdef CallKind replay_kind
-replay_kind.visit, replay_kind.sweep = visit_replay, sweep_replay
+replay_kind.visit, replay_kind.visit_output = visit_replay, visit_replay_output
+replay_kind.sweep = sweep_replay
 replay_kind.is_current, replay_kind.accepts = replay_is_current, replay_accepts
 replay_kind.make_plain, replay_kind.result = make_replay_plain, result_of_replay
 replay_kind.work, replay_kind.traverse, replay_kind.release = (

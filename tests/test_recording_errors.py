@@ -271,6 +271,49 @@ def test_an_argument_that_is_changed(twin, change):
     assert twin.record(lambda xs: sum([*xs, xs[0]]))([1.0, 2.0]).data == 4.0
 
 
+def test_arguments_of_other_classes_are_not_changed(twin, tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((3, 2)))
+    f = twin.record(lambda x: x[0] * 2 + x[1])
+    for rows in (np.load(tmp_path / "x.npy", mmap_mode="r"), np.ones((3, 2)).view(np.matrix).A):
+        assert f(rows[0]).data == 3 and f.sum(rows).data == 9
+
+
+def test_another_generator_of_numpy(twin):
+    before = np.random.get_bit_generator() if hasattr(np.random, "get_bit_generator") else None
+    if before is None:
+        pytest.skip("numpy has no set_bit_generator")
+    np.random.set_bit_generator(np.random.PCG64(3))
+    try:
+        assert twin.record(lambda x: x * 2)(1.0).data == 2
+        with pytest.raises(twin.RecordingError, match="draws random numbers"):
+            twin.record(lambda x: x * np.random.rand())(1.0)
+    finally:
+        np.random.set_bit_generator(before)
+
+
+def test_a_finalizer_is_none_of_the_function(twin):
+    w = twin.Value(2.0)
+
+    class Logged:
+        def __del__(self):
+            try:
+                w.data
+            except twin.RecordingError:
+                pass
+
+    @twin.record
+    def f(x):
+        Logged()
+        return w * x
+
+    assert [f(2.0).data for _ in range(3)] == [4.0] * 3
+
+
+def test_a_number_is_not_none(twin):
+    f = twin.record(lambda x, k: x if k == None or k == "a" or k in (None, "b") else x * 2)     # noqa: E711
+    assert f(2.0, 1.0).data == 4.0
+
+
 @pytest.mark.parametrize("draw", [lambda: random.random() * 0, lambda: np.random.rand() * 0])
 def test_random_numbers(twin, draw):
     """Also where they change nothing yet, as the mask of a dropout often does not."""

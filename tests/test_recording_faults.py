@@ -578,6 +578,31 @@ def test_gradients_of_an_earlier_sweep(twin, f, swept_results, how):
     assert gradients[1] == gradients[0]
 
 
+def test_gradients_of_an_earlier_sweep_in_other_rows(twin):
+    """A row takes the result of an operation, and another row does not."""
+    w, c = twin.values([2, 3])
+    p = w * 1.0
+    p.backward()
+    for how in ("map", "sum"):
+        rows = getattr(twin.record(lambda i: twin.pick([p, c], i) * 1.0), how)([1, 1])
+        (rows[1] if how == "map" else rows).backward()
+        assert w.grad == 1
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0), (1,), (1, 2, 1)])
+def test_results_of_different_operands(twin, order):
+    """Each with a state of its own, as those of an LSTM; some are swept, some are not."""
+    gradients = []
+    for recorded in (False, True):
+        w, *leaves = twin.values([0.5, 1, 2, 3])
+        f = lambda hs: [(w * h + (hs[0] if i else 0)).tanh() for i, h in enumerate(hs)]
+        step = twin.record(f) if recorded else f
+        states = step(step(step([x * 1 for x in leaves])))
+        sum(states[i] for i in order).backward()
+        gradients.append([v.grad for v in (w, *leaves)])
+    assert gradients[1] == pytest.approx(gradients[0], rel=1e-12)
+
+
 def test_truncated_backpropagation(twin):
     """A state that each step detaches is not kept, and not swept again."""
     w, gradients = twin.Value(0.5), []
