@@ -177,11 +177,12 @@ cdef int visit(Sweep* s, Node* n) except -1:
 
 cdef int visit_output(Sweep* s, Call* call, int j) except -1:
     """Note that an output with operands of its own takes part, and visit these."""
-    call.wanted[j] = True
     if not call.body.node.flags & VISITED:      # which says that the call need not be plain
         append(&s.order, &call.body.node)
         call.body.node.flags |= VISITED
-    return call.kind.visit_output(call, j, s)
+    call.kind.visit_output(call, j, s)
+    call.wanted[j] = True
+    return 0
 
 cdef int visit_operands(Sweep* s, Node* n) except -1:
     reserve(&s.stack, 2)

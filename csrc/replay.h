@@ -195,12 +195,12 @@ static void load_constants(const Job *job, double *v) {
         for (int r = 0; r < job->wide; r++) *v++ = job->parameters[c->single[k]];
 }
 
-/* Mark all slots that get a gradient from a marked one: in the row with the slots v, or in any row
-   if that is NULL. */
+/* Mark with a 1 all slots that get a gradient from a marked one: in the row with the slots v, or in
+   any row if that is NULL. The first neuron of a layer gets a 2 where any other is marked. */
 static void mark_live(const Code *c, const double *v, unsigned char *live) {
     for (const Step *s = c->steps + c->step_count - 1; s >= c->steps; s--) {
         const Dense *l = s->op == DENSE ? c->layers + s->a : NULL;
-        for (int j = 1; l && j < l->nout; j++) live[s->y] |= live[s->y + j];
+        for (int j = 1; l && j < l->nout; j++) live[s->y] |= live[s->y + j] << 1;
         if (!live[s->y] || s->op >= DETACH) continue;
         const int *places =
             c->places + (s->op == DOT ? s->a : s->op == PICK ? s->b + 1 : l ? l->xs : 0);

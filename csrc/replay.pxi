@@ -441,11 +441,10 @@ cdef class _Run:
             count = 1
         self.given = {place: leaf for place, leaf in self.given.items()
                       if self.program.live[place % self.program.code.inputs]}
-        if not self.factor and (self.given or (self.program.picks and uses_results(self.program))):
+        if self.given and not self.factor:
             return results_by_row(self)
         values = [None] * count
-        new_replay(self, -1, self.given, sources_in_row(self, -1, self.given), values,
-                   &total if self.factor else self.job.results)
+        new_replay(self, -1, self.given, values, &total if self.factor else self.job.results)
         return values
 
 # Only forward makes one.

@@ -6,10 +6,11 @@ cdef struct ReplayCall:
     Py_ssize_t row                      # whose results the outputs are; -1: all rows', or their sum
     PyObject* run                       # owned references
     PyObject* given                     # {place: Value} of that row's leaves, or of all
-    bint by_parameters                  # whether one of them is the result of an operation
-    PyObject* sources                   # for each output of a row (the parameters, and the leaves,
-                                        # that it was computed from, marked in bytearrays); None if
-                                        # it makes no difference. `wanted` marks such leaves too
+    # Where outputs may have operands of their own, of the sort that is under way:
+    bint by_inputs, by_parameters       # whether one given, or a parameter, is no leaf
+    PyObject* sources                   # for each output (the parameters, and the leaves, that it
+                                        # was computed from, marked in bytearrays); None if that
+                                        # makes no difference. `wanted` marks such leaves too
 
 cdef inline _Run run_of(Call* call):
     return <_Run>(<ReplayCall*>call).run
@@ -19,8 +20,8 @@ cdef inline dict given_to(Call* call):
 
 # A sweep must visit the nodes that an output was computed from, and no others: these may have
 # gradients of an earlier sweep. So each row to which Values were given has a call of its own; and
-# where an operand is the result of an operation, each output has its own operands. (A leaf has
-# nothing to sweep, and makes no difference.)
+# where an operand is no leaf, each output has its own operands. (A leaf has nothing to sweep, and
+# makes no difference.)
 
 cdef list results_by_row(_Run run):
     """The results of all rows."""
@@ -30,28 +31,33 @@ cdef list results_by_row(_Run run):
         given[place // run.program.code.inputs][place] = leaf
     for row in range(run.rows):
         of_row = [None] * outputs
-        new_replay(run, row, given[row], sources_in_row(run, row, given[row]), of_row,
-                   run.job.results + row * outputs)
+        new_replay(run, row, given[row], of_row, run.job.results + row * outputs)
         values += of_row
     return values
 
-cdef list sources_in_row(_Run run, Py_ssize_t row, dict given):
-    """The `sources` of a ReplayCall for one row, or for all where row is -1."""
-    cdef _Program program = run.program
-    cdef Code* c = &program.code
-    cdef bint several = c.outputs > 1 or program.picks
-    cdef bint by_parameters = several and uses_results(program)
-    cdef bint by_inputs = several and any([node_of(<PyObject*>leaf).op != LEAF
-                                           for leaf in given.values()])
-    if not by_parameters and not by_inputs:
-        return None
-    if (by_inputs and program.picks_results) or (by_parameters and program.picks):
-        rows = range(run.rows) if row < 0 else range(row, row + 1)
-        return [what_is_used(run, rows, mark_of_output(c, k)) for k in range(c.outputs)]
-    return program.sources_of_outputs(by_parameters)
+cdef int find_sources(Call* call) except -1:
+    cdef ReplayCall* c = <ReplayCall*>call
+    cdef _Program program = run_of(call).program
+    cdef list sources = None
+    c.by_parameters = uses_results(program)
+    c.by_inputs = any([node_of(<PyObject*>leaf).op != LEAF for leaf in given_to(call).values()])
+    if (c.by_inputs and program.picks_results) or (c.by_parameters and program.picks):
+        sources = [source_in_rows(call, j) for j in range(call.nout)]
+    elif c.by_inputs or c.by_parameters:
+        sources = program.sources_of_outputs(c.by_parameters)
+    set_reference(&c.sources, sources)
+    return 0
+
+cdef tuple source_in_rows(Call* call, int j):
+    """The parameters, and the leaves, that output j was computed from, marked in bytearrays."""
+    cdef _Run run = run_of(call)
+    cdef Py_ssize_t row = (<ReplayCall*>call).row, outputs = run.program.code.outputs
+    row = row if row >= 0 else j // outputs
+    rows = range(run.rows) if run.factor else range(row, row + 1)
+    return what_is_used(run, rows, mark_of_output(&run.program.code, j % outputs))
 
 cdef bint uses_results(_Program program) noexcept:
-    """Whether a parameter is the result of an operation."""
+    """Whether a parameter is no leaf."""
     cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>program.parameters)
     cdef bint is_packed = program.is_packed()           # packed parameters are leaves
     cdef Py_ssize_t i
@@ -66,25 +72,26 @@ cdef bytearray mark_of_output(Code* c, int k):
     marks[c.output[k]] = 1
     return marks
 
-cdef int new_replay(_Run run, Py_ssize_t row, dict given, list sources, list values,
+cdef int new_replay(_Run run, Py_ssize_t row, dict given, list values,
                     const double* numbers) except -1:
     """Fill the list with the outputs of a new call."""
+    cdef Code* code = &run.program.code
     cdef Py_ssize_t count = len(values), j
-    cdef Py_ssize_t wanted = 0 if sources is None else count + len(sources[0][1])
+    cdef Py_ssize_t leaves = code.inputs * (run.rows if run.factor else 1)
+    cdef Py_ssize_t wanted = count + leaves if code.outputs > 1 or run.program.picks else 0
     cdef void* memory = checked(PyMem_Malloc(
         sizeof(GCHead) + sizeof(ReplayCall) + wanted
         + count * (sizeof(void*) + sizeof(double) + sizeof(Kind))))
     cdef ReplayCall* c = <ReplayCall*>(<char*>memory + sizeof(GCHead))
-    c.row, c.run, c.given, c.sources = row, <PyObject*>run, <PyObject*>given, <PyObject*>sources
-    c.by_parameters = sources is not None and uses_results(run.program)
+    c.row, c.run, c.given, c.sources = row, <PyObject*>run, <PyObject*>given, NULL
+    set_reference(&c.sources, None)
     Py_INCREF(c.run)
     Py_INCREF(c.given)
-    Py_INCREF(c.sources)
     c.call.nout = count
     c.call.outputs = <Node**>(c + 1)
     c.call.grad = <double*>(c.call.outputs + count)
     c.call.grad_kind = <Kind*>(c.call.grad + count)
-    c.call.wanted = NULL if sources is None else c.call.grad_kind + count
+    c.call.wanted = c.call.grad_kind + count if wanted else NULL
     c.call.wanted_size = wanted
     memset(c.call.outputs, 0, count * sizeof(void*))
     begin_call(&c.call, &replay_kind)
@@ -112,15 +119,13 @@ cdef object name_of_replay(Call* call):
     return run_of(call).program.name
 
 cdef object operands_of_replay(Call* call, int j):
-    cdef _Program program = run_of(call).program
-    used, inputs = program.used, None
-    if call.wanted != NULL:
-        used, inputs = source_of(call, j)
+    parameters, leaves = source_in_rows(call, j)
     # The list first: hashing what is of a subclass may run Python code, which may make the call
     # plain.
-    cdef list found = [value for value, is_used in zip(program.parameters, used) if is_used]
+    cdef list found = [value for value, is_used in zip(run_of(call).program.parameters, parameters)
+                       if is_used]
     for place, leaf in given_to(call).items():
-        if inputs is None or inputs[<Py_ssize_t>place - first_place(call)]:
+        if leaves[<Py_ssize_t>place - first_place(call)]:
             found.append(leaf)
     return set(found)
 
@@ -130,13 +135,15 @@ cdef Py_ssize_t place_of_result(Node* out):
     return out.index + max(<Py_ssize_t>0, c.row) * run_of(&c.call).program.code.outputs
 
 cdef int visit_replay(Call* call, Sweep* s) except -1:
+    cdef ReplayCall* c = <ReplayCall*>call
     cdef _Program program = run_of(call).program
+    cdef bint visits_all = c.sources == <PyObject*>None
     cdef int j
     for place, leaf in given_to(call).items():
-        if call.wanted == NULL or call.wanted[call.nout + <Py_ssize_t>place - first_place(call)]:
+        if visits_all or call.wanted[call.nout + <Py_ssize_t>place - first_place(call)]:
             reserve(&s.stack, 1)
             visit_later(s, node_of(<PyObject*>leaf))
-    if call.wanted == NULL or not (<ReplayCall*>call).by_parameters:
+    if visits_all or not c.by_parameters:
         return visit_parameters(program, program.used, s)
     for j in range(call.nout):
         if call.wanted[j]:
@@ -144,26 +151,36 @@ cdef int visit_replay(Call* call, Sweep* s) except -1:
     return 0
 
 cdef int visit_replay_output(Call* call, int j, Sweep* s) except -1:
-    cdef bytearray used, inputs
+    cdef ReplayCall* c = <ReplayCall*>call
     cdef unsigned char* seen = call.wanted + call.nout
-    cdef bint any_new = False
+    cdef bytearray used, leaves
     cdef Py_ssize_t i
-    used, inputs = source_of(call, j)
-    for i in range(len(inputs)):
-        any_new |= inputs[i] > seen[i]
-    if any_new:
+    cdef bint is_first = memchr(call.wanted, True, call.nout) == NULL
+    if is_first:
+        find_sources(call)
+    if c.sources == <PyObject*>None:
+        return visit_replay(call, s) if is_first and (c.by_inputs or c.by_parameters) else 0
+    used, leaves = source_of(call, j)
+    if c.by_inputs and any_is_new(PyByteArray_AS_STRING(leaves), seen, len(leaves)):
         for place, leaf in given_to(call).items():
             i = <Py_ssize_t>place - first_place(call)
-            if inputs[i] > seen[i]:
+            if leaves[i] > seen[i]:
                 seen[i] = True
                 reserve(&s.stack, 1)
                 visit_later(s, node_of(<PyObject*>leaf))
-    if (<ReplayCall*>call).by_parameters:
-        visit_parameters(run_of(call).program, used, s)
-    return 0
+    return visit_parameters(run_of(call).program, used, s) if c.by_parameters else 0
+
+cdef bint any_is_new(const char* marks, const unsigned char* seen, Py_ssize_t count) noexcept:
+    """Whether something is marked that has not been seen."""
+    cdef Py_ssize_t i
+    cdef bint found = False
+    for i in range(count):
+        found |= marks[i] > seen[i]
+    return found
 
 cdef inline tuple source_of(Call* call, int j):
-    return (<list>(<ReplayCall*>call).sources)[j % run_of(call).program.code.outputs]
+    cdef list sources = <list>(<ReplayCall*>call).sources
+    return sources[j % <Py_ssize_t>len(sources)]
 
 cdef inline Py_ssize_t first_place(Call* call):
     """The place of the first leaf that is given to the call."""
@@ -555,15 +572,17 @@ cdef int mark_parameters(Code* c, const double* v, bytearray live, bytearray rea
     in any row if that is NULL."""
     cdef Dense* layer
     cdef int* places
-    cdef int at, i, k
+    cdef int at, i, j, k
     for k in range(c.singles):
         reached[c.single[k]] |= live[c.inputs + c.constants + k]
     for k in range(c.step_count):
         if live[c.steps[k].y] and c.steps[k].op == DENSE:
             layer = &c.layers[c.steps[k].a]
-            for i in range(layer.weights, layer.weights + (layer.nin + 1) * layer.width):
-                if c.packed_from[i] >= 0:
-                    reached[c.packed_from[i]] = 1
+            for i in range((layer.nin + 1) * layer.nout):
+                j = i % layer.nout
+                at = c.packed_from[layer.weights + i // layer.nout * layer.width + j]
+                if at >= 0 and live[c.steps[k].y + j] & 1:
+                    reached[at] = 1
         elif live[c.steps[k].y] and c.steps[k].op == PICK:
             places = c.places + c.steps[k].b
             at = -1 if v == NULL else chosen(places, v[c.steps[k].a])
