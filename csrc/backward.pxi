@@ -177,12 +177,13 @@ cdef int visit(Sweep* s, Node* n) except -1:
 
 cdef int visit_output(Sweep* s, Call* call, int j) except -1:
     """Note that an output with operands of its own takes part, and visit these."""
-    if not call.body.node.flags & VISITED:      # which says that the call need not be plain
+    cdef bint is_first = not call.body.node.flags & VISITED
+    if is_first:
         append(&s.order, &call.body.node)
-        call.body.node.flags |= VISITED
-    call.kind.visit_output(call, j, s)
+        call.body.node.flags |= VISITED         # which says that it need not be plain
+        memset(call.wanted, False, call.wanted_size)
     call.wanted[j] = True
-    return 0
+    return call.kind.visit_output(call, j, is_first, s)
 
 cdef int visit_operands(Sweep* s, Node* n) except -1:
     reserve(&s.stack, 2)
@@ -239,7 +240,7 @@ cdef void unmark(Sweep* s) noexcept:
     for i in range(s.order.count):
         n = s.order.items[i]
         n.flags &= ~VISITED
-        if n.op == CALL and call_of(n).sweep == NULL and not s.ahead:
+        if n.op == CALL and call_of(n).sweep == NULL:
             forget_gradients(call_of(n))
     for i in range(s.stack.count):
         untagged(s.stack.items[i]).flags &= ~VISITED

@@ -20,14 +20,15 @@
 #   result      is the number of an output, as it was computed, for its derivative
 #
 # Where outputs have operands of their own, a sort first finds out which outputs take part: `wanted`
-# says so of each, and visit_output puts the operands of one on the stack.
+# says so of each, and visit_output puts the operands of one on the stack (and is told whether it is
+# the first of the call).
 #
 # A call is made plain when a program could see the difference: it reads `_prev` or `_backward` of
 # an output, or sweeps a second time.
 
 cdef struct CallKind:
     int (*visit)(Call*, Sweep*) except -1
-    int (*visit_output)(Call*, int, Sweep*) except -1
+    int (*visit_output)(Call*, int, bint, Sweep*) except -1
     bint (*sweep)(Call*) noexcept
     bint (*is_current)(Call*) noexcept
     int (*make_plain)(Call*) except -1
@@ -118,11 +119,9 @@ cdef inline bint pass_gradient(Node* out) noexcept:
     return True
 
 cdef inline void forget_gradients(Call* call) noexcept:
-    """Discard the gradients that outputs have delivered, and which of them take part."""
+    """Discard the gradients that outputs have delivered."""
     memset(call.grad, 0, call.nout * sizeof(double))
     memset(call.grad_kind, NO_GRADIENT, call.nout)
-    if call.wanted != NULL:
-        memset(call.wanted, False, call.wanted_size)
 
 cdef inline int make_plain(Node* n) except -1:
     """Make n, if it is the output of a call, the result of plain nodes."""

@@ -36,6 +36,7 @@ cdef list results_by_row(_Run run):
     return values
 
 cdef int find_sources(Call* call) except -1:
+    """Find out what each output was computed from, if that makes a difference to a sort."""
     cdef ReplayCall* c = <ReplayCall*>call
     cdef _Program program = run_of(call).program
     cdef list sources = None
@@ -77,7 +78,7 @@ cdef int new_replay(_Run run, Py_ssize_t row, dict given, list values,
     """Fill the list with the outputs of a new call."""
     cdef Code* code = &run.program.code
     cdef Py_ssize_t count = len(values), j
-    cdef Py_ssize_t leaves = code.inputs * (run.rows if run.factor else 1)
+    cdef Py_ssize_t leaves = code.inputs * (run.rows if run.factor else 1) if given else 0
     cdef Py_ssize_t wanted = count + leaves if code.outputs > 1 or run.program.picks else 0
     cdef void* memory = checked(PyMem_Malloc(
         sizeof(GCHead) + sizeof(ReplayCall) + wanted
@@ -150,12 +151,11 @@ cdef int visit_replay(Call* call, Sweep* s) except -1:
             visit_parameters(program, source_of(call, j)[0], s)
     return 0
 
-cdef int visit_replay_output(Call* call, int j, Sweep* s) except -1:
+cdef int visit_replay_output(Call* call, int j, bint is_first, Sweep* s) except -1:
     cdef ReplayCall* c = <ReplayCall*>call
     cdef unsigned char* seen = call.wanted + call.nout
     cdef bytearray used, leaves
     cdef Py_ssize_t i
-    cdef bint is_first = memchr(call.wanted, True, call.nout) == NULL
     if is_first:
         find_sources(call)
     if c.sources == <PyObject*>None:
