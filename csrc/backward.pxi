@@ -330,7 +330,8 @@ cdef int replace_in_order(Nodes* order, Py_ssize_t place, Node** nodes, Py_ssize
     reserve(order, count)
     memmove(order.items + place + count, order.items + place + 1,
             (order.count - place - 1) * sizeof(Node*))
-    memcpy(order.items + place, nodes, count * sizeof(Node*))
+    if count:
+        memcpy(order.items + place, nodes, count * sizeof(Node*))
     order.count += count - 1
     for i in range(count):
         Py_INCREF(value_of(nodes[i]))

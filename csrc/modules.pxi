@@ -65,6 +65,17 @@ cdef class _ModuleBase:
         from micrograd import _functions
         return copyreg.__newobj__, _functions.new_arguments(self), self.__getstate__()
 
+# Where the descriptors of parts stand: apart from Neuron and Layer, whose own attributes a program
+# may delete, and from Module, whose other subclasses have no such parts.
+
+@cython.no_gc_clear
+cdef class _NeuronParts(_ModuleBase):
+    """A base of Neuron."""
+
+@cython.no_gc_clear
+cdef class _LayerParts(_ModuleBase):
+    """A base of Layer."""
+
 cdef object nothing = object()          # found in no class
 
 cdef class _Part:
@@ -173,9 +184,6 @@ def _ships(Neuron, Layer, MLP):
     neuron_type, layer_type = <PyTypeObject*>Neuron, <PyTypeObject*>Layer
     mlp_type = <PyTypeObject*>MLP
     shipped_classes = Neuron, Layer, MLP
-    for cls, names in ((Neuron, ("w", "b", "nonlin")), (Layer, ("neurons",))):
-        for name in names:
-            setattr(cls, name, _Part(cls, name))
     for cls, names in ((Neuron, ("__call__", "parameters", "w", "b", "nonlin", "__dict__",
                                  "__getattr__")),
                        (Layer, ("__call__", "parameters", "neurons", "__dict__", "__getattr__")),

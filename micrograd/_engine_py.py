@@ -435,6 +435,14 @@ class _ModuleBase:
     """The base of nn.Module."""
 
 
+class _NeuronParts(_ModuleBase):
+    """A base of nn.Neuron."""
+
+
+class _LayerParts(_ModuleBase):
+    """A base of nn.Layer."""
+
+
 def _no_short_cut(*arguments):
     pass
 

@@ -36,7 +36,7 @@ class Module(__core__._ModuleBase):
         return arrays.predict(self, X)
 
 
-class Neuron(Module):
+class Neuron(Module, __core__._NeuronParts):
     """f(w . x + b), for nin inputs. nonlin says what f is: the ReLU where it is true, no activation
     where it is false, or a function of Value such as Value.tanh, or its name, "tanh"."""
 
@@ -81,7 +81,7 @@ class Neuron(Module):
         return f"{kind}Neuron({len(self.w)})"
 
 
-class Layer(Module):
+class Layer(Module, __core__._LayerParts):
     """nout neurons over the same nin inputs. One neuron gives a Value, several give a list."""
 
     def __init__(self, nin, nout, **kwargs):
