@@ -316,7 +316,8 @@ def test_a_finalizer_is_none_of_the_function(twin):
 
 
 def test_a_number_is_not_none(twin):
-    f = twin.record(lambda x, k: x if k == None or k == "a" or k in (None, "b") else x * 2)     # noqa: E711
+    f = twin.record(lambda x, k: x if k in (None, "a") or operator.eq(k, None) or k == "b"
+                    else x * 2)
     assert f(2.0, 1.0).data == 4.0
 
 
