@@ -17,12 +17,15 @@ cdef class _Program:
     cdef bytearray used                 # of each parameter: the same
     cdef bint picks                     # whether a step is a pick
     cdef bint picks_results             # ... that chooses among other things than parameters
+    cdef bytearray picked               # of each parameter: whether it is a choice of a pick
     cdef list sources                   # of all outputs, once they are needed; see ReplayCall
+    cdef bint parameters_differ, inputs_differ      # ... whether these are not the same for all
     cdef list matrices                  # layers that nn has packed too: (Parameters, packed place)
     cdef Ints loose_places              # places of packed parameters that are in no such layer
     cdef Ints held, place               # parameters that are taken alone; where in a Matrix
     cdef list holders                   # ... of which Parameters: (these, their end in `held`)
     cdef Ints loose                     # the parameters that hold their own numbers
+    cdef Ints every                     # all parameters
 
     def __cinit__(self, name, list inputs not None, list outputs not None):
         cdef bint enabled = PyGC_Disable()
@@ -56,24 +59,39 @@ cdef class _Program:
         for place, x in made.packed_numbers:
             c.packed_number[<int>place] = x
         self.picks = made.graph.choices.count > 0
-        self.picks_results = chooses_among_slots(c)
+        self.find_choices()
         self.live = marked_outputs(c)
         mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(self.live))
         self.used = bytearray(c.parameters)
         mark_parameters(c, NULL, self.live, self.used)
         return self.find_matrices()
 
-    cdef list sources_of_outputs(self, bint by_parameters):
-        """The `sources` of a ReplayCall; None where all outputs were computed from the same inputs,
-        and, where by_parameters, from the same parameters."""
+    cdef int find_choices(self) except -1:
+        """Find out among what the picks choose."""
+        cdef Code* c = &self.code
+        cdef int* places
+        cdef int k, i
+        self.picked = bytearray(c.parameters)
+        for k in range(c.step_count):
+            places = c.places + c.steps[k].b
+            for i in range(1, places[0] + 1 if c.steps[k].op == PICK else 0):
+                if places[i] < 0:
+                    self.picked[-1 - places[i]] = 1
+                else:
+                    self.picks_results = True
+        return 0
+
+    cdef list sources_of_outputs(self, bint by_inputs, bint by_parameters):
+        """The `sources` of a ReplayCall, if they make a difference by inputs or by parameters."""
         cdef Code* c = &self.code
         cdef list sources = self.sources
         if sources is None:
-            sources = self.sources = [what_may_be_used(c, mark_of_output(c, k))
-                                      for k in range(c.outputs)]
-        for used, inputs in sources:
-            if inputs != sources[0][1] or (by_parameters and used != sources[0][0]):
-                return sources
+            sources = [what_may_be_used(c, mark_of_output(c, k)) for k in range(c.outputs)]
+            self.parameters_differ = any([used != sources[0][0] for used, _ in sources])
+            self.inputs_differ = any([inputs != sources[0][1] for _, inputs in sources])
+            self.sources = sources
+        if (by_inputs and self.inputs_differ) or (by_parameters and self.parameters_differ):
+            return sources
         return None
 
     def __dealloc__(self):
@@ -81,6 +99,7 @@ cdef class _Program:
         PyMem_RawFree(self.loose_places.items)
         PyMem_RawFree(self.held.items)
         PyMem_RawFree(self.place.items)
+        PyMem_RawFree(self.every.items)
 
     cdef int find_matrices(self) except -1:
         cdef Code* c = &self.code
@@ -103,13 +122,10 @@ cdef class _Program:
                 taken[c.packed_from[i]] = 0
         for i in range(c.singles):
             taken[c.single[i]] = 0
-        for k in range(c.step_count):
-            for i in range(c.places[c.steps[k].b] if c.steps[k].op == PICK else 0):
-                if c.places[c.steps[k].b + 1 + i] < 0:
-                    taken[-1 - c.places[c.steps[k].b + 1 + i]] = 0
         self.holders = []
         for i in range(c.parameters):
-            if not taken[i]:
+            put(&self.every, i)
+            if self.picked[i] or not taken[i]:
                 self.find_holder(i)
         return 0
 
@@ -154,6 +170,21 @@ cdef class _Program:
                 return False
         return True
 
+    cdef Ints* swept_alone(self) noexcept:
+        """The parameters whose Values a sweep looks at. While it adds to packed gradients, these
+        are the others: packed parameters are leaves."""
+        return &self.loose if self.is_packed() else &self.every
+
+    cdef bint has_result(self, bytearray marks) noexcept:
+        """Whether a parameter that is marked is no leaf."""
+        cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>self.parameters)
+        cdef Ints* places = self.swept_alone()
+        cdef int i
+        for i in range(places.count):
+            if marks[places.items[i]] and node_of(values[places.items[i]]).op != LEAF:
+                return True
+        return False
+
     cdef int* keep(self, Ints* ints) except? NULL:
         self.memory.append(
             PyByteArray_FromStringAndSize(<char*>ints.items, ints.count * sizeof(int)))
@@ -189,16 +220,6 @@ cdef class _Program:
         run.take_parameters()
         run.go_forward()
         return run
-
-cdef bint chooses_among_slots(Code* c) noexcept:
-    """Whether a pick has a choice that is no parameter."""
-    cdef int k, i
-    for k in range(c.step_count):
-        if c.steps[k].op == PICK:
-            for i in range(c.places[c.steps[k].b]):
-                if c.places[c.steps[k].b + 1 + i] >= 0:
-                    return True
-    return False
 
 cdef bytearray marked_outputs(Code* c):
     """A 1 for each slot of an output, a 0 for each other."""

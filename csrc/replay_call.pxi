@@ -40,12 +40,13 @@ cdef int find_sources(Call* call) except -1:
     cdef ReplayCall* c = <ReplayCall*>call
     cdef _Program program = run_of(call).program
     cdef list sources = None
-    c.by_parameters = uses_results(program)
+    c.by_parameters = program.has_result(program.used)
     c.by_inputs = any([node_of(<PyObject*>leaf).op != LEAF for leaf in given_to(call).values()])
-    if (c.by_inputs and program.picks_results) or (c.by_parameters and program.picks):
-        sources = [source_in_rows(call, j) for j in range(call.nout)]
-    elif c.by_inputs or c.by_parameters:
-        sources = program.sources_of_outputs(c.by_parameters)
+    if c.by_inputs or c.by_parameters:
+        if program.picks_results or program.has_result(program.picked):
+            sources = [source_in_rows(call, j) for j in range(call.nout)]
+        else:
+            sources = program.sources_of_outputs(c.by_inputs, c.by_parameters)
     set_reference(&c.sources, sources)
     return 0
 
@@ -56,16 +57,6 @@ cdef tuple source_in_rows(Call* call, int j):
     row = row if row >= 0 else j // outputs
     rows = range(run.rows) if run.factor else range(row, row + 1)
     return what_is_used(run, rows, mark_of_output(&run.program.code, j % outputs))
-
-cdef bint uses_results(_Program program) noexcept:
-    """Whether a parameter is no leaf."""
-    cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>program.parameters)
-    cdef bint is_packed = program.is_packed()           # packed parameters are leaves
-    cdef Py_ssize_t i
-    for i in range(program.loose.count if is_packed else program.code.parameters):
-        if node_of(values[program.loose.items[i] if is_packed else i]).op != LEAF:
-            return True
-    return False
 
 cdef bytearray mark_of_output(Code* c, int k):
     """A 1 for the slot of output k, a 0 for each other."""
@@ -153,30 +144,29 @@ cdef int visit_replay(Call* call, Sweep* s) except -1:
 
 cdef int visit_replay_output(Call* call, int j, bint is_first, Sweep* s) except -1:
     cdef ReplayCall* c = <ReplayCall*>call
-    cdef unsigned char* seen = call.wanted + call.nout
     cdef bytearray used, leaves
-    cdef Py_ssize_t i
     if is_first:
         find_sources(call)
     if c.sources == <PyObject*>None:
         return visit_replay(call, s) if is_first and (c.by_inputs or c.by_parameters) else 0
     used, leaves = source_of(call, j)
-    if c.by_inputs and any_is_new(PyByteArray_AS_STRING(leaves), seen, len(leaves)):
-        for place, leaf in given_to(call).items():
-            i = <Py_ssize_t>place - first_place(call)
-            if leaves[i] > seen[i]:
-                seen[i] = True
-                reserve(&s.stack, 1)
-                visit_later(s, node_of(<PyObject*>leaf))
+    if c.by_inputs:
+        visit_leaves(call, leaves, s)
     return visit_parameters(run_of(call).program, used, s) if c.by_parameters else 0
 
-cdef bint any_is_new(const char* marks, const unsigned char* seen, Py_ssize_t count) noexcept:
-    """Whether something is marked that has not been seen."""
-    cdef Py_ssize_t i
-    cdef bint found = False
-    for i in range(count):
-        found |= marks[i] > seen[i]
-    return found
+cdef int visit_leaves(Call* call, bytearray leaves, Sweep* s) except -1:
+    """Note and visit the leaves that are marked and were not noted before."""
+    cdef unsigned char* seen = call.wanted + call.nout
+    cdef const char* marks = PyByteArray_AS_STRING(leaves)
+    cdef Py_ssize_t i, first = first_place(call)
+    for i in range(len(leaves)):
+        if marks[i] > seen[i]:
+            seen[i] = True
+            leaf = given_to(call).get(first + i)
+            if leaf is not None:
+                reserve(&s.stack, 1)
+                visit_later(s, node_of(<PyObject*>leaf))
+    return 0
 
 cdef inline tuple source_of(Call* call, int j):
     cdef list sources = <list>(<ReplayCall*>call).sources
@@ -188,23 +178,22 @@ cdef inline Py_ssize_t first_place(Call* call):
 
 cdef int visit_parameters(_Program program, bytearray used, Sweep* s) except -1:
     cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>program.parameters)
-    cdef bint is_packed = program.is_packed()           # packed parameters are leaves
-    cdef Py_ssize_t i, place
-    for i in range(program.loose.count if is_packed else program.code.parameters):
-        place = program.loose.items[i] if is_packed else i
-        if used[place]:
+    cdef Ints* places = program.swept_alone()
+    cdef int i
+    for i in range(places.count):
+        if used[places.items[i]]:
             reserve(&s.stack, 1)
-            visit_later(s, node_of(values[place]))
+            visit_later(s, node_of(values[places.items[i]]))
     return 0
 
 cdef bint replay_is_current(Call* call) noexcept:
     """Whether all operands have gradients that a number can be added to."""
     cdef _Run run = run_of(call)
     cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>run.program.parameters)
-    cdef bint is_packed = run.program.is_packed()
-    cdef Py_ssize_t i
-    for i in range(run.program.loose.count if is_packed else run.program.code.parameters):
-        if takes_python(values[run.program.loose.items[i] if is_packed else i]):
+    cdef Ints* places = run.program.swept_alone()
+    cdef int i
+    for i in range(places.count):
+        if takes_python(values[places.items[i]]):
             return False
     for operand in given_to(call).values():
         if takes_python(<PyObject*>operand):
@@ -503,7 +492,7 @@ cdef _Locals local_gradients(_Run run, dict given, Py_ssize_t j):
     cdef Py_ssize_t row = 0 if run.factor else j // c.outputs
     cdef Py_ssize_t rows = run.rows if run.factor else 1, i
     cdef Swept found
-    cdef bytearray live = bytearray(c.slots)
+    cdef bytearray live = mark_of_output(c, j % c.outputs)
     cdef bytearray seeds = bytearray(rows * c.outputs * sizeof(double))
     cdef bytearray kinds = bytearray(b"\xff") * c.outputs
     cdef bytearray by_parameter = bytearray((c.parameters + c.packed) * sizeof(double))
@@ -523,7 +512,6 @@ cdef _Locals local_gradients(_Run run, dict given, Py_ssize_t j):
     if not fine:
         raise MemoryError
     raise_if_stopped(run)
-    live[c.output[j % c.outputs]] = 1
     if found.raises:
         raise_error_of_sweep(run, range(row, row + rows), live)
     unpack_grads(c, g, g + c.parameters)
