@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from micrograd.recording import Kept, rebuilt
+from micrograd._recorded_arguments import rebuilt
+from micrograd.recording import Kept
 
 ELEMENTWISE: dict[str, Any] = {
     "+": torch.add, "*": torch.mul, "**": torch.pow, "pow": torch.pow, "maximum": torch.maximum,

@@ -22,15 +22,23 @@ import os
 import random
 import sys
 import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from functools import update_wrapper
 from itertools import islice
 from numbers import Integral, Number, Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from micrograd._checks import described, listed
 from micrograd._functions import set_slots, slots_of
+from micrograd._recorded_arguments import (
+    Fixed,
+    Rows,
+    contents,
+    flattened,
+    flattened_results,
+    is_array,
+    rebuilt,
+)
 from micrograd.engine import Value, __core__
 
 
@@ -38,6 +46,12 @@ class RecordingError(RuntimeError):
     """A function does what a recording cannot repeat, or no longer does what was recorded."""
 
 
+@overload
+def record(function: Callable[..., Any], *, static: Iterable[str] = (),
+           threads: int = 1) -> Recording: ...
+@overload
+def record(function: None = None, *, static: Iterable[str] = (),
+           threads: int = 1) -> Callable[[Callable[..., Any]], Recording]: ...
 def record(function: Callable[..., Any] | None = None, *, static: Iterable[str] = (),
            threads: int = 1) -> Any:
     """A recording of the function, which is called like it and gives what it gives.
@@ -246,18 +260,17 @@ class Recording:
 
     def _as_written(self, structure: Any, leaves: Iterable[Any]) -> Any:
         """What the function itself gives; numbers reach it as Values."""
-        values = [leaf if isinstance(leaf, Value) else __core__._given(Value(float(leaf)))
-                  for leaf in leaves]
-        rest = iter(values)
+        values = iter([leaf if isinstance(leaf, Value) else __core__._given(Value(float(leaf)))
+                       for leaf in leaves])
         *parts, keyword_parts = structure
-        arguments = [rebuilt(part, rest) for part in parts]
-        keywords = {name: rebuilt(part, rest) for name, part in keyword_parts}
-        built = [x for x, part in zip([*arguments, *keywords.values()],
-                                      [*parts, *[part for _, part in keyword_parts]])
-                 if not isinstance(part, Fixed)]
-        before = contents(built)
-        results = self._function(*arguments, **keywords)
-        if contents(built) != before:
+        names = [name for name, _ in keyword_parts]
+        count = len(parts)
+        parts += [part for _, part in keyword_parts]
+        arguments = [rebuilt(part, values) for part in parts]
+        copies = [x for x, part in zip(arguments, parts) if not isinstance(part, Fixed)]
+        before = contents(copies)
+        results = self._function(*arguments[:count], **dict(zip(names, arguments[count:])))
+        if contents(copies) != before:
             raise RecordingError(f"{self._name} changes a list, dict or array that it is given, "
                                  "which is a copy here: give back what is new")
         return results
@@ -372,211 +385,6 @@ class Recording:
 
 
 MANY = 10       # this many recordings of one function give a warning
-
-
-class Rows:
-    """The rows of a recording's columns: their numbers, or the arguments one by one."""
-
-    def __init__(self, recording: Recording, arguments: Any, keywords: dict[str, Any]):
-        if recording._columns is not None and not keywords:
-            self.structure, structures = recording._columns         # as a rule, the last call's too
-            self.leaves = __core__._fill(arguments, structures)
-            if self.leaves is not None:
-                self.count = len(arguments[0])
-                self.arguments, self.keywords = arguments, keywords
-                return
-        self.arguments = [self.column(x, recording._is_static(i, None))
-                          for i, x in enumerate(arguments)]
-        self.keywords = {name: self.column(x, recording._is_static(-1, name))
-                         for name, x in keywords.items()}
-        self.count = self.counted()
-        self.structure = self.row(0, [])
-        self.leaves = self.all_leaves(recording)  # numbers and Values; None if rows differ
-
-    def first(self) -> list[Any]:
-        """The leaves of the first row."""
-        if isinstance(self.leaves, bytearray):
-            return memoryview(self.leaves)[:len(self.leaves) // self.count].cast("d").tolist()
-        return list(self.leaves[:len(self.leaves) // self.count])
-
-    @staticmethod
-    def column(x: Any, is_static: bool) -> Any:
-        """A column as a list or an array, or Fixed where it is the same for all rows."""
-        if is_static or is_fixed(x):
-            return Fixed(x)
-        if isinstance(x, (list, tuple)):
-            return x
-        if is_array(x):
-            return x.astype("d", order="C", copy=False) if x.dtype.kind in "biuf" else x
-        if (not hasattr(x, "__len__") or isinstance(x, (Mapping, Set))
-                or getattr(x, "shape", None) == ()):
-            raise TypeError(f"a column must be a list or an array, not {described(x)}")
-        return x.tolist() if hasattr(x, "tolist") else list(x)
-
-    def counted(self) -> int:
-        columns = [x for x in (*self.arguments, *self.keywords.values())
-                   if not isinstance(x, Fixed)]
-        lengths = [len(column) for column in columns]
-        if len(set(lengths)) != 1 or not lengths[0]:
-            raise ValueError("the columns must be of one length, of at least one row, not of "
-                             f"{', '.join(map(str, lengths)) or 'none'}")
-        return lengths[0]
-
-    def row(self, i: int, leaves: list[Any]) -> Any:
-        """Add the numbers and Values of row i to the leaves; the structure around them."""
-        return (*[x if isinstance(x, Fixed) else flattened(x[i], leaves) for x in self.arguments],
-                tuple((name, x if isinstance(x, Fixed) else flattened(x[i], leaves))
-                      for name, x in self.keywords.items()))
-
-    def all_leaves(self, recording: Recording) -> Any:
-        filled = (None if self.keywords
-                  else __core__._fill(tuple(self.arguments), self.structure[:-1]))
-        if filled is not None:
-            recording._columns = self.structure, self.structure[:-1]
-            return filled
-        leaves: list[Any] = []
-        for i in range(self.count):
-            if self.row(i, leaves) != self.structure:
-                return None
-        return leaves
-
-    def __iter__(self) -> Iterator[tuple[Any, list[Any]]]:
-        """(structure, leaves) of each row."""
-        for i in range(self.count):
-            leaves: list[Any] = []
-            yield self.row(i, leaves), leaves
-
-
-# The structure of arguments: Value, or a subclass of it, stands for a leaf; a tuple begins with the
-# class of a list, a tuple, a dict or an array, and goes on with what it holds.
-
-class Fixed:
-    """An argument that arrives as it is; equal to another where that is of the same type, too."""
-
-    def __init__(self, thing: Any):
-        self.thing = thing
-        self.key = fixed_key(thing)
-        try:
-            hash(self.key)
-        except TypeError:
-            raise TypeError("an argument that arrives as it is must be hashable, or a list or dict "
-                            f"of what is, not {described(thing)}") from None
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Fixed) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-
-def fixed_key(thing: Any) -> Any:
-    if isinstance(thing, (list, tuple)):
-        return type(thing), *map(fixed_key, thing)
-    if isinstance(thing, dict):
-        return type(thing), *[(fixed_key(k), fixed_key(x)) for k, x in thing.items()]
-    if isinstance(thing, float):
-        return type(thing), repr(thing)         # tells 0.0 from -0.0, and is equal for nan
-    return type(thing), thing
-
-
-def is_fixed(x: Any) -> bool:
-    return x is None or isinstance(x, (bool, str, bytes))
-
-
-def is_array(x: Any) -> bool:
-    return (type(x).__module__ == "numpy" and hasattr(x, "ravel") and hasattr(x, "astype")
-            and x.shape != ())
-
-
-NUMBERS = frozenset([float, int, Value])
-
-
-def flattened(x: Any, leaves: list[Any]) -> Any:
-    """Add the numbers and Values in x to the leaves; the structure around them."""
-    cls = type(x)
-    if cls is float or cls is int or cls is Value:
-        leaves.append(x)
-        return Value
-    if cls is list or cls is tuple:
-        if NUMBERS.issuperset(map(type, x)):
-            leaves.extend(x)
-            return (cls, *[Value] * len(x))
-        return (cls, *[flattened(item, leaves) for item in x])
-    if is_fixed(x):
-        return Fixed(x)
-    return flattened_other(x, leaves)
-
-
-def flattened_other(x: Any, leaves: list[Any]) -> Any:
-    cls = type(x)
-    if isinstance(x, Value):
-        leaves.append(x)
-        return cls
-    if isinstance(x, tuple) and hasattr(cls, "_fields"):
-        return (cls, *[flattened(item, leaves) for item in x])
-    if cls is dict or cls is OrderedDict:
-        return cls, Fixed(list(x)), *[flattened(item, leaves) for item in x.values()]
-    if isinstance(x, Real):
-        leaves.append(float(x))
-        return Value
-    if is_array(x):
-        x = x.astype("d") if x.dtype.kind == "b" else x
-        before = len(leaves)
-        structures = {flattened(item, leaves) for item in x.ravel().tolist()}
-        if structures <= {Value}:
-            return cls, x.shape
-        del leaves[before:]
-    if hasattr(x, "tolist"):
-        return flattened(x.tolist(), leaves)
-    raise TypeError("an argument of a recording must be a number, a Value, a list, tuple, dict or "
-                    "array of these, None, a bool or a str, or be named in `static`, "
-                    f"not {described(x)}")
-
-
-def rebuilt(structure: Any, leaves: Iterator[Any]) -> Any:
-    """An object of this structure, with these leaves."""
-    if isinstance(structure, type):
-        return next(leaves)
-    if isinstance(structure, Fixed):
-        return structure.thing
-    cls, *parts = structure
-    if issubclass(cls, dict):
-        keys, *parts = parts
-        return cls(zip(keys.thing, [rebuilt(part, leaves) for part in parts]))
-    if issubclass(cls, (list, tuple)):
-        if parts.count(Value) == len(parts):
-            items = list(islice(leaves, len(parts)))
-        else:
-            items = [rebuilt(part, leaves) for part in parts]
-        return cls(*items) if hasattr(cls, "_fields") else cls(items)
-    return array(parts[0], leaves)
-
-
-def array(shape: tuple[int, ...], leaves: Iterator[Any]) -> Any:
-    from numpy import empty
-    values = empty(shape, object)
-    for i in range(values.size):
-        values.flat[i] = next(leaves)
-    return values
-
-
-def flattened_results(y: Any, outputs: list[Value], name: str) -> Any:
-    if isinstance(y, Value):
-        outputs.append(y)
-        return Value
-    if isinstance(y, (list, tuple)):
-        return (type(y), *[flattened_results(item, outputs, name) for item in y])
-    raise TypeError("a recorded function gives a Value, or lists and tuples of Values; "
-                    f"{name} gives {described(y)}")
-
-
-def contents(arguments: list[Any]) -> Any:
-    """What the arguments hold: their structures, and which Values; None where these are none."""
-    leaves: list[Any] = []
-    try:
-        return [flattened(x, leaves) for x in arguments], list(map(id, leaves))
-    except TypeError:
-        return None
 
 
 def differ(written: list[float], replayed: list[float]) -> tuple[float, float] | None:
