@@ -46,6 +46,22 @@ class Optimizer:
             for p in self.parameters:
                 p.grad = 0
 
+    def step(self) -> None:
+        """Move every parameter against its gradient. TypeError or ValueError, and nothing changed,
+        unless all gradients and data are real numbers, and `lr` and `weight_decay` not negative."""
+        check("lr", self.lr)
+        check("weight_decay", self.weight_decay)
+        self.check_count(getattr(self, self.memory[0]))
+        if self.maximize or not self.step_in_c():       # which knows no maximize
+            self.step_in_python()
+
+    def step_in_c(self) -> bool:
+        """Take a step where all are plain numbers; False, and nothing changed, where not."""
+        raise NotImplementedError
+
+    def step_in_python(self) -> None:
+        raise NotImplementedError
+
     def state_dict(self) -> dict[str, Any]:
         """{name: number or list of numbers}: what a step depends on, except data and gradients."""
         state = {name: getattr(self, name) for name in self.arguments + self.memory}
@@ -114,14 +130,12 @@ class SGD(Optimizer):
         self.first = True       # the velocity is unset
 
     def step(self) -> None:
-        """Move every parameter against its gradient. TypeError, and nothing changed, unless all
-        gradients and data are real numbers."""
-        self.check_count(self.velocity)
-        if self.nesterov or self.maximize or not __core__._sgd(       # which knows neither
-                self.parameters, self.velocity, self.lr, self.momentum, self.weight_decay,
-                self.first):
-            self.step_in_python()
+        super().step()
         self.first = self.first and not self.momentum
+
+    def step_in_c(self) -> bool:
+        return not self.nesterov and bool(__core__._sgd(
+            self.parameters, self.velocity, self.lr, self.momentum, self.weight_decay, self.first))
 
     def step_in_python(self) -> None:
         lr, momentum, decay = float(self.lr), float(self.momentum), float(self.weight_decay)
@@ -167,14 +181,13 @@ class Adam(Optimizer):
         self.t = 0              # steps taken
 
     def step(self) -> None:
-        """Move every parameter against its gradient. TypeError, and nothing changed, unless all
-        gradients and data are real numbers."""
-        self.check_count(self.mean)
-        if self.amsgrad or self.maximize or not __core__._adam(       # which knows neither
-                self.parameters, self.mean, self.square, self.lr, *self.betas, self.eps,
-                self.weight_decay, self.decoupled, self.t + 1):
-            self.step_in_python()
+        super().step()
         self.t += 1
+
+    def step_in_c(self) -> bool:
+        return not self.amsgrad and bool(__core__._adam(
+            self.parameters, self.mean, self.square, self.lr, *self.betas, self.eps,
+            self.weight_decay, self.decoupled, self.t + 1))
 
     def step_in_python(self) -> None:
         lr, eps, decay = float(self.lr), float(self.eps), float(self.weight_decay)

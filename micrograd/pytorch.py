@@ -81,8 +81,8 @@ def from_torch_parameters(module: Any, recording: Recording) -> None:
 def only(recording: Recording) -> tuple[Any, Kept]:
     """The structure of the arguments that a recording was called with, and what is kept for it."""
     if len(recording._kept) != 1:
-        raise ValueError(f"{recording!r} must have been called, and with arguments of one "
-                         f"structure, not of {len(recording._kept)}")
+        raise ValueError(f"{recording!r} must have been called with arguments of one structure; "
+                         f"it has recordings for {len(recording._kept)}")
     (structure, kept), = recording._kept.items()
     return structure, kept
 

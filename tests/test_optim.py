@@ -161,6 +161,19 @@ def test_arguments_are_numbers(bad):
             optim.Adam(values(1.0), betas=betas)
 
 
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("attribute", ["lr", "weight_decay"])
+@pytest.mark.parametrize("bad, error", [("0.1", TypeError), (-0.1, ValueError),
+                                        (math.nan, ValueError)])
+def test_arguments_that_are_set_between_steps(name, attribute, bad, error):
+    parameters = values(1.0, grads=[1.0])
+    optimizer = getattr(optim, name)(parameters, lr=0.1)
+    setattr(optimizer, attribute, bad)
+    with pytest.raises(error, match=f"{attribute} must be "):
+        optimizer.step()
+    assert parameters[0].data == 1.0 and optimizer.state_dict().get("t", 0) == 0
+
+
 def test_parameters():
     a, b = values(1.0, 2.0)
     with pytest.raises(ValueError, match="no parameters to optimise"):
