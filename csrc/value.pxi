@@ -644,23 +644,15 @@ cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags,
         if count > 1:
             set_children_and_op(result, <object>args[1], <object>args[2] if count == 3 else "")
     else:
-        return call_any(cls, args, count, names)
+        return call_any(cls, args, count, () if names == NULL else <object>names)
     Py_INCREF(<PyObject*>result)
     return <PyObject*>result
 
-cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count,
-                        PyObject* names) except NULL:
+cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count, tuple names) except NULL:
     """Call it as Python calls any class."""
-    cdef Py_ssize_t i
-    keywords = None
-    if names != NULL:
-        keywords = {name: <object>args[count + i] for i, name in enumerate(<tuple>names)}
-    arguments = PyTuple_New(count)
-    for i in range(count):
-        Py_INCREF(args[i])
-        PyTuple_SET_ITEM(arguments, i, <object>args[i])
-    return (<PyTypeObject*>type).tp_call(cls, <PyObject*>arguments,
-                                         NULL if names == NULL else <PyObject*>keywords)
+    cdef tuple given = tuple([<object>args[i] for i in range(count)])
+    cdef dict keywords = {name: <object>args[count + i] for i, name in enumerate(names)}
+    return (<PyTypeObject*>type).tp_call(cls, <PyObject*>given, <PyObject*>keywords)
 
 
 value_type = <PyTypeObject*>Value
