@@ -30,25 +30,17 @@ make_backward, make_nothing = python["make_backward"], python["make_nothing"]
 
 # Making nodes.
 
-cdef inline void fill(Node* n, int op, Node* a, Node* b) noexcept:
-    """Fill in a new node, except for its data."""
+cdef inline object number_node(Number data, int op, Node* a, Node* b):
+    cdef PyObject* value = <PyObject*>checked(new_value())
+    cdef Node* n = node_of(value)
+    n.data.x, n.data_kind = data.x, data.kind
     n.grad.x, n.grad_kind, n.flags = 0, INTEGER, made_flag
     set_operands(n, op, a, b)
-
-cdef inline object number_node(Number data, int op, Node* a, Node* b):
-    cdef PyObject* value = new_value()
-    if value == NULL:
-        raise MemoryError
-    node_of(value).data.x, node_of(value).data_kind = data.x, data.kind
-    fill(node_of(value), op, a, b)
     return steal(value)
 
 cdef object object_node(object data, int op, Node* a, Node* b):
-    cdef PyObject* value = <PyObject*>checked(new_value())
-    node_of(value).data.object, node_of(value).data_kind = NULL, OBJECT
-    fill(node_of(value), op, a, b)
-    result = steal(value)
-    put_data(node_of(value), data)
+    result = number_node(Number(0, INTEGER), op, a, b)
+    put_data(node_of(<PyObject*>result), data)
     return result
 
 cdef inline object plain_leaf(object data):
