@@ -9,20 +9,18 @@ cdef list op_names = [""]
 cdef dict op_places = {"": 0}
 
 cdef int set_op(object value, object name) except -1:
-    """Name a node that was made by the constructor."""
     cdef Node* n = node_of(<PyObject*>value)
-    cdef PyObject* place = NULL
+    place = None
     if type(name) is str:
-        place = PyDict_GetItemWithError(<PyObject*>op_places, <PyObject*>name)
-        if place == NULL and len(op_names) < NAMES:
-            op_places[name] = len(op_names)
+        place = op_places.get(name)
+        if place is None and len(op_names) < NAMES:
+            place = op_places[name] = len(op_names)
             op_names.append(name)
-            place = PyDict_GetItemWithError(<PyObject*>op_places, <PyObject*>name)
-    if place == NULL or n.op > CUSTOM_PREV:
+    if place is None or n.op > CUSTOM_PREV or find_attribute(value, "_op") != NULL:
         attrs_of(value)["_op"] = name
-    else:
+    elif n.op != LEAF or name != "":
         become_custom(n)
-        n.index = <object>place
+        n.index = place
     return 0
 
 cdef inline void become_custom(Node* n) noexcept:

@@ -231,9 +231,7 @@ cdef int set_children_and_op(object value, object children, object op) except -1
     if isinstance(op, (tuple, list)):
         return set_locals(value, children, op)
     set_children(value, children)
-    if type(op) is not str or op != "":
-        set_op(value, op)
-    return 0
+    return set_op(value, op)
 
 cdef void forget_attributes(Body* body) noexcept:
     """Delete the attributes that the constructor sets again."""
@@ -397,10 +395,7 @@ cdef class Value:
     @_op.setter
     def _op(self, name):
         forbid("writing", NULL)
-        if self.node.op > CUSTOM_PREV or find_attribute(self, "_op") != NULL:
-            attrs_of(self)["_op"] = name
-        elif is_custom(self.node.op) or type(name) is not str or name != "":
-            set_op(self, name)
+        set_op(self, name)
 
     @_op.deleter
     def _op(self):
