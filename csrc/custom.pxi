@@ -29,16 +29,12 @@ cdef inline void become_custom(Node* n) noexcept:
     if n.op == LEAF:
         n.op, n.index = CUSTOM, 0
 
-cdef class _Deleted:
-    """Stands for an attribute that the program has deleted."""
-
-    def __reduce__(self):
-        return _deleted, ()
-
-cdef object deleted = _Deleted()
-
 def _deleted():
-    return deleted
+    """Stands for an attribute that the program has deleted: copy and pickle keep a function as it
+    is."""
+    return _deleted
+
+cdef object deleted = _deleted
 
 cdef object op_of(object value):
     cdef Node* n = node_of(<PyObject*>value)
