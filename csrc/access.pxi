@@ -151,13 +151,8 @@ cdef int init_by_attributes(object value, object data, object children, object o
     value._op = op
     return 0
 
-cdef object reference_class = None
-
 cdef object reference():
     """The reference's Value, whose methods take what has the attributes of one, as the original's
     do."""
-    global reference_class
-    if reference_class is None:
-        from micrograd._engine_py import Value as Reference
-        reference_class = Reference
-    return reference_class
+    from micrograd._engine_py import Value as Reference
+    return Reference
