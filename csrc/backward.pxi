@@ -377,10 +377,7 @@ cdef int look_for_interrupt(Sweep* s) except -1:
     other signals run after the sweep, or at its next callback."""
     if PyOS_InterruptOccurred():        # and clears that flag
         try:
-            if interrupt_raises():
-                abandon(s)
-            else:
-                pin(s)
+            pin(s)
         finally:
             interrupt_again()
         PyErr_CheckSignals()
@@ -404,12 +401,6 @@ cdef int interrupt_again() except -1:
     PyErr_SetInterrupt()
     signals.set_wakeup_fd(waker)
     return 0
-
-cdef void abandon(Sweep* s) noexcept:
-    """Drop the nodes still to come, and wipe their marks."""
-    if not s.pinned:
-        unmark(s)
-        s.order.count = s.stack.count = 0
 
 cdef inline bint sweep_numbers(Node* n) noexcept:
     """The backward of one node; False where that needs Python, and then nothing was changed."""
