@@ -545,15 +545,13 @@ cdef void finish(Sweep* s) noexcept:
     unmark(s)
     for i in range(s.order.count if s.pinned else 0):
         Py_DECREF(value_of(s.order.items[i]))
-    s.order.count = s.stack.count = 0
     for i in range(s.kept.count):
         Py_DECREF(value_of(s.kept.items[i]))
     PyMem_Free(s.kept.items)
-    memset(&s.kept, 0, sizeof(Nodes))
-    s.pinned = s.broken = s.plain = s.named = s.ahead = s.foreign = False
+    s.order.count = s.stack.count = 0
     if (idle.order.items == NULL and idle.stack.items == NULL
             and s.order.capacity <= KEPT and s.stack.capacity <= KEPT):
-        idle = s[0]
+        idle.order, idle.stack = s.order, s.stack
     else:
         PyMem_Free(s.order.items)
         PyMem_Free(s.stack.items)
