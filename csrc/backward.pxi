@@ -448,13 +448,17 @@ cdef inline bint add_by_rule(Node* n) noexcept:
 cdef inline bint add_numbers(Node* n) noexcept:
     """Apply the chain rule to n; False where that needs Python, and then nothing was changed."""
     cdef Node* second = n.a if n.b == NULL else n.b
-    cdef Pair d = derivatives_of_node(n, second)
+    return (add_both(n, second, derivatives_of_node(n, second), add)
+            or add_both(n, second, rounded_derivatives(n, second), add_any))
+
+cdef inline bint add_both(Node* n, Node* second, Pair d,
+                          bint (*add)(Node*, Number) noexcept) noexcept:
     cdef Number before = grad_of_node(n.a)
     if not add(n.a, d.a):
-        return add_rounded(n)
+        return False
     if gradients[n.op] == 2 and not add(second, d.b):
         set_grad_of_node(n.a, before)
-        return add_rounded(n)
+        return False
     return True
 
 cdef inline bint add(Node* to, Number more) noexcept:
@@ -483,24 +487,13 @@ cdef inline Pair derivatives_of_node(Node* n, Node* second) noexcept:
 
 # The same for sums and products of numpy.float32, which are rounded to single precision.
 
-cdef bint add_rounded(Node* n) noexcept:
-    cdef Node* second = n.a if n.b == NULL else n.b
-    cdef Number g = Number(n.grad.x, n.grad_kind), before = grad_of_node(n.a)
-    cdef Pair d
+cdef Pair rounded_derivatives(Node* n, Node* second) noexcept:
+    cdef Number g = Number(n.grad.x, n.grad_kind), unknown = Number(0, OBJECT)
     if n.op == ADD:
-        d.a, d.b = g, g
-    elif n.op == MUL:
-        d.a, d.b = times(data_of_node(second), g), times(data_of_node(n.a), g)
-    elif n.op == RELU:
-        d.a = step(data_of_node(n), g)
-    else:
-        return False
-    if not add_any(n.a, d.a):
-        return False
-    if n.op != RELU and not add_any(second, d.b):
-        set_grad_of_node(n.a, before)
-        return False
-    return True
+        return Pair(g, g)
+    if n.op == MUL:
+        return Pair(times(data_of_node(second), g), times(data_of_node(n.a), g))
+    return Pair(step(data_of_node(n), g) if n.op == RELU else unknown, unknown)
 
 cdef bint add_any(Node* to, Number more) noexcept:
     cdef Number sum = plus(grad_of_node(to), more)
