@@ -203,14 +203,9 @@ static inline Number step(Number y, Number g) {
 
 /* Arithmetic is inlined: a graph has millions of such nodes. The call of exp costs less than exp
    itself. */
-#if defined(__GNUC__)
-#define OUT_OF_LINE __attribute__((noinline)) static
-#else
-#define OUT_OF_LINE static
-#endif
 
 #define APPLY(name, symbol, args, grads, y, kind, ...) case name: return number(y, kind);
-OUT_OF_LINE Number apply_function(int op, double a, int A, double b, int B) {
+static Number apply_function(int op, double a, int A, double b, int B) {
     switch (op) {
         FUNCTIONS(APPLY)
         default: return number(0, OBJECT);
@@ -230,8 +225,8 @@ static inline Number apply(int op, double a, int A, double b, int B) {
         Pair result = {number(da, da_kind), number(db, db_kind)};                               \
         return result;                                                                          \
     }
-OUT_OF_LINE Pair derivatives_of_function(int op, double a, int A, double b, int B, double y, int Y,
-                                         double g, int G) {
+static Pair derivatives_of_function(int op, double a, int A, double b, int B, double y, int Y,
+                                    double g, int G) {
     Pair none = {{0, OBJECT}, {0, OBJECT}};
     switch (op) {
         FUNCTIONS(DERIVE)
