@@ -197,8 +197,6 @@ cdef object derivative_to_a(int op, a, b, y, g):
     return function_of(op).da(a, b, y, g)
 
 cdef object derivative_to_b(int op, a, b, y, g):
-    if op == ADD:
-        return g
-    if op == MUL:
-        return PyNumber_Multiply(a, g)
+    if op == ADD or op == MUL:
+        return derivative_to_a(op, b, a, y, g)
     return function_of(op).db(a, b, y, g)
