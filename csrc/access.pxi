@@ -42,9 +42,8 @@ cdef bint look_at_value() noexcept:
     global value_version, constructor_shipped, operators_shipped, access_shipped
     # Before looking: that may run Python code.
     cdef unsigned int version = new_class_version(value_type)
-    cdef bint access = not overrides_access(value_type), operators = True
-    for name in OPERATORS:
-        operators &= find_in_class(value_type, name) is value_attributes[name]
+    cdef bint access = not overrides_access(value_type)
+    cdef bint operators = not overrides(value_type, OPERATORS)
     access_shipped, operators_shipped = access, operators
     constructor_shipped = (access and value_type.tp_init == value_init
                            and value_type.tp_new == object_new)
@@ -113,9 +112,11 @@ cdef inline tuple mro_of(PyTypeObject* cls):
     return () if cls.tp_mro == NULL else <tuple>cls.tp_mro
 
 cdef bint overrides_access(PyTypeObject* cls) except -1:
-    if cls.tp_getattro != object_getattro or cls.tp_setattro != object_setattro:
-        return True
-    for name in ACCESS:
+    return (cls.tp_getattro != object_getattro or cls.tp_setattro != object_setattro
+            or overrides(cls, ACCESS))
+
+cdef bint overrides(PyTypeObject* cls, tuple names) except -1:
+    for name in names:
         if find_in_class(cls, name) is not value_attributes[name]:
             return True
     return False

@@ -164,9 +164,7 @@ cdef object compare(object a, object b, int than):
 
 cdef bint has_own_order(object value) except -1:
     cdef PyTypeObject* cls = Py_TYPE(<PyObject*>value)
-    if cls.tp_richcompare == value_compare:
-        return False
-    return any([find_in_class(cls, name) is not value_attributes[name] for name in ORDER])
+    return cls.tp_richcompare != value_compare and overrides(cls, ORDER)
 
 cdef object call_with_data(object function, object value, object argument):
     Py_EnterRecursiveCall(" with the data of a Value")
