@@ -193,11 +193,11 @@ cdef object reflected(int op, object a, object b):
     return PyNumber_Add(b, a) if op == ADD else PyNumber_Multiply(b, a)
 
 cdef object python_number(object o):
-    """The Python number of a numpy scalar on the left of a Value: numpy converts its scalar to one
-    when it does not know the other operand."""
+    """The operand on the left; of a numpy scalar its Python number: numpy converts its scalar to
+    one when it does not know the other operand."""
     cdef PyObject* p = <PyObject*>o
     cdef PyObject* index
-    if PyLong_CheckExact(p) or PyFloat_CheckExact(p):
+    if is_value(o) or PyLong_CheckExact(p) or PyFloat_CheckExact(p):
         return o
     if Py_TYPE(p) == numpy_float64:
         return PyFloat_AS_DOUBLE(p)
@@ -562,12 +562,10 @@ cdef class Value:
         return PyNumber_Multiply(self, -1)
 
     def __sub__(self, other):           # self - other, other - self
-        return PyNumber_Add(self if is_value(self) else python_number(self),
-                            PyNumber_Negative(other))
+        return PyNumber_Add(python_number(self), PyNumber_Negative(other))
 
     def __truediv__(self, other):       # self / other, other / self
-        return PyNumber_Multiply(self if is_value(self) else python_number(self),
-                                 PyNumber_Power(divisor(other), -1, None))
+        return PyNumber_Multiply(python_number(self), PyNumber_Power(divisor(other), -1, None))
 
     def backward(self):
         """ set its gradient to 1 and add to those of all nodes under it, by the chain rule """
