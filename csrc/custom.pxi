@@ -60,8 +60,7 @@ cdef int set_children(object value, object children) except -1:
         if count == 0:
             return 0
         if count <= 2 and equals_only_itself(items[0]) and equals_only_itself(items[count - 1]):
-            replace_with_custom(n, items[0],
-                                NULL if items[0] == items[count - 1] else items[count - 1])
+            replace_with_custom(n, items[0], items[count - 1])
             return 0
     return set_any_children(value, children)
 
@@ -73,7 +72,7 @@ cdef inline bint equals_only_itself(PyObject* child) noexcept:
 
 cdef inline void replace_with_custom(Node* n, PyObject* a, PyObject* b) noexcept:
     become_custom(n)
-    replace_operands(n, CUSTOM, node_of(a), NULL if b == NULL else node_of(b))
+    replace_operands(n, CUSTOM, node_of(a), NULL if b == a else node_of(b))
 
 cdef int set_any_children(object value, object children) except -1:
     cdef list given = list(children)
@@ -85,7 +84,7 @@ cdef int set_any_children(object value, object children) except -1:
     if pair:
         track(<PyObject*>value)
         replace_with_custom(node_of(<PyObject*>value), <PyObject*>pair[0],
-                            <PyObject*>pair[1] if len(pair) == 2 else NULL)
+                            <PyObject*>pair[len(pair) - 1])
     return 0
 
 cdef int set_prev(object value, object prev) except -1:
