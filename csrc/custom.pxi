@@ -79,12 +79,10 @@ cdef int set_any_children(object value, object children) except -1:
     cdef set unique = set(given)            # which may run __hash__ and __eq__ of subclasses
     if len(unique) > 2 or not all([is_value(child) for child in unique]):
         return set_prev(value, unique)
-    cdef dict places = {id(child): child for child in unique}
-    cdef list pair = [child for child in given if places.pop(id(child), None) is not None]
-    if pair:
+    if given:
         track(<PyObject*>value)
-        replace_with_custom(node_of(<PyObject*>value), <PyObject*>pair[0],
-                            <PyObject*>pair[len(pair) - 1])
+        others = [child for child in unique if child is not given[0]] or given
+        replace_with_custom(node_of(<PyObject*>value), <PyObject*>given[0], <PyObject*>others[0])
     return 0
 
 cdef int set_prev(object value, object prev) except -1:
