@@ -200,22 +200,13 @@ cdef int value_traverse(PyObject* value, visitproc visit, void* arg) noexcept:
     """tp_traverse: everything that a Value owns a reference to."""
     cdef Body* body = <Body*>value
     cdef Node* n = &body.node
-    cdef int r = 0
-    if n.a != NULL:
-        r = visit(value_of(n.a), arg)
-    if r == 0 and n.b != NULL:
-        r = visit(value_of(n.b), arg)
-    if r == 0 and body.attrs != NULL:
-        r = visit(body.attrs, arg)
-    if r == 0 and body.backward != NULL:
-        r = visit(body.backward, arg)
-    if r == 0 and n.data_kind == OBJECT and n.data.object != NULL:
-        r = visit(n.data.object, arg)
-    if r == 0 and n.grad_kind == OBJECT and n.grad.object != NULL:
-        r = visit(n.grad.object, arg)
-    if r == 0 and body.head.ob_type != value_type:
-        r = visit(<PyObject*>body.head.ob_type, arg)
-    return r
+    return (n.a != NULL and visit(value_of(n.a), arg)
+            or n.b != NULL and visit(value_of(n.b), arg)
+            or body.attrs != NULL and visit(body.attrs, arg)
+            or body.backward != NULL and visit(body.backward, arg)
+            or n.data_kind == OBJECT and n.data.object != NULL and visit(n.data.object, arg)
+            or n.grad_kind == OBJECT and n.grad.object != NULL and visit(n.grad.object, arg)
+            or body.head.ob_type != value_type and visit(<PyObject*>body.head.ob_type, arg))
 
 
 # Points 3 and 4 of the essay: what the cyclic garbage collector tracks.
