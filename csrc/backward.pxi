@@ -159,8 +159,7 @@ cdef int visit(Sweep* s, Node* n) except -1:
         if must_be_plain(s, call_of(n)):
             make_plain_and_keep(s, call_of(n))
     n.flags |= VISITED
-    reserve(&s.stack, 3)
-    push(&s.stack, tagged(n))
+    append(&s.stack, tagged(n))
     if n.flags & OWN_PREV:
         visit_own_prev(s, n)
     if n.op == CALL:
