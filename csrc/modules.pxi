@@ -324,7 +324,6 @@ def _zero_grad(module):
     for p in found:
         if not is_unchanged(<Parameters>p):
             return False
-    for p in found:
         zero_grads(&(<Parameters>p).m)
     return True
 
