@@ -355,7 +355,7 @@ cdef int sweep(Sweep* s) except -1:
     cdef Node* n
     while s.order.count:
         n = s.order.items[s.order.count - 1]
-        work += call_of(n).kind.work(call_of(n)) if n.op == CALL else 1
+        work += call_of(n).work if n.op == CALL else 1
         if s.broken:
             raise RuntimeError("backward cannot go on, because a look at its graph was stopped "
                                "by an error")

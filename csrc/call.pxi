@@ -34,7 +34,6 @@ cdef struct CallKind:
     int (*make_plain)(Call*) except -1
     bint (*accepts)(Call*, int, Number) noexcept
     Number (*result)(Call*, int) noexcept
-    Py_ssize_t (*work)(Call*) noexcept          # multiply-adds of a sweep
     int (*traverse)(Call*, visitproc, void*) noexcept
     void (*release)(Call*) noexcept             # its references, and its memory
     # Either the operation that an output is the result of, once the call is plain. Or, where
@@ -49,6 +48,7 @@ cdef struct Call:
     const CallKind* kind
     Call* next                  # all calls, for the garbage collector
     Call* previous
+    Py_ssize_t work             # multiply-adds of a sweep
     int nout
     Node** outputs              # the Value of each output, NULL where it is dead; not owned
     Sweep* sweep                # the pinned sweep that has still to sweep the call, if there is one

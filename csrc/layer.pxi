@@ -90,7 +90,7 @@ cdef LayersCall* new_call(tuple layers) except NULL:
             + 4 * count * (sizeof(double) + sizeof(Kind)))
     c = <LayersCall*>checked(allocate_call(size))
     c.size, c.depth, c.swept, c.integers = size, depth, False, False
-    c.rounds, c.piecewise = False, True
+    c.rounds, c.piecewise, c.call.work = False, True, 0
     c.inputs = <PyObject**>(c.stages + depth)
     c.call.outputs = <Node**>(c.inputs + nin)
     s = c.stages
@@ -118,6 +118,7 @@ cdef inline void enter_layer(LayersCall* c, Stage* s, Parameters p) noexcept:
     s.parameters, s.version, s.nout = <PyObject*>p, p.m.version, p.m.nout
     Py_INCREF(s.parameters)
     s.version.users += 1
+    c.call.work += matrix_size(&p.m)
     c.rounds |= p.m.rounds
     c.piecewise &= p.m.piecewise
     memset(s.sum_grad.x + s.nout, 0, (s.width - s.nout) * sizeof(double))   # the padding
@@ -349,14 +350,6 @@ cdef Number grad_of_sum(Stage* s, int j, Number g) noexcept:
     cdef Number a = number_at(s.sum, j), y = number_at(s.out, j)
     return derivatives(matrix(s).op[j], a.x, a.kind, SLOPE, REAL, y.x, y.kind, g.x, g.kind).a
 
-cdef Py_ssize_t work_of_layers(Call* call) noexcept:
-    cdef LayersCall* c = <LayersCall*>call
-    cdef Py_ssize_t count = 0
-    cdef int i
-    for i in range(1, c.depth):
-        count += <Py_ssize_t>c.stages[i - 1].nout * c.stages[i].width
-    return count
-
 cdef bint sweep_layers(Call* call) noexcept:
     """Apply the chain rule to the layers, the last one first."""
     cdef LayersCall* c = <LayersCall*>call
@@ -514,5 +507,5 @@ cdef CallKind layers_kind
 layers_kind.visit, layers_kind.sweep = visit_layers, sweep_layers
 layers_kind.is_current, layers_kind.accepts = layers_are_current, accepts_gradient
 layers_kind.make_plain, layers_kind.operation = make_layers_plain, operation_of_neuron
-layers_kind.result, layers_kind.work = result_of_layers, work_of_layers
-layers_kind.traverse, layers_kind.release = traverse_layers, release_layers
+layers_kind.result, layers_kind.traverse = result_of_layers, traverse_layers
+layers_kind.release = release_layers

@@ -79,6 +79,7 @@ cdef int new_replay(_Run run, Py_ssize_t row, dict given, list values,
     set_reference(&c.sources, None)
     Py_INCREF(c.run)
     Py_INCREF(c.given)
+    c.call.work = (run.rows if row < 0 else 1) * (code.slots + code.packed)
     c.call.nout = count
     c.call.outputs = <Node**>(c + 1)
     c.call.grad = <double*>(c.call.outputs + count)
@@ -208,11 +209,6 @@ cdef bint replay_accepts(Call* call, int j, Number g) noexcept:
     """Infinity and nan too: the plain nodes would multiply them by a local gradient of 0, which
     gives nan."""
     return g.kind != OBJECT and g.kind != FLOAT32
-
-cdef Py_ssize_t work_of_replay(Call* call) noexcept:
-    cdef _Run run = run_of(call)
-    cdef Code* c = &run.program.code
-    return (run.rows if (<ReplayCall*>call).row < 0 else 1) * (c.slots + c.packed)
 
 
 # The sweep.
@@ -613,6 +609,5 @@ replay_kind.visit, replay_kind.visit_output = visit_replay, visit_replay_output
 replay_kind.sweep = sweep_replay
 replay_kind.is_current, replay_kind.accepts = replay_is_current, replay_accepts
 replay_kind.make_plain, replay_kind.result = make_replay_plain, result_of_replay
-replay_kind.work, replay_kind.traverse, replay_kind.release = (
-    work_of_replay, traverse_replay, release_replay)
+replay_kind.traverse, replay_kind.release = traverse_replay, release_replay
 replay_kind.name, replay_kind.operands = name_of_replay, operands_of_replay
