@@ -85,7 +85,6 @@ cdef Parameters pack_layer(list values, list ops, int nin):
     for op in ops:
         p.functions |= bit_of(op)
     m = &p.m
-    m.unpacked = True
     m.nin, m.nout, m.width = nin, nout, width
     m.relu = set(ops) == {RELU}
     m.piecewise = m.relu or set(ops) == {ADD}
@@ -95,7 +94,6 @@ cdef Parameters pack_layer(list values, list ops, int nin):
     renew(m)
     for value in p.values:      # from here on, no Python code can run
         unpack(node_of(<PyObject*>value))
-    m.unpacked = False
     for j in range(nout):
         m.op[j] = ops[j]
         for i in range(nin + 1):
@@ -121,8 +119,6 @@ cdef void unpack_layer(Parameters p) noexcept:
     """Give the parameters their own numbers back."""
     cdef Number data, grad
     cdef Node* n
-    if p.m.unpacked:
-        return
     p.m.unpacked = True
     for value in p.values:
         n = node_of(<PyObject*>value)
