@@ -509,7 +509,8 @@ cdef int add_objects(Node* n) except -1:
         return add_locals_as_objects(value)
     a = <object>value_of(n.a)
     b = a if n.b == NULL else <object>value_of(n.b)
-    add_object(a, derivative_to_a(op, data_of(a), data_of(b), data_of(value), grad_of(value)))
+    add_object(a, derivative_to_a(op, data_of(a), data_of_second(op, b), data_of(value),
+                                  grad_of(value)))
     if gradients[op] == 2:
         add_object(b, derivative_to_b(op, data_of(a), data_of(b), data_of(value), grad_of(value)))
     return 0

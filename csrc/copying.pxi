@@ -7,6 +7,12 @@ cdef dict state_of(object value):
     cdef dict state = {}
     if (<Body*>value).attrs != NULL:
         state.update(attrs_of(value))
+    # Where the class has a default, say, or a property with storage of its own, in place of one of
+    # Value's attributes, what stands in the __dict__ under that name goes back there.
+    own = {name: state.pop(name) for name in ACCESS
+           if name in state and overrides(Py_TYPE(<PyObject*>value), (name,))}
+    if own:
+        state["_own"] = own
     if has_data(n):
         state["data"] = own_data(value)
     if has_grad(n):
@@ -22,6 +28,7 @@ cdef dict state_of(object value):
 cdef int restore_state(object value, dict state) except -1:
     cdef Node* n = node_of(<PyObject*>value)
     attributes = dict(state)
+    cdef dict own = attributes.pop("_own", {})
     if "data" in attributes:
         put_data(n, attributes.pop("data"))
     if "grad" in attributes:
@@ -30,8 +37,8 @@ cdef int restore_state(object value, dict state) except -1:
         set_backward(value, attributes.pop("_backward"))
     if "_prev" in attributes:
         set_prev(value, attributes.pop("_prev"))
-    if attributes:
-        attrs_of(value).update(attributes)
+    if attributes or own:
+        attrs_of(value).update(attributes, **own)
         track(<PyObject*>value)
     return 0
 

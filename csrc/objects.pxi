@@ -90,6 +90,11 @@ cdef object data_of(object value):
     """value.data, with the class's override if it has one; own_data is what the node holds."""
     return value.data if has_own_access(value) else own_data(value)
 
+cdef object data_of_second(int op, object b):
+    """The same of an operation's second operand. Where an exponent is a number, its Value is the
+    engine's own, and no program sees it."""
+    return own_data(b) if op == POW else data_of(b)
+
 cdef object grad_of(object value):
     return value.grad if has_own_access(value) else own_grad(value)
 

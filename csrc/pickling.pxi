@@ -31,7 +31,7 @@ cdef dict pickled_state(object value):
         state.update(attributes)
     return state
 
-cdef set ENTRIES = {"_graph", "_slots", "_attributes"}
+cdef set ENTRIES = {"_graph", "_slots", "_attributes", "_own"}
 
 cdef list marked_nodes_under(object root):
     """The nodes under root that are no leaves, operands before results, marked as being pickled."""

@@ -87,7 +87,7 @@ cdef Number rounded(int op, Number a, Number b) noexcept:
 
 cdef object compute_with_objects(int op, Node* a, Node* b):
     first, second = <object>value_of(a), None if b == NULL else <object>value_of(b)
-    y = apply_to_objects(op, data_of(first), None if b == NULL else data_of(second))
+    y = apply_to_objects(op, data_of(first), None if b == NULL else data_of_second(op, second))
     if shipped():
         return object_node(y, op, a, b)
     children = (first,) if gradients[op] == 1 else (first, second)
@@ -103,6 +103,7 @@ cdef int become_result(object value, int op, str name, Node* a, Node* b) except 
     what the constructor has given it for `_prev` and `_op`."""
     cdef Body* body = <Body*>value
     cdef Node* n = &body.node
+    cdef PyTypeObject* cls = Py_TYPE(<PyObject*>value)
     make_plain(n)
     unpack(n)
     if has_own_access(value):
@@ -110,18 +111,26 @@ cdef int become_result(object value, int op, str name, Node* a, Node* b) except 
     else:
         n.flags &= ~CALLBACK
         Py_CLEAR(body.backward)
-        own = op_of(value)
-        if own != name:
-            attrs_of(value)["_op"] = own
-        if n.op != CUSTOM or n.a != a or n.b != (NULL if b == a or gradients[op] == 1 else b):
-            attrs_of(value)["_prev"] = prev_of(value)
-            n.flags |= OWN_PREV
+    if not overrides(cls, ("_op",)) and op_of(value) != name:
+        attrs_of(value)["_op"] = op_of(value)
+    if not overrides(cls, ("_prev",)) and not was_given(n, a, NULL if gradients[op] == 1 else b):
+        attrs_of(value)["_prev"] = prev_of(value)
+        n.flags |= OWN_PREV
     replace_operands(n, op, a, b)
     return 0
 
+cdef bint was_given(Node* n, Node* a, Node* b):
+    """Whether a and b are what the constructor was given for the operands of n; b may be NULL."""
+    if n.op == CUSTOM:
+        return n.a == a and n.b == (NULL if b == a else b)
+    if n.op != CUSTOM_PREV or type(<object>value_of(n.a)) is not set:
+        return False
+    return set(map(id, <object>value_of(n.a))) == {
+        id(<object>value_of(a)), id(<object>value_of(a if b == NULL else b))}
+
 cdef str operation_name(int op, Node* b):
     if op == POW:
-        return f"**{data_of(<object>value_of(b))}"
+        return f"**{own_data(<object>value_of(b))}"
     return operation_symbols[op]
 
 cdef inline object binary(int op, object a, object b):
@@ -134,9 +143,18 @@ cdef object binary_of_any(int op, object a, object b):
         return reflected(op, python_number(a), b)
     if not is_value(b):
         b = leaf(b)
+    elif is_asked_first(op, a, b):
+        return reflected(op, a, b)
     if goes_by_attributes(a) or goes_by_attributes(b):
         return compute_with_objects(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
     return compute(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
+
+cdef bint is_asked_first(int op, object a, object b) except -1:
+    """Whether Python asks b before a: b is of a subclass with a reflected operator of its own,
+    which calls Value's then. It means b + a, or b * a."""
+    cdef PyTypeObject* cls = Py_TYPE(<PyObject*>b)
+    return (cls != Py_TYPE(<PyObject*>a) and PyType_IsSubtype(cls, Py_TYPE(<PyObject*>a))
+            and overrides(cls, ("__radd__" if op == ADD else "__rmul__",)))
 
 cdef inline bint goes_by_attributes(object value) except -1:
     """has_own_access(value), for instances of subclasses; `compute` checks the class Value
@@ -384,6 +402,7 @@ cdef class Value:
     @_prev.deleter
     def _prev(self):
         forbid("writing", NULL)
+        prev_of(self)           # AttributeError if there is none
         set_prev(self, deleted)
 
     @property
@@ -398,6 +417,7 @@ cdef class Value:
     @_op.deleter
     def _op(self):
         forbid("writing", NULL)
+        op_of(self)
         attrs_of(self)["_op"] = deleted
 
     @property
@@ -412,6 +432,7 @@ cdef class Value:
     @_backward.deleter
     def _backward(self):
         forbid("writing", NULL)
+        backward_of(self)
         set_backward(self, deleted)
 
     @property

@@ -1,0 +1,83 @@
+"""Classes with defaults for data and gradients, copies of their instances, and reflected operators
+that call Value's."""
+import copy
+
+from micrograd import nn
+from micrograd.engine import Value
+
+
+class Parameter(Value):
+    data = 0.0
+    grad = 0.0
+    _op = "?"
+
+
+class Kept(Value):
+    @property
+    def data(self):
+        return self.__dict__["data"]
+
+    @data.setter
+    def data(self, x):
+        self.__dict__["data"] = x
+
+
+p = Parameter(3.0, (Value(1),), "x")
+p.grad = 2.0
+for twin in (copy.copy(p), copy.deepcopy(p), copy.deepcopy([p])[0]):
+    print(twin, twin._op, len(twin._prev), vars(twin).get("grad"))
+k = Kept(4.0)
+k.grad = 1.5
+print(copy.copy(k), copy.deepcopy(k), k * 2)
+
+neuron = nn.Neuron(2)
+neuron.w = [Parameter(1.0), Parameter(-2.0)]
+neuron.b = Parameter(0.5)
+print(copy.deepcopy(neuron)([3.0, 1.0]))
+
+
+class Named(Value):
+    name = "?"
+
+    def __add__(self, other):
+        out = super().__add__(other)
+        out.name = f"({self.name} + {getattr(other, 'name', other)})"
+        return out
+
+    def __radd__(self, other):
+        return super().__radd__(other)
+
+    def __mul__(self, other):
+        return Named(super().__mul__(other).data)
+
+    def __rmul__(self, other):
+        return super().__rmul__(other)
+
+
+x, w = Named(2.0), Named(3.0)
+x.name, w.name = "x", "w"
+total = sum([x, w])
+print(total, getattr(total, "name", "no name"))
+for y in (Value(5.0) + w, Value(5.0) - w, Value(5.0) * w, 2 * w, w * 2, Value(4.0) / w):
+    print(type(y).__name__, y, getattr(y, "name", "no name"))
+
+
+class Borrows(nn.Module):
+    def __init__(self, nin):
+        nn.Neuron.__init__(self, nin)
+
+
+print(len(Borrows(3).w))
+
+v = Value(2.0) * 3
+for name in ("_prev", "_op", "_backward"):
+    delattr(v, name)
+    try:
+        delattr(v, name)
+    except AttributeError as e:
+        print(e)
+
+Value.__len__ = lambda self: len(self._prev)
+print(bool(Value(1.0)), bool(Value(1.0) + 1))
+del Value.__len__
+print(bool(Value(1.0)))
