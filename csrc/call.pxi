@@ -54,6 +54,7 @@ cdef struct Call:
     Sweep* sweep                # the pinned sweep that has still to sweep the call, if there is one
     double* grad                # each output's gradient, as delivered in this sweep
     Kind* grad_kind
+    int first, last             # the outputs that have delivered one are from first to last
     unsigned char* wanted       # NULL unless outputs have operands of their own
     Py_ssize_t wanted_size      # nout, and what the kind of call notes of the operands that do
 
@@ -81,6 +82,7 @@ cdef inline void begin_call(Call* call, const CallKind* kind) noexcept:
     call.body.node.op = CALL
     call.body.attrs = call.body.weakrefs = call.body.backward = NULL
     call.kind, call.sweep = kind, NULL
+    call.first, call.last = 0, call.nout - 1
     forget_gradients(call)
     divided_calls += call.wanted != NULL
     call.next, call.previous = calls, NULL
@@ -116,12 +118,15 @@ cdef inline bint pass_gradient(Node* out) noexcept:
     if not call.kind.accepts(call, out.index, g):
         return False
     call.grad[out.index], call.grad_kind[out.index] = g.x, g.kind
+    call.first, call.last = min(call.first, <int>out.index), max(call.last, <int>out.index)
     return True
 
 cdef inline void forget_gradients(Call* call) noexcept:
     """Discard the gradients that outputs have delivered."""
-    memset(call.grad, 0, call.nout * sizeof(double))
-    memset(call.grad_kind, NO_GRADIENT, call.nout)
+    cdef Py_ssize_t count = max(0, call.last - call.first + 1)
+    memset(call.grad + call.first, 0, count * sizeof(double))
+    memset(call.grad_kind + call.first, NO_GRADIENT, count)
+    call.first, call.last = call.nout, -1
 
 cdef inline int make_plain(Node* n) except -1:
     """Make n, if it is the output of a call, the result of plain nodes."""

@@ -77,7 +77,7 @@ def _sgd(list parameters, velocity, double lr, double momentum, double weight_de
         PyBuffer_Release(&view)
 
 def _adam(list parameters, mean, square, double lr, double beta1, double beta2, double eps,
-          double weight_decay, bint decoupled, int t):
+          double weight_decay, bint decoupled, double t):
     """Step t, from 1, of Adam, or with decoupled weight decay of AdamW; None where Python must take
     it. mean and square are arrays of a double for each parameter."""
     cdef double rate = lr / (1 - pow(beta1, t)), scale = sqrt(1 - pow(beta2, t))

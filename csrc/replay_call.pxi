@@ -218,13 +218,24 @@ cdef struct Swept:                      # the gradients that a sweep computes
     double* inputs                      # of each input of each row; NULL where no Value was given
     bint raises                         # the sweep of the function's own nodes would raise an error
 
+cdef Py_ssize_t row_to_sweep(Call* call) noexcept:
+    """The one row whose outputs have gradients; -1 if more may have."""
+    cdef _Run run = run_of(call)
+    cdef Py_ssize_t outputs = run.program.code.outputs
+    if (<ReplayCall*>call).row < 0 and not run.factor and (
+            call.first // outputs == call.last // outputs):
+        return call.first // outputs
+    return (<ReplayCall*>call).row
+
 cdef bint sweep_replay(Call* call) noexcept:
     """Add to the operands' gradients; False, and nothing changed, where that needs Python."""
     cdef _Run run = run_of(call)
     cdef Code* c = &run.program.code
-    cdef Py_ssize_t row = (<ReplayCall*>call).row, i
+    cdef Py_ssize_t row = row_to_sweep(call), i
     cdef Py_ssize_t rows = run.rows if row < 0 else 1, before = max(<Py_ssize_t>0, row) * c.inputs
     cdef Py_ssize_t outputs = rows * c.outputs, inputs = rows * c.inputs if run.given else 0
+    # In a call of all rows, the outputs of others come before those of one row.
+    cdef Py_ssize_t first = row * c.outputs if row > (<ReplayCall*>call).row else 0
     cdef Swept found
     cdef Py_ssize_t size = outputs + c.parameters + c.packed + inputs
     cdef double* seeds = take_memory(size)
@@ -235,9 +246,9 @@ cdef bint sweep_replay(Call* call) noexcept:
     if fine:
         memset(seeds, 0, size * sizeof(double))
         for i in range(outputs):
-            seeds[i] = call.grad[0] * run.factor if run.factor else call.grad[i]
+            seeds[i] = call.grad[0] * run.factor if run.factor else call.grad[first + i]
         if row >= 0:
-            fine = sweep_row(run, &run.job, row, seeds, call.grad_kind, &found)
+            fine = sweep_row(run, &run.job, row, seeds, call.grad_kind + first, &found)
         else:
             fine = sweep_rows(run, seeds, NULL if run.factor else call.grad_kind, &found)
         fine = fine and not found.raises

@@ -26,7 +26,7 @@ from typing import Any
 from micrograd._checks import check_value, described, listed, listed_values
 from micrograd._functions import DERIVATIVES, FUNCTIONS, sign
 from micrograd.engine import Value, __core__
-from micrograd.recording import Recording, differentiated, pick
+from micrograd.recording import Recording, differentiated, pick, refuse
 
 
 def grad(y: Value, xs: Iterable[Value]) -> list[Value]:
@@ -40,6 +40,9 @@ def grad(y: Value, xs: Iterable[Value]) -> list[Value]:
     check_value(y, "y")
     xs = listed_values(xs, "xs")
     if __core__._is_recording():
+        chosen = {id(v) for v, name, *_ in __core__._operations(xs) if name == "pick"}
+        if chosen.intersection(map(id, xs)):
+            refuse("pick")
         differentiated.extend(xs)
     tape = Tape(xs, [y])
     found = tape.sweep(tape.steps, [(y, Value(1))])

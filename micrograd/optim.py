@@ -35,6 +35,7 @@ class Optimizer:
                  maximize: bool) -> None:
         check("lr", lr)
         check("weight_decay", weight_decay)
+        check_flag("maximize", maximize)
         self.parameters = distinct(parameters)
         self.lr = lr
         self.weight_decay = weight_decay
@@ -122,6 +123,7 @@ class SGD(Optimizer):
                  maximize: bool = False) -> None:
         super().__init__(parameters, lr, weight_decay, maximize)
         check("momentum", momentum)
+        check_flag("nesterov", nesterov)
         if nesterov and not momentum:
             raise ValueError("nesterov needs a momentum above 0")
         self.momentum = momentum
@@ -167,6 +169,7 @@ class Adam(Optimizer):
                  weight_decay: float = 0, *, amsgrad: bool = False, maximize: bool = False) -> None:
         super().__init__(parameters, lr, weight_decay, maximize)
         check("eps", eps)
+        check_flag("amsgrad", amsgrad)
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise ValueError(f"betas must be two numbers, not {described(betas)}")
         beta1, beta2 = betas
@@ -238,6 +241,12 @@ def check(name: str, x: float, below: float = math.inf) -> None:
         raise ValueError(f"{name} must be at least 0{bound}, not {x!r}")
 
 
+def check_flag(name: str, x: object) -> None:
+    """TypeError unless x is True or False."""
+    if not isinstance(x, bool):
+        raise TypeError(f"{name} must be True or False, not {described(x)}")
+
+
 def check_names(state: object, names: set[str]) -> None:
     """TypeError unless a state is a mapping, ValueError unless it has these names."""
     if not isinstance(state, Mapping):
@@ -260,7 +269,10 @@ def remembered(name: str, x: Any, like: Any) -> Any:
     if len(x) != len(like):
         raise ValueError(f"{name} must have {len(like)} numbers, not {len(x)}: the state is that "
                          "of another number of parameters")
-    return array("d", x)
+    try:
+        return array("d", x)
+    except OverflowError:
+        raise ValueError(f"{name} must be a list of numbers no greater than a float") from None
 
 
 def distinct(parameters: Iterable[Value]) -> list[Value]:

@@ -91,7 +91,9 @@ def check_call(x: object, cls: type, method: str) -> None:
     """TypeError unless x is one of a class, and works as that class does."""
     if not isinstance(x, cls):
         raise TypeError(f"it must be of class {cls.__name__}, not {described(x)}")
-    if getattr(type(x), method) is not getattr(cls, method):
+    if getattr(x, "_forward_hooks", None) or getattr(x, "_forward_pre_hooks", None):
+        raise TypeError(f"{type(x).__name__} has forward hooks, whose work would be lost")
+    if getattr(getattr(x, method), "__func__", None) is not getattr(cls, method):
         raise TypeError(f"{type(x).__name__} has a {method} of its own, whose work would be lost")
 
 
@@ -141,7 +143,8 @@ def from_torch(sequential: Any) -> nn.MLP:
     are gone through. ValueError for modules other than Linear and ACTIVATIONS, for a LeakyReLU
     whose slope is not 0.01 and a Softplus whose beta is not 1 (above its threshold it differs from
     ours: by 2e-9, if that is PyTorch's 20), and for Linears that do not fit each other. TypeError
-    for a Sequential or Linear with a forward of its own, and for complex weights.
+    for a Sequential or Linear with a forward of its own or with forward hooks, and for complex
+    weights.
     """
     linears, names = parsed(list(flat(sequential)))
     nouts = [linear.out_features for linear in linears]

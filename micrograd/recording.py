@@ -120,7 +120,7 @@ class Recording:
             raise TypeError(f"record takes a function, not {described(function)}")
         if not isinstance(threads, int) or threads < 1:
             raise ValueError(f"threads must be an int from 1, not {threads!r:.60}")
-        update_wrapper(self, function)
+        update_wrapper(self, function, updated=())      # its __dict__ could hide what is below
         self._function = function
         self._name = getattr(function, "__name__", type(function).__name__)
         self._static = frozenset(named(static))
@@ -131,9 +131,9 @@ class Recording:
         self._methods: dict[int, dict[Any, Kept]] = {}     # the same of a method, by its instance
         self._is_method = False
         self._signatures: dict[bool, Any] = {}  # of the function, and of the method that it becomes
-        unknown = self._static - set(self._signature.parameters) if self._static else ()
+        unknown = self._static - set(self._single_arguments()) if self._static else ()
         if unknown:
-            raise ValueError(f"static names no argument of {self._name}: "
+            raise ValueError(f"static names no single argument of {self._name}: "
                              f"{', '.join(sorted(unknown))}")
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
@@ -201,22 +201,25 @@ class Recording:
         """The verified run for `rows` rows."""
         run = kept.program.forward(leaves, rows, threads)
         self._verify(kept, structure, run, rows)
-        if kept.by and isinstance(leaves, list):
+        if kept.by and isinstance(leaves, list) and any(isinstance(x, Value) for x in leaves):
+            from micrograd.gradients import nodes_under
+            used = {id(node) for p in kept.program.parameters for node in nodes_under(p)}
             for row in range(rows):
-                self._check_gradients(kept, run.leaves(row))
+                self._check_gradients(kept, run.leaves(row), used)
         return run
 
-    def _check_gradients(self, kept: Kept, row: list[Any]) -> None:
+    def _check_gradients(self, kept: Kept, row: list[Any], used: set[int]) -> None:
         """RecordingError where a Value by which the function takes gradients is reached in more
-        ways than it can see: what it was given for a Value has no operands."""
+        ways than it can see: what it was given for a Value has no operands. `used` are the ids of
+        the parameters, and of what these were computed from."""
         from micrograd.gradients import nodes_under
         given = [leaf for leaf in row if isinstance(leaf, Value)]
         inputs = {id(row[k]) for k in kept.by_inputs if isinstance(row[k], Value)}
         parameters = {id(x()) for x in kept.by} - {id(None)}
         twice = len(inputs.union(map(id, given))) < len(given)
-        if twice or any((inputs | parameters) & set(map(id, nodes_under(leaf)[1:]))
-                        or id(leaf) in parameters for leaf in given) or any(
-                inputs & set(map(id, nodes_under(p))) for p in kept.program.parameters if inputs):
+        if twice or inputs & used or any(
+                (inputs | parameters) & set(map(id, nodes_under(leaf)[1:]))
+                or id(leaf) in parameters for leaf in given):
             raise RecordingError(f"{self._name} takes a gradient, and two Values that take part "
                                  "depend on each other, which a recording does not see: an "
                                  "argument and a parameter, or two arguments")
@@ -242,6 +245,11 @@ class Recording:
             from inspect import signature
             self._signatures[self._is_method] = signature(self._function)
         return self._signatures[self._is_method]
+
+    def _single_arguments(self) -> list[str]:
+        """The names of the arguments, except *args and **kwargs."""
+        return [name for name, argument in self._signature.parameters.items()
+                if argument.kind not in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD)]
 
     def _is_static(self, place: int, name: str | None) -> bool:
         if name is None and self._static:
@@ -342,7 +350,7 @@ class Recording:
         if change is None and written.results != kept.results:
             change = "it gives lists or tuples of other lengths"
         if change is not None:
-            self._kept.clear()
+            self._forget()
             raise RecordingError(f"{self._name} is no longer what was recorded: {change}. What "
                                  "changes from call to call must be an argument, or the data of "
                                  "a Value; the next call records anew")
@@ -350,16 +358,22 @@ class Recording:
         other = differ(written.numbers, replayed)
         # Unless another thread has changed a parameter since the run.
         if other and not differ(replayed, kept.program.forward(run.leaves(row), 1, 1).numbers(0)):
-            self._kept.clear()
+            self._forget()
             raise RecordingError(f"{self._name} gives {other[0]!r}, and its recording "
                                  f"{other[1]!r}: it computes with what is no float")
+
+    def _forget(self) -> None:
+        """Record anew at the next call."""
+        self._kept.clear()
+        self._gradient = None
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """The recording of a method, for this instance."""
         if instance is None or not hasattr(self._function, "__get__"):
             return self
         method = object.__new__(type(self))
-        vars(method).update(vars(self), _function=self._function.__get__(instance), _is_method=True,
+        function = self._function.__get__(instance)
+        vars(method).update(vars(self), _function=function, __wrapped__=function, _is_method=True,
                             _gradient=None)
         if id(instance) not in self._methods:
             try:
@@ -448,6 +462,8 @@ REMEDIES = {
               "pick, or name the argument in `static`",
     "error": "catches an error of arithmetic, and would always go on as it does now: keep numbers "
              "in the domain of the operation by maximum, minimum or relu",
+    "pick": "takes a gradient by what pick has chosen, and so by one Value now and by another "
+            "later: take it by each of the values, and pick among the gradients",
     "text": "makes a text of a Value's data, which would be kept as it is now: do so after the "
             "call",
     "rounding": "rounds a Value's data, which would be kept as it is now: do so after the call",

@@ -140,6 +140,21 @@ def test_a_forward_of_its_own(cls, arguments):
     from_torch(type("Same", (cls,), {})(*arguments))
     with pytest.raises(TypeError, match="Other has a forward of its own"):
         from_torch(type("Other", (cls,), {"forward": lambda self, x: x})(*arguments))
+    module = cls(*arguments)
+    module.forward = lambda x: x
+    with pytest.raises(TypeError, match=f"{cls.__name__} has a forward of its own"):
+        from_torch(module)
+
+
+def test_forward_hooks():
+    module = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.ReLU())
+    for place, hook in [(module[0], "register_forward_pre_hook"),
+                        (module, "register_forward_hook")]:
+        handle = getattr(place, hook)(lambda *_: None)
+        with pytest.raises(TypeError, match=f"{type(place).__name__} has forward hooks"):
+            from_torch(module)
+        handle.remove()
+    from_torch(module)
 
 
 def test_what_is_no_network():

@@ -165,7 +165,7 @@ def test_equal_static_arguments_share_a_recording(twin, first, second):
 
 
 def test_static_names_an_argument(twin):
-    with pytest.raises(ValueError, match="static names no argument of f: m"):
+    with pytest.raises(ValueError, match="static names no single argument of f: m"):
         @twin.record(static="m")
         def f(x, n):
             return x

@@ -18,6 +18,7 @@ import pytest
 
 from conftest import TWINS
 from micrograd import Value, grad, nn, record
+from micrograd.recording import pick
 from processes import python
 
 compiled = pytest.mark.skipif("c" not in TWINS, reason="about the compiled engine")
@@ -693,7 +694,7 @@ def test_keywords_and_static_arguments_of_methods(twin):
             assert (model.times(2.0, n=2).data, model.times(2.0, shift=1.0).data) == (12.0, 7.0)
         if sys.version_info < (3, 14):          # from then on, a partial is a method
             assert model.plus(2.0).data == 3.0
-    with pytest.raises(ValueError, match="static names no argument of power: m$"):
+    with pytest.raises(ValueError, match="static names no single argument of power: m$"):
         twin.record(Model.power.__wrapped__, static="m")
 
 
@@ -713,3 +714,101 @@ def test_parameters_that_another_thread_changes(twin):
     changing[0] = True
     assert [f(1.0).data for _ in range(7)] == [2, 3, 3, 4, 4, 4, 4]     # calls 2 to 8
     assert w.data == 5
+
+
+def test_an_argument_of_many_is_not_static(twin):
+    """One alone was, and the others were not."""
+    for f, name in (lambda *xs: xs[0], "xs"), (lambda x, **options: x, "options"):
+        with pytest.raises(ValueError, match=f"static names no single argument of .*: {name}"):
+            twin.record(f, static=name)
+
+
+def test_a_function_with_attributes(twin):
+    """They hid the methods of the recording."""
+    scaled = Scaled(3.0)
+    scaled.mean = scaled._call = None
+    recorded = twin.record(scaled)
+    assert recorded(2.0).data == 6.0 and recorded.mean([1.0, 3.0]).data == 6.0
+
+
+class Powers:
+    def __init__(self, w):
+        self.w = w
+
+    @record(static="n")
+    def power(self, x, n):
+        y = self.w
+        for _ in range(n):
+            y = y * x
+        return y
+
+
+def test_a_method_that_is_recorded_again_or_pickled():
+    """Its static arguments were looked for one place to the left."""
+    model = Powers(Value(2.0))
+    twin = pickle.loads(pickle.dumps(model.power))
+    for power in model.power, record(model.power, static="n"), twin:
+        assert power(3.0, 2).data == 18.0
+
+
+def test_a_gradient_by_what_was_picked(twin):
+    """As written it is by the value that was chosen, wherever that takes part; recorded it was by
+    the pick alone."""
+    table = twin.values([0.5, 2.0])
+    grad = twin.gradients.grad
+
+    def slope(i):
+        x = twin.pick(table, i)
+        return grad(x * x + table[0] * table[1], [x])[0]
+
+    assert slope(twin.Value(1.0)).data == 4.5
+    recorded = twin.record(slope)
+    with pytest.raises(twin.RecordingError, match="takes a gradient by what pick has chosen"):
+        recorded(1)
+
+
+def test_a_gradient_that_is_picked():
+    table = [Value(0.5), Value(2.0)]
+    recorded = record(lambda i: pick(grad(pick(table, i) ** 2, table), i))
+    assert [recorded(k).data for k in (0, 1, 0, 1)] == [1.0, 4.0, 1.0, 4.0]
+
+
+def test_second_derivatives_after_a_change_that_was_noticed(twin):
+    """They were those of the recording before."""
+    factor = 1.0
+    f = twin.record(lambda xs: factor * xs[0] ** 2)
+    hessian = twin.gradients.hessian
+    for _ in range(4):
+        f([1.0])
+        assert hessian(f, [1.0]) == [[2.0]]
+    factor = 10.0
+    with pytest.raises(twin.RecordingError, match="is no longer what was recorded"):
+        for _ in range(10):
+            f([1.0])
+    assert hessian(f, [1.0]) == [[20.0]]
+    assert twin.gradients.hvp(f, [1.0], [1.0]) == [20.0]
+
+
+@pytest.mark.parametrize("of_row", [0, 1])
+def test_results_of_rows_that_are_swept_one_by_one(twin, of_row):
+    """In any order, and some of them together: the sums are those of the function as written."""
+    w, v = twin.Value(0.5), twin.Value(-1.5)
+
+    def f(x):
+        return [(w * x).tanh() * v, w + x * v]
+
+    X = [0.1 * k for k in range(20)]
+    results = [ys[of_row] for ys in twin.record(f).map(X)]
+    written = [f(twin.Value(x))[of_row] for x in X]
+    found = []
+    for ys in results, written:
+        slopes = []
+        for k in (3, 19, 0, 7):
+            w.grad = v.grad = ys[k].grad = 0
+            ys[k].backward()
+            slopes.append((w.grad, v.grad))
+        w.grad = v.grad = 0
+        (ys[1] + ys[8] * 2 + ys[18]).backward()
+        found.append(slopes + [(w.grad, v.grad)])
+    for ours, theirs in zip(*found):
+        assert ours == pytest.approx(theirs, rel=1e-14)
