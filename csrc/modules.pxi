@@ -132,6 +132,14 @@ cdef class _Part:
         else:
             raise AttributeError(f"'{type(module).__name__}' object has no attribute '{self.name}'")
 
+for base, parts in ((_ModuleBase, ()), (_NeuronParts, ("w", "b", "nonlin")),
+                    (_LayerParts, ("neurons",))):
+    set_dict_offset(<PyTypeObject*>base, <Py_ssize_t>&(<ModuleBody*>NULL).attrs)
+    for part in parts:
+        setattr(base, part, _Part(base, part))
+    (<PyTypeObject*>base).tp_new = object_new
+    del base.__new__
+
 cdef bint is_data_descriptor(found) except -1:
     """Whether it comes before what stands in the __dict__."""
     return found is not nothing and (hasattr(type(found), "__set__")

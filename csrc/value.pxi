@@ -690,13 +690,6 @@ call_type.tp_clear = NULL               # the collector breaks cycles at their V
 call_type.tp_new = call_type.tp_vectorcall = NULL       # only begin_call makes one
 del _Call.__new__
 PyType_Modified(call_type)
-for base, parts in ((_ModuleBase, ()), (_NeuronParts, ("w", "b", "nonlin")),
-                    (_LayerParts, ("neurons",))):
-    set_dict_offset(<PyTypeObject*>base, <Py_ssize_t>&(<ModuleBody*>NULL).attrs)
-    for part in parts:
-        setattr(base, part, _Part(base, part))
-    (<PyTypeObject*>base).tp_new = object_new
-    del base.__new__
 gc.callbacks.append(_before_collection)
 for name in (*ACCESS, *OPERATORS, *ORDER, *activations):
     value_attributes[name] = find_in_class(value_type, name)
