@@ -376,6 +376,7 @@ def outcome(twin, x, weight, nonlin, factor=1):
 @pytest.mark.skipif("c" not in TWINS, reason="compares the engines")
 @pytest.mark.parametrize("nonlin", [True, "tanh"])
 @pytest.mark.parametrize("weight", [4, 4.0, 1e300, 3e38])
+@pytest.mark.filterwarnings("ignore:The 'generic' unit for NumPy timedelta:DeprecationWarning")
 def test_numbers_that_a_layer_leaves_to_python(weight, nonlin):
     """Too large for their type, or of a type that is no number; and a gradient of another type."""
     np = pytest.importorskip("numpy")
