@@ -18,6 +18,7 @@ cdef unsigned int value_version = NEVER
 cdef bint constructor_shipped = False   # Value(data) only makes a node
 cdef bint operators_shipped = False     # + and *
 cdef bint access_shipped = False        # nobody overrides the access to Value's attributes
+cdef bint has_length = False            # a program has given it a __len__, which says its truth
 
 cdef inline bint value_is_as_seen() noexcept:
     return class_version(value_type) == value_version
@@ -31,6 +32,9 @@ cdef inline bint operators_as_shipped() noexcept:
 cdef inline bint access_as_shipped() noexcept:
     return (value_is_as_seen() or look_at_value()) and access_shipped
 
+cdef inline bint value_has_length() noexcept:
+    return (value_is_as_seen() or look_at_value()) and has_length
+
 cdef dict value_attributes = {}     # those of these three tuples and the activations, as shipped
 cdef tuple ACCESS = ("data", "grad", "_prev", "_op", "_backward")
 cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
@@ -39,12 +43,13 @@ cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 cdef bint look_at_value() noexcept:
     """Record what the program overrides now. True, for it stands in
     `value_is_as_seen() or look_at_value()`."""
-    global value_version, constructor_shipped, operators_shipped, access_shipped
+    global value_version, constructor_shipped, operators_shipped, access_shipped, has_length
     # Before looking: that may run Python code.
     cdef unsigned int version = new_class_version(value_type)
     cdef bint access = not overrides_access(value_type)
     cdef bint operators = not overrides(value_type, OPERATORS)
-    access_shipped, operators_shipped = access, operators
+    cdef bint length = find_in_class(value_type, "__len__") is not None
+    access_shipped, operators_shipped, has_length = access, operators, length
     constructor_shipped = (access and value_type.tp_init == value_init
                            and value_type.tp_new == object_new)
     value_version = version

@@ -508,7 +508,7 @@ cdef int add_objects(Node* n) except -1:
     if op == LOCAL:
         return add_locals_as_objects(value)
     a = <object>value_of(n.a)
-    b = a if n.b == NULL else <object>value_of(n.b)
+    b = <object>value_of(n.b) if n.b != NULL else a if gradients[op] == 2 else None
     add_object(a, derivative_to_a(op, data_of(a), data_of_second(op, b), data_of(value),
                                   grad_of(value)))
     if gradients[op] == 2:

@@ -7,12 +7,6 @@ cdef dict state_of(object value):
     cdef dict state = {}
     if (<Body*>value).attrs != NULL:
         state.update(attrs_of(value))
-    # Where the class has a default, say, or a property with storage of its own, in place of one of
-    # Value's attributes, what stands in the __dict__ under that name goes back there.
-    own = {name: state.pop(name) for name in ACCESS
-           if name in state and overrides(Py_TYPE(<PyObject*>value), (name,))}
-    if own:
-        state["_own"] = own
     if has_data(n):
         state["data"] = own_data(value)
     if has_grad(n):
@@ -25,10 +19,17 @@ cdef dict state_of(object value):
         state["_op"] = op_of(value)
     return state
 
-cdef int restore_state(object value, dict state) except -1:
+cdef dict own_state_of(object value):
+    """{attribute: what stands in the __dict__} of those of ACCESS that the class overrides: by a
+    default, say, or by a property that keeps there what it is given."""
+    cdef dict attrs = {} if (<Body*>value).attrs == NULL else attrs_of(value)
+    return {name: attrs[name] for name in ACCESS
+            if name in attrs and overrides(Py_TYPE(<PyObject*>value), (name,))}
+
+cdef int restore_state(object value, dict state, dict own) except -1:
+    """Give a new Value what state_of and own_state_of have found."""
     cdef Node* n = node_of(<PyObject*>value)
-    attributes = dict(state)
-    cdef dict own = attributes.pop("_own", {})
+    attributes = {name: x for name, x in state.items() if name not in own}
     if "data" in attributes:
         put_data(n, attributes.pop("data"))
     if "grad" in attributes:
@@ -38,7 +39,7 @@ cdef int restore_state(object value, dict state) except -1:
     if "_prev" in attributes:
         set_prev(value, attributes.pop("_prev"))
     if attributes or own:
-        attrs_of(value).update(attributes, **own)
+        attrs_of(value).update({**attributes, **own})
         track(<PyObject*>value)
     return 0
 
@@ -123,7 +124,7 @@ cdef object own_copy(object value, memo):
 cdef object copy_value(object value):
     """A second Value with all that the first has. As in the original it shares the first one's
     `_prev`, and its `_backward`, which reads the first one's gradient."""
-    cdef dict state = state_of(value)
+    cdef dict state = state_of(value), own = own_state_of(value)
     cdef PyObject* prev
     twin = new_like(value)
     if node_of(<PyObject*>value).op != LEAF:
@@ -133,7 +134,7 @@ cdef object copy_value(object value):
         prev = own_prev(value)          # NULL if vars() has a key that only equals "_prev"
         state.update(_prev=prev_of(value) if prev == NULL else <object>prev,
                      _backward=<object>(<Body*>value).backward)
-    restore_state(twin, state)
+    restore_state(twin, state, own)
     restore_slots(twin, slots_of(value))
     return twin
 
@@ -168,6 +169,7 @@ cdef int fill_copy(object value, object twin, dict memo) except -1:
     """Give a new node copies of all that value has."""
     import copy as copying      # the standard library's; late, because it is seldom needed
     operation, state, slots = operation_and_operands(value), state_of(value), slots_of(value)
+    own = own_state_of(value)
     cdef list copies = []
     if operation is not None:
         name, operands = operation
@@ -175,7 +177,8 @@ cdef int fill_copy(object value, object twin, dict memo) except -1:
             copies.append(deep_copy_node(operand, memo) if is_value(operand)
                           else copying.deepcopy(operand, memo))
         restore_operation(twin, name, copies)
-    restore_state(twin, {name: copying.deepcopy(x, memo) for name, x in state.items()})
+    restore_state(twin, {name: copying.deepcopy(x, memo) for name, x in state.items()},
+                  copying.deepcopy(own, memo))
     if slots:
         restore_slots(twin, copying.deepcopy(slots, memo))
     return 0

@@ -59,5 +59,5 @@ cdef tuple operation_at(object value):
         return value, "local", pair.operands, pair.gradients
     a, b = <object>value_of(n.a), None if n.b == NULL else <object>value_of(n.b)
     if n.b != NULL and gradients[n.op] == 1:
-        b = data_of_second(n.op, b)
+        b = own_data(b)
     return value, operation_symbols[n.op], a, b

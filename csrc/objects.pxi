@@ -91,9 +91,9 @@ cdef object data_of(object value):
     return value.data if has_own_access(value) else own_data(value)
 
 cdef object data_of_second(int op, object b):
-    """The same of an operation's second operand. Where an exponent is a number, its Value is the
-    engine's own, and no program sees it."""
-    return own_data(b) if op == POW else data_of(b)
+    """The same of an operation's second operand, if there is one. A number for an exponent, say,
+    is in a Value of the engine's own, which no program sees."""
+    return None if b is None else data_of(b) if gradients[op] == 2 else own_data(b)
 
 cdef object grad_of(object value):
     return value.grad if has_own_access(value) else own_grad(value)

@@ -201,8 +201,7 @@ static inline Number step(Number y, Number g) {
     return number((y.x > 0) * g.x, STEP(y.kind, g.kind));
 }
 
-/* Arithmetic is inlined: a graph has millions of such nodes. The call of exp costs less than exp
-   itself. */
+/* Arithmetic is inlined: a graph has millions of such nodes. */
 
 #define APPLY(name, symbol, args, grads, y, kind, ...) case name: return number(y, kind);
 static Number apply_function(int op, double a, int A, double b, int B) {

@@ -20,18 +20,21 @@ cdef dict pickled_state(object value):
     elif n.op != LEAF:
         before = marked_nodes_under(value)
     attributes, slots, operation = state_of(value), slots_of(value), operation_and_operands(value)
+    own = own_state_of(value)
     state = {}
     if operation is not None:
         state["_graph"] = before, *operation
     if slots:
         state["_slots"] = slots
+    if own:
+        state["_own values"] = own      # no pickle of an older release has an attribute like that
     if attributes.keys() & ENTRIES:     # a program may have attributes of these names
         state["_attributes"] = attributes
     else:
         state.update(attributes)
     return state
 
-cdef set ENTRIES = {"_graph", "_slots", "_attributes", "_own"}
+cdef set ENTRIES = {"_graph", "_slots", "_attributes", "_own values"}
 
 cdef list marked_nodes_under(object root):
     """The nodes under root that are no leaves, operands before results, marked as being pickled."""
@@ -61,11 +64,12 @@ cdef int restore_value(object value, dict state) except -1:
     cdef Node* n = node_of(<PyObject*>value)
     rest = dict(state)
     graph, slots = rest.pop("_graph", None), dict(rest.pop("_slots", {}))
+    own = dict(rest.pop("_own values", {}))
     unpack(n)
     make_plain(n)
     if graph is not None:
         _, name, operands = graph
         restore_operation(value, name, operands)
-    restore_state(value, rest.pop("_attributes", rest))
+    restore_state(value, rest.pop("_attributes", rest), own)
     restore_slots(value, slots)
     return 0

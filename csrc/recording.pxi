@@ -95,7 +95,7 @@ cdef inline int forbid_if_given(object o) except -1:
 cdef int value_bool(PyObject* value) except -1:
     """nb_bool of the class Value: the truth that any object has."""
     forbid_if_given(<object>value)
-    return find_in_class(value_type, "__len__") is None or len(<object>value) > 0
+    return not value_has_length() or len(<object>value) > 0
 
 cdef int note_error() except -1:
     """Refuse an error in arithmetic that the function which is recorded catches."""

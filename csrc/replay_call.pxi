@@ -219,10 +219,10 @@ cdef struct Swept:                      # the gradients that a sweep computes
     bint raises                         # the sweep of the function's own nodes would raise an error
 
 cdef Py_ssize_t row_to_sweep(Call* call) noexcept:
-    """The one row whose outputs have gradients; -1 if more may have."""
+    """The row whose outputs have gradients, in a call of several rows; -1 if more rows have."""
     cdef _Run run = run_of(call)
     cdef Py_ssize_t outputs = run.program.code.outputs
-    if (<ReplayCall*>call).row < 0 and not run.factor and (
+    if (<ReplayCall*>call).row < 0 and run.rows > 1 and not run.factor and (
             call.first // outputs == call.last // outputs):
         return call.first // outputs
     return (<ReplayCall*>call).row
@@ -234,8 +234,7 @@ cdef bint sweep_replay(Call* call) noexcept:
     cdef Py_ssize_t row = row_to_sweep(call), i
     cdef Py_ssize_t rows = run.rows if row < 0 else 1, before = max(<Py_ssize_t>0, row) * c.inputs
     cdef Py_ssize_t outputs = rows * c.outputs, inputs = rows * c.inputs if run.given else 0
-    # In a call of all rows, the outputs of others come before those of one row.
-    cdef Py_ssize_t first = row * c.outputs if row > (<ReplayCall*>call).row else 0
+    cdef Py_ssize_t first = row * c.outputs if row >= 0 and (<ReplayCall*>call).row < 0 else 0
     cdef Swept found
     cdef Py_ssize_t size = outputs + c.parameters + c.packed + inputs
     cdef double* seeds = take_memory(size)

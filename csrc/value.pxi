@@ -87,7 +87,7 @@ cdef Number rounded(int op, Number a, Number b) noexcept:
 
 cdef object compute_with_objects(int op, Node* a, Node* b):
     first, second = <object>value_of(a), None if b == NULL else <object>value_of(b)
-    y = apply_to_objects(op, data_of(first), None if b == NULL else data_of_second(op, second))
+    y = apply_to_objects(op, data_of(first), data_of_second(op, second))
     if shipped():
         return object_node(y, op, a, b)
     children = (first,) if gradients[op] == 1 else (first, second)
@@ -143,18 +143,9 @@ cdef object binary_of_any(int op, object a, object b):
         return reflected(op, python_number(a), b)
     if not is_value(b):
         b = leaf(b)
-    elif is_asked_first(op, a, b):
-        return reflected(op, a, b)
     if goes_by_attributes(a) or goes_by_attributes(b):
         return compute_with_objects(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
     return compute(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
-
-cdef bint is_asked_first(int op, object a, object b) except -1:
-    """Whether Python asks b before a: b is of a subclass with a reflected operator of its own,
-    which calls Value's then. It means b + a, or b * a."""
-    cdef PyTypeObject* cls = Py_TYPE(<PyObject*>b)
-    return (cls != Py_TYPE(<PyObject*>a) and PyType_IsSubtype(cls, Py_TYPE(<PyObject*>a))
-            and overrides(cls, ("__radd__" if op == ADD else "__rmul__",)))
 
 cdef inline bint goes_by_attributes(object value) except -1:
     """has_own_access(value), for instances of subclasses; `compute` checks the class Value
@@ -247,7 +238,9 @@ cdef int set_children_and_op(object value, object children, object op) except -1
     if isinstance(op, (tuple, list)):
         return set_locals(value, children, op)
     set_children(value, children)
-    return set_op(value, op)
+    if type(op) is not str or op != "":
+        set_op(value, op)
+    return 0
 
 cdef void forget_attributes(Body* body) noexcept:
     """Delete the attributes that the constructor sets again."""

@@ -26,7 +26,7 @@ from typing import Any
 from micrograd._checks import check_value, described, listed, listed_values
 from micrograd._functions import DERIVATIVES, FUNCTIONS, sign
 from micrograd.engine import Value, __core__
-from micrograd.recording import Recording, differentiated, pick, refuse
+from micrograd.recording import Kept, Recording, differentiated, pick, refuse
 
 
 def grad(y: Value, xs: Iterable[Value]) -> list[Value]:
@@ -107,10 +107,13 @@ def by_recorded_gradient(f: Any, leaves: list[Value],
     """What `take` takes from a run of a recording's gradient; None where f is no recording, or
     there is an error. Where a slope is infinite, the recorded gradient, which cannot branch, has an
     error or 0 times infinity; that of plain nodes has neither."""
-    if not isinstance(f, Recording) or reached_otherwise(f._run_of([leaves])[0], leaves):
+    if not isinstance(f, Recording):
+        return None
+    run, kept = f._run_of([leaves])
+    if reached_otherwise(run, leaves):
         return None
     try:
-        return take(gradient_of(f)._run_of([leaves])[0])
+        return take(gradient_of(f, kept)._run_of([leaves])[0])
     except (ArithmeticError, ValueError):
         return None
 
@@ -126,11 +129,13 @@ def reached_otherwise(run: Any, leaves: list[Value]) -> bool:
     return len(xs) < len(leaves) or any(id(node) in xs for node in used)
 
 
-def gradient_of(f: Recording) -> Recording:
-    """A recording of the gradient of a recording of one argument, a list."""
-    if f._gradient is None:
-        f._gradient = Recording(lambda xs: grad(checked_result(f, xs), xs), (), f._threads)
-    return f._gradient
+def gradient_of(f: Recording, kept: Kept) -> Recording:
+    """A recording of the gradient of a recording of one argument, a list, for what it has kept."""
+    found = f._gradients.get(id(kept))
+    if found is None:
+        gradient = Recording(lambda xs: grad(checked_result(f, xs), xs), (), f._threads)
+        found = f._gradients[id(kept)] = gradient, kept     # whose id is its own while it lives
+    return found[0]     # type: ignore[no-any-return]
 
 
 def check_grad(f: Callable[[list[Value]], Value], xs: Iterable[Any],

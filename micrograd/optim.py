@@ -242,8 +242,8 @@ def check(name: str, x: float, below: float = math.inf) -> None:
 
 
 def check_flag(name: str, x: object) -> None:
-    """TypeError unless x is True or False."""
-    if not isinstance(x, bool):
+    """TypeError for what has no truth of its own, such as a word."""
+    if not hasattr(x, "__bool__"):
         raise TypeError(f"{name} must be True or False, not {described(x)}")
 
 

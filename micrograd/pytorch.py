@@ -143,8 +143,7 @@ def from_torch(sequential: Any) -> nn.MLP:
     are gone through. ValueError for modules other than Linear and ACTIVATIONS, for a LeakyReLU
     whose slope is not 0.01 and a Softplus whose beta is not 1 (above its threshold it differs from
     ours: by 2e-9, if that is PyTorch's 20), and for Linears that do not fit each other. TypeError
-    for a Sequential or Linear with a forward of its own or with forward hooks, and for complex
-    weights.
+    for modules with a forward of their own or with forward hooks, and for complex weights.
     """
     linears, names = parsed(list(flat(sequential)))
     nouts = [linear.out_features for linear in linears]
@@ -191,6 +190,7 @@ def recognised(module: Any) -> str:
     usual = getattr(module, "negative_slope", 0.01) == 0.01 and getattr(module, "beta", 1) == 1
     for name, (activation, _) in ACTIVATIONS.items():
         if type(module) is getattr(torch.nn, activation) and usual:
+            check_call(module, type(module), "forward")
             return name
     raise ValueError("a module must be Linear, ReLU, Tanh, Sigmoid, Softplus with beta 1 or "
                      f"LeakyReLU with negative_slope 0.01, not {module}")

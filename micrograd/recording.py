@@ -120,13 +120,15 @@ class Recording:
             raise TypeError(f"record takes a function, not {described(function)}")
         if not isinstance(threads, int) or threads < 1:
             raise ValueError(f"threads must be an int from 1, not {threads!r:.60}")
-        update_wrapper(self, function, updated=())      # its __dict__ could hide what is below
+        vars(self).update({name: x for name, x in getattr(function, "__dict__", {}).items()
+                           if not hasattr(Recording, name)})    # whose methods it would hide
+        update_wrapper(self, function, updated=())
         self._function = function
         self._name = getattr(function, "__name__", type(function).__name__)
         self._static = frozenset(named(static))
         self._threads = min(threads, 64)        # more are of no use
         self._kept: dict[Any, Kept] = {}        # by the structure of the arguments
-        self._gradient: Recording | None = None     # what micrograd.gradients made of this one
+        self._gradients: dict[int, Any] = {}        # what micrograd.gradients made of this one
         self._columns: Any = None               # the structure of the columns that were given last
         self._methods: dict[int, dict[Any, Kept]] = {}     # the same of a method, by its instance
         self._is_method = False
@@ -365,7 +367,7 @@ class Recording:
     def _forget(self) -> None:
         """Record anew at the next call."""
         self._kept.clear()
-        self._gradient = None
+        self._gradients.clear()
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """The recording of a method, for this instance."""
@@ -374,7 +376,7 @@ class Recording:
         method = object.__new__(type(self))
         function = self._function.__get__(instance)
         vars(method).update(vars(self), _function=function, __wrapped__=function, _is_method=True,
-                            _gradient=None)
+                            _gradients={})
         if id(instance) not in self._methods:
             try:
                 weakref.finalize(instance, self._methods.pop, id(instance), None)

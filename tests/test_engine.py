@@ -403,3 +403,20 @@ def test_a_finalizer_that_keeps_the_value(Value, monkeypatch):
     y = kept[0] * 2
     y.backward()
     assert (y.data, kept[0].grad) == (6, 2)
+
+
+def test_reflected_operators_of_a_subclass_are_of_sums_and_products_only(Value):
+    class Tagged(Value):
+        def __radd__(self, other):
+            return Tagged(100.0)
+
+        def __rmul__(self, other):
+            return Tagged(200.0)
+
+    a, b = Value(2.0), Tagged(3.0)
+    assert [(a + b).data, (a * b).data, (5 + b).data, (5 * b).data] == [100.0, 200.0] * 2
+    results = a.maximum(b), a.minimum(b), a.clamp(b, 10), a ** b
+    assert [y.data for y in results] == [3, 2, 3, 8]
+    y = a.maximum(b)
+    y.backward()
+    assert (a.grad, b.grad) == (0, 1)

@@ -225,7 +225,7 @@ def test_the_state_of_an_optimizer(name, arguments):
     ({"velocity": 1.0}, ValueError, "velocity must be a list of numbers, not float: 1.0"),
     ({"velocity": [1.0, 10 ** 400]}, ValueError, "must be a list of numbers no greater than a flo"),
     ({"maximize": "no"}, TypeError, "maximize must be True or False, not str: 'no'"),
-    ({"nesterov": 1}, TypeError, "nesterov must be True or False, not int: 1"),
+    ({"nesterov": [1]}, TypeError, "nesterov must be True or False, not list"),
     ({"first": 0}, ValueError, "first must be a bool, not int: 0")], ids=range(13))
 def test_states_that_do_not_fit(change, error, message):
     optimizer = optim.SGD(values(1.0, 2.0), 0.1, momentum=0.5)

@@ -328,3 +328,17 @@ def test_a_class_whose_new_has_arguments():
     q = Quantity(2.0, "m")
     for twin in (copy.copy(q), copy.deepcopy(q), pickle.loads(pickle.dumps(q))):
         assert type(twin) is Quantity and (twin.data, twin.unit) == (2.0, "m")
+
+
+class Defaulted(Value):
+    data = 0.0
+    grad = 0.0
+
+
+def test_what_stands_in_the_dict_of_a_class_with_defaults():
+    d = Defaulted(3.0)
+    d.grad, d._own, d._backward = 2.0, 5, gc.collect
+    for twin in (copy.copy(d), copy.deepcopy(d), again(d)):
+        assert (twin.data, twin.grad, twin._own, twin._backward) == (3.0, 2.0, 5, gc.collect)
+        twin.data += 1
+    assert (d.data, Defaulted.data) == (3.0, 0.0)

@@ -149,7 +149,7 @@ def test_a_forward_of_its_own(cls, arguments):
 def test_forward_hooks():
     module = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.ReLU())
     for place, hook in [(module[0], "register_forward_pre_hook"),
-                        (module, "register_forward_hook")]:
+                        (module[1], "register_forward_hook"), (module, "register_forward_hook")]:
         handle = getattr(place, hook)(lambda *_: None)
         with pytest.raises(TypeError, match=f"{type(place).__name__} has forward hooks"):
             from_torch(module)

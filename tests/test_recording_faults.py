@@ -727,8 +727,10 @@ def test_a_function_with_attributes(twin):
     """They hid the methods of the recording."""
     scaled = Scaled(3.0)
     scaled.mean = scaled._call = None
+    scaled.tag = "three"
     recorded = twin.record(scaled)
     assert recorded(2.0).data == 6.0 and recorded.mean([1.0, 3.0]).data == 6.0
+    assert recorded.tag == "three"
 
 
 class Powers:
@@ -787,6 +789,22 @@ def test_second_derivatives_after_a_change_that_was_noticed(twin):
             f([1.0])
     assert hessian(f, [1.0]) == [[20.0]]
     assert twin.gradients.hvp(f, [1.0], [1.0]) == [20.0]
+
+    class Model:
+        factor = 1.0
+
+        @twin.record
+        def power(self, xs):
+            return self.factor * xs[0] ** 2
+
+    model = Model()
+    first, second = model.power, model.power
+    assert hessian(first, [1.0]) == [[2.0]]
+    model.factor = 10.0
+    with pytest.raises(twin.RecordingError, match="is no longer what was recorded"):
+        for _ in range(10):
+            second([1.0])
+    assert hessian(first, [1.0]) == hessian(second, [1.0]) == [[20.0]]
 
 
 @pytest.mark.parametrize("of_row", [0, 1])

@@ -1,5 +1,5 @@
-"""Classes with defaults for data and gradients, copies of their instances, and reflected operators
-that call Value's."""
+"""Classes with defaults for data and gradients, copies of their instances, and operators of a
+subclass."""
 import copy
 
 from micrograd import nn
@@ -37,29 +37,38 @@ print(copy.deepcopy(neuron)([3.0, 1.0]))
 
 
 class Named(Value):
-    name = "?"
-
     def __add__(self, other):
-        out = super().__add__(other)
-        out.name = f"({self.name} + {getattr(other, 'name', other)})"
-        return out
+        return Named(super().__add__(other).data)
 
     def __radd__(self, other):
-        return super().__radd__(other)
+        return self + other
 
     def __mul__(self, other):
         return Named(super().__mul__(other).data)
 
-    def __rmul__(self, other):
-        return super().__rmul__(other)
+    __rmul__ = __mul__
 
 
-x, w = Named(2.0), Named(3.0)
-x.name, w.name = "x", "w"
-total = sum([x, w])
-print(total, getattr(total, "name", "no name"))
-for y in (Value(5.0) + w, Value(5.0) - w, Value(5.0) * w, 2 * w, w * 2, Value(4.0) / w):
-    print(type(y).__name__, y, getattr(y, "name", "no name"))
+class Deeper(Named):
+    pass
+
+
+class Backwards(Value):
+    def __add__(self, other):
+        return self.__radd__(other)
+
+    def __radd__(self, other):
+        return Value.__add__(other, self)
+
+
+w = Named(3.0)
+for y in (sum([Named(2.0), w]), Value(5.0) + w, Value(5.0) - w, Value(5.0) * w, 2 * w, w * 2,
+          Value(4.0) / w, w + Deeper(1.0), Deeper(1.0) * w, Backwards(1.0) + Value(2.0),
+          Value(2.0) + Backwards(1.0)):
+    print(type(y).__name__, y, y._op, len(y._prev))
+for x in (p, k, v := Value(1.0)):
+    x._own = {"a": 1}
+    print(copy.copy(x)._own, copy.deepcopy(x)._own, copy.copy(x), vars(copy.copy(x)).get("a"))
 
 
 class Borrows(nn.Module):
