@@ -178,7 +178,7 @@ cdef int fill_copy(object value, object twin, dict memo) except -1:
                           else copying.deepcopy(operand, memo))
         restore_operation(twin, name, copies)
     restore_state(twin, {name: copying.deepcopy(x, memo) for name, x in state.items()},
-                  copying.deepcopy(own, memo))
+                  copying.deepcopy(own, memo) if own else own)
     if slots:
         restore_slots(twin, copying.deepcopy(slots, memo))
     return 0

@@ -143,9 +143,20 @@ cdef object binary_of_any(int op, object a, object b):
         return reflected(op, python_number(a), b)
     if not is_value(b):
         b = leaf(b)
+    elif (op == ADD or op == MUL) and is_asked_first(op, a, b):
+        return reflected(op, a, b)
     if goes_by_attributes(a) or goes_by_attributes(b):
         return compute_with_objects(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
     return compute(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
+
+cdef bint is_asked_first(int op, object a, object b) except -1:
+    """Whether Python asks b before a: b is of a subclass of a's class with another reflected
+    operator, and that operator calls Value's, which is b + a or b * a."""
+    cdef PyTypeObject* cls = Py_TYPE(<PyObject*>a)
+    cdef PyTypeObject* subclass = Py_TYPE(<PyObject*>b)
+    name = "__radd__" if op == ADD else "__rmul__"
+    return (subclass != cls and PyType_IsSubtype(subclass, cls)
+            and find_in_class(subclass, name) is not find_in_class(cls, name))
 
 cdef inline bint goes_by_attributes(object value) except -1:
     """has_own_access(value), for instances of subclasses; `compute` checks the class Value

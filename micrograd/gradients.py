@@ -135,7 +135,7 @@ def gradient_of(f: Recording, kept: Kept) -> Recording:
     if found is None:
         gradient = Recording(lambda xs: grad(checked_result(f, xs), xs), (), f._threads)
         found = f._gradients[id(kept)] = gradient, kept     # whose id is its own while it lives
-    return found[0]     # type: ignore[no-any-return]
+    return found[0]
 
 
 def check_grad(f: Callable[[list[Value]], Value], xs: Iterable[Any],

@@ -57,7 +57,7 @@ class Neuron(Module, __core__._NeuronParts):
                              f"Value, or the name of a function of Value, not {nonlin!r:.60}")
 
     def __init__(self, nin, nonlin=True):
-        Neuron._check_activation(nonlin)    # self may be of a class that borrows this __init__
+        __class__._check_activation(nonlin)     # self may be of a class that borrows this
         self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
         self.b = Value(0)
         self.nonlin = nonlin

@@ -38,34 +38,40 @@ print(copy.deepcopy(neuron)([3.0, 1.0]))
 
 class Named(Value):
     def __add__(self, other):
-        return Named(super().__add__(other).data)
+        return Named(super().__add__(other).data + 0.5)
 
-    def __radd__(self, other):
-        return self + other
+    __radd__ = __add__
 
     def __mul__(self, other):
-        return Named(super().__mul__(other).data)
+        return Named(super().__mul__(other).data + 0.25)
 
-    __rmul__ = __mul__
+    def __rmul__(self, other):
+        return super().__rmul__(other)
 
 
 class Deeper(Named):
     pass
 
 
-class Backwards(Value):
+class Counted(Value):
+    calls = 0
+
     def __add__(self, other):
-        return self.__radd__(other)
+        Counted.calls += 1
+        return super().__add__(other)
 
     def __radd__(self, other):
-        return Value.__add__(other, self)
+        Counted.calls += 1
+        return super().__radd__(other)
 
 
 w = Named(3.0)
 for y in (sum([Named(2.0), w]), Value(5.0) + w, Value(5.0) - w, Value(5.0) * w, 2 * w, w * 2,
-          Value(4.0) / w, w + Deeper(1.0), Deeper(1.0) * w, Backwards(1.0) + Value(2.0),
-          Value(2.0) + Backwards(1.0)):
-    print(type(y).__name__, y, y._op, len(y._prev))
+          Value(4.0) / w, w + Deeper(1.0), Deeper(1.0) * w, w * Deeper(2.0),
+          Value(3.0) + Deeper(1.0),
+          sum([Counted(1.0), Counted(2.0), Value(3.0), Counted(4.0)]), Counted(1.0) + Value(2.0),
+          Value(2.0) + Counted(1.0), 1 + Counted(2.0) + Counted(3.0)):
+    print(type(y).__name__, y, y._op, len(y._prev), Counted.calls)
 for x in (p, k, v := Value(1.0)):
     x._own = {"a": 1}
     print(copy.copy(x)._own, copy.deepcopy(x)._own, copy.copy(x), vars(copy.copy(x)).get("a"))
@@ -83,10 +89,14 @@ for name in ("_prev", "_op", "_backward"):
     delattr(v, name)
     try:
         delattr(v, name)
-    except AttributeError as e:
-        print(e)
+    except AttributeError:
+        print(f"no {name}")
 
 Value.__len__ = lambda self: len(self._prev)
 print(bool(Value(1.0)), bool(Value(1.0) + 1))
 del Value.__len__
 print(bool(Value(1.0)))
+
+old = nn.Neuron
+nn.Neuron = lambda nin, nonlin=True: old(nin, nonlin)
+print(len(nn.MLP(2, [3, 1]).parameters()))
