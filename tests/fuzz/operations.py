@@ -147,7 +147,7 @@ def sweep(m, root):
         raised, m.called = True, []
         clear_gradients(m)
     m.know_scale()
-    m.note("called", sorted(m.called), m.scale)
+    m.note("called", sorted(m.called, key=lambda g: (g != g, g)), m.scale)      # nan last
     m.note("raised", raised)
 
 
