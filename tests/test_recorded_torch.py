@@ -228,7 +228,7 @@ def test_errors():
     one = record(lambda xs: sum(xs))
     one([1.0])
     one([1.0, 2.0])
-    with pytest.raises(ValueError, match="it has recordings for 2"):
+    with pytest.raises(ValueError, match="one structure; it has recordings for 2"):
         to_torch(one)
     other(1.0)
     with pytest.raises(ValueError, match="the recording has 0 parameters, the module 17"):
