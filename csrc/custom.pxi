@@ -9,6 +9,7 @@ cdef list op_names = [""]
 cdef dict op_places = {"": 0}
 
 cdef int set_op(object value, object name) except -1:
+    """Replace `_op` by any object. A leaf whose name is the empty one stays a leaf."""
     cdef Node* n = node_of(<PyObject*>value)
     place = None
     if type(name) is str:

@@ -201,7 +201,8 @@ static inline Number step(Number y, Number g) {
     return number((y.x > 0) * g.x, STEP(y.kind, g.kind));
 }
 
-/* Arithmetic is inlined: a graph has millions of such nodes. */
+/* Arithmetic is inlined, for a graph has millions of such nodes. Functions are called, for most of
+   their time is the C library's. */
 
 #define APPLY(name, symbol, args, grads, y, kind, ...) case name: return number(y, kind);
 static Number apply_function(int op, double a, int A, double b, int B) {

@@ -122,10 +122,13 @@ cdef object operands_of_replay(Call* call, int j):
             found.append(leaf)
     return set(found)
 
+cdef inline Py_ssize_t first_row(Call* call) noexcept:
+    return max(<Py_ssize_t>0, (<ReplayCall*>call).row)
+
 cdef Py_ssize_t place_of_result(Node* out):
     """The place of an output among all results of its run."""
-    cdef ReplayCall* c = <ReplayCall*>call_of(out)
-    return out.index + max(<Py_ssize_t>0, c.row) * run_of(&c.call).program.code.outputs
+    cdef Call* call = call_of(out)
+    return out.index + first_row(call) * run_of(call).program.code.outputs
 
 cdef int visit_replay(Call* call, Sweep* s) except -1:
     cdef ReplayCall* c = <ReplayCall*>call
@@ -175,7 +178,7 @@ cdef inline tuple source_of(Call* call, int j):
 
 cdef inline Py_ssize_t first_place(Call* call):
     """The place of the first leaf that is given to the call."""
-    return max(<Py_ssize_t>0, (<ReplayCall*>call).row) * run_of(call).program.code.inputs
+    return first_row(call) * run_of(call).program.code.inputs
 
 cdef int visit_parameters(_Program program, bytearray used, Sweep* s) except -1:
     cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>program.parameters)
@@ -234,7 +237,7 @@ cdef bint sweep_replay(Call* call) noexcept:
     cdef Py_ssize_t row = row_to_sweep(call), i
     cdef Py_ssize_t rows = run.rows if row < 0 else 1, before = max(<Py_ssize_t>0, row) * c.inputs
     cdef Py_ssize_t outputs = rows * c.outputs, inputs = rows * c.inputs if run.given else 0
-    cdef Py_ssize_t first = row * c.outputs if row >= 0 and (<ReplayCall*>call).row < 0 else 0
+    cdef Py_ssize_t first = (max(<Py_ssize_t>0, row) - first_row(call)) * c.outputs
     cdef Swept found
     cdef Py_ssize_t size = outputs + c.parameters + c.packed + inputs
     cdef double* seeds = take_memory(size)
@@ -472,7 +475,7 @@ cdef inline int gradients_in(const Kind* kinds, int count) noexcept:
 cdef int make_replay_plain(Call* call) except -1:
     cdef _Run run = run_of(call)
     cdef dict given = given_to(call)
-    cdef Py_ssize_t before = max(<Py_ssize_t>0, (<ReplayCall*>call).row) * run.program.code.outputs
+    cdef Py_ssize_t before = first_row(call) * run.program.code.outputs
     cdef int j, count = call.nout
     cdef Node** outputs = call.outputs
     Py_INCREF(&call.body.head)          # the last output releases it
