@@ -458,8 +458,7 @@ cdef class Value:
             raise TypeError("Value.__pow__() takes 2 positional arguments but 3 were given")
         if is_value(other):
             return binary_of_any(POWER, self, other)
-        if not isinstance(other, (int, float)):
-            raise AssertionError("only supporting int/float powers for now")
+        assert isinstance(other, (int, float)), "only supporting int/float powers for now"
         return binary_of_any(POW, self, plain_leaf(other))
 
     def relu(self):

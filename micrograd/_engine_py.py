@@ -190,8 +190,7 @@ class Value:
     def __pow__(self, other):
         if isinstance(other, Value):
             return apply("**", self, other)
-        if not isinstance(other, (int, float)):
-            raise AssertionError("only supporting int/float powers for now")
+        assert isinstance(other, (int, float)), "only supporting int/float powers for now"
         out = Value(computed(pow, self.data, other), (self,), f'**{other}')
         out._backward = partial(backward_of_pow, self, other, out)
         return out

@@ -301,6 +301,19 @@ def test_patched_operators_are_used_by_the_others(engine, name, count):
     assert calls.split() == [str(count), "0"]
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_without_asserts_a_power_is_any_that_the_data_has(engine):
+    printed = python("-O", "-c", """if True:
+        from fractions import Fraction
+        from micrograd.engine import Value
+        x = Value(4.0)
+        y = x ** Fraction(1, 2)
+        y.backward()
+        print(y._op, y.data, x.grad)
+        """, MICROGRAD_ENGINE=engine)
+    assert printed == "**1/2 2.0 0.25\n"
+
+
 def test_numbers_at_the_edges(Value):
     inf = math.inf
     assert repr((Value(inf) * 0).data) == "nan"
