@@ -85,11 +85,15 @@ static void NAME(dense)(const Dense *l, const int *xs, const double *w, const do
 }
 
 static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w, const double *v,
-                                 double *d, const double *g, double *dw, double *x, int first) {
+                                 double *d, const double *g, double *dw, double *x,
+                                 const unsigned char *live, int first) {
     double *dx = x + l->nin;
     (void)first;
     for (int i = 0; i < l->nin; i++) x[i] = v[xs[i]];
-    KERNEL(sums_backward)(l->nin, l->width, w, x, g, dw, dx);
+    if (all_live(live, l->nout) || (all_finite(x, l->nin) && all_finite(w, l->nin * l->width)))
+        KERNEL(sums_backward)(l->nin, l->width, w, x, g, dw, dx);
+    else
+        live_sums_backward(l, w, x, g, dw, dx, live);
     for (int i = 0; i < l->nin; i++) d[xs[i]] += dx[i];
 }
 #else
@@ -161,7 +165,8 @@ TARGET static void NAME(weights_backward)(const Dense *l, const int *xs, const d
 
 TARGET static void NAME(dense_backward)(const Dense *l, const int *xs, const double *w,
                                         const double *v, double *d, const double *g, double *dw,
-                                        double *gt, int first) {
+                                        double *gt, const unsigned char *live, int first) {
+    (void)live;
     const int width = l->width, nin = l->nin, nout = l->nout;
     int i = 0;
     while (i < nin && xs[i] < first) i++;
@@ -241,7 +246,7 @@ TARGET static void NAME(backward)(const Code *c, const double *packed, const dou
         case DENSE: {
             const Dense *l = c->layers + s->a;
             NAME(dense_backward)(l, c->places + l->xs, packed + l->weights, v, d, g,
-                                 packed_grads + l->weights, scratch, first);
+                                 packed_grads + l->weights, scratch, live + s->y, first);
             break;
         }
         case PICK:

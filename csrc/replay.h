@@ -55,6 +55,39 @@ static inline int chosen(const int *choices, double i) {
     return 1 + (int)i + (i < 0 ? count : 0);
 }
 
+/* Whether no number is infinite or nan: their products with 0 are nan. Eight sums hide their
+   latency. */
+static int all_finite(const double *numbers, long count) {
+    double sums[8] = {0}, sum = 0;
+    for (; count >= 8; count -= 8, numbers += 8)
+        for (int k = 0; k < 8; k++) sums[k] += 0 * numbers[k];
+    for (int k = 0; k < 8; k++) sum += sums[k];
+    for (int k = 0; k < count; k++) sum += 0 * numbers[k];
+    return sum == 0;
+}
+
+/* Whether all neurons of a layer get a gradient; see mark_live. */
+static inline int all_live(const unsigned char *live, int nout) {
+    unsigned char all = 1;
+    for (int j = 0; j < nout; j++) all &= live[j];
+    return all;
+}
+
+/* sums_backward along the live neurons alone. The others have a gradient of 0, whose product with
+   an infinite number is nan. */
+static void live_sums_backward(const Dense *l, const double *w, const double *x, const double *g,
+                               double *dw, double *dx, const unsigned char *live) {
+    memset(dx, 0, l->nin * sizeof(double));
+    for (int j = 0; j < l->nout; j++, w++, dw++) {
+        if (!(live[j] & 1)) continue;
+        for (int i = 0; i < l->nin; i++) {
+            dx[i] += w[(size_t)i * l->width] * g[j];
+            dw[(size_t)i * l->width] += x[i] * g[j];
+        }
+        dw[(size_t)l->nin * l->width] += g[j];
+    }
+}
+
 #define KERNEL(f) f##_baseline
 #define TARGET
 #if defined(__GNUC__)
@@ -196,12 +229,15 @@ static void load_constants(const Job *job, double *v) {
 }
 
 /* Mark with a 1 all slots that get a gradient from a marked one: in the row with the slots v, or in
-   any row if that is NULL. The first neuron of a layer gets a 2 where any other is marked. */
-static void mark_live(const Code *c, const double *v, unsigned char *live) {
+   any row if that is NULL. The first neuron of a layer gets a 2 where any other is marked. Returns
+   whether a layer has both marked neurons and others. */
+static int mark_live(const Code *c, const double *v, unsigned char *live) {
+    int partly = 0;
     for (const Step *s = c->steps + c->step_count - 1; s >= c->steps; s--) {
         const Dense *l = s->op == DENSE ? c->layers + s->a : NULL;
         for (int j = 1; l && j < l->nout; j++) live[s->y] |= live[s->y + j] << 1;
         if (!live[s->y] || s->op >= DETACH) continue;
+        partly |= l && !all_live(live + s->y, l->nout);
         const int *places =
             c->places + (s->op == DOT ? s->a : s->op == PICK ? s->b + 1 : l ? l->xs : 0);
         int count = s->op == DOT ? 1 + 2 * s->b : s->op == PICK ? places[-1] : l ? l->nin : 0;
@@ -212,6 +248,7 @@ static void mark_live(const Code *c, const double *v, unsigned char *live) {
         if (s->op < DOT) live[s->a] = 1;
         if (s->op < DOT && gradients[s->op] == 2) live[s->b] = 1;
     }
+    return partly;
 }
 
 static void forward_block(Job *job, long block, double *v, double *scratch) {
@@ -297,17 +334,6 @@ static void add_up(const Job *job, double *grads, const double *d) {
     d += (size_t)(c->inputs + c->constants) * job->wide;
     for (int k = 0; k < c->singles; k++)
         for (int r = 0; r < job->wide; r++) grads[c->single[k]] += *d++;
-}
-
-/* Whether no number is infinite or nan: their products with 0 are nan. Eight sums hide their
-   latency. */
-static int all_finite(const double *numbers, long count) {
-    double sums[8] = {0}, sum = 0;
-    for (; count >= 8; count -= 8, numbers += 8)
-        for (int k = 0; k < 8; k++) sums[k] += 0 * numbers[k];
-    for (int k = 0; k < 8; k++) sum += sums[k];
-    for (int k = 0; k < count; k++) sum += 0 * numbers[k];
-    return sum == 0;
 }
 
 /* One thread's part: every threads-th tile, forward or, where there are seeds, backward. */

@@ -17,6 +17,7 @@ cdef class _Program:
     cdef bytearray used                 # of each parameter: the same
     cdef bint picks                     # whether a step is a pick
     cdef bint picks_results             # ... that chooses among other things than parameters
+    cdef bint partly                    # whether results have no gradient, or not in all rows
     cdef bytearray picked               # of each parameter: whether it is a choice of a pick
     cdef list sources                   # of all outputs, once they are needed; see ReplayCall
     cdef bint parameters_differ, inputs_differ      # ... whether these are not the same for all
@@ -61,7 +62,8 @@ cdef class _Program:
         self.picks = made.graph.choices.count > 0
         self.find_choices()
         self.live = marked_outputs(c)
-        mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(self.live))
+        self.partly = mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(self.live))
+        self.partly |= self.picks
         self.used = bytearray(c.parameters)
         mark_parameters(c, NULL, self.live, self.used)
         return self.find_matrices()

@@ -332,9 +332,9 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     give_workers(&job)
     for t in range(1, job.tiles if fine else 0):
         add_numbers_to(job.grads, job.grads + t * size, size)
-    if fine and live == NULL and run.program.picks and sweep_is_odd(&job):
-        # What a pick has not taken has a gradient of 0 here: its product with an infinite slope is
-        # nan.
+    if fine and live == NULL and run.program.partly and sweep_is_odd(&job):
+        # What a pick has not taken, and a neuron that leads to no output, has a gradient of 0 here:
+        # its product with an infinite slope is nan.
         give_memory(job.grads)
         PyMem_Free(job.odd)
         return sweep_each(run, given, seeds, found)

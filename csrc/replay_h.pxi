@@ -47,6 +47,6 @@ cdef extern from "replay.h" nogil:
     double* take_memory(size_t doubles)
     void give_memory(double*)
     bint all_finite(const double* numbers, long count)
-    void mark_live(const Code*, const double* values, unsigned char* live)
+    bint mark_live(const Code*, const double* values, unsigned char* live)
     int chosen(const int* choices, double i)
     void forward_block(Job*, long block, double* values, double* scratch)

@@ -489,6 +489,21 @@ def test_an_infinite_input_leaves_nothing_in_a_layer(twin, eager):
     assert all(map(math.isfinite, swept(f(x := twin.values([1, 2])), *x)))
 
 
+@pytest.mark.parametrize("rows", [1, 3, 20])
+@pytest.mark.parametrize("one", [lambda twin, ys, i: twin.pick(ys, i),
+                                 lambda twin, ys, i: ys[1] + ys[0].detach() + ys[2].detach()])
+def test_an_infinite_input_reaches_the_neurons_with_a_gradient_alone(twin, one, rows):
+    """Its product with the gradient of 0 of the others would be nan."""
+    layer = twin.nn.Layer(2, 3, nonlin=False)
+    f = twin.record(lambda x, i: one(twin, layer(x), i))
+    for call in (lambda x: f(x, 1), lambda x: f.sum([x] * rows, [1] * rows),
+                 lambda x: sum(f.map([x] * rows, [1] * rows))):
+        call(twin.values([1, 2]))
+        x = [twin.Value(math.inf), twin.Value(2.0)]
+        found = swept(call(x), *layer.parameters())
+        assert found[:3] == [0, 0, 0] == found[6:] and found[3] == math.inf
+
+
 def test_rows_with_and_without_a_gradient(twin):
     """Where the rows are Values, and so have gradients too."""
     w = twin.Value(0.5)
