@@ -4,16 +4,14 @@ import sys
 
 import pytest
 
-from conftest import ENGINES
+from conftest import TWINS
 from processes import python
 from together import in_threads, often_switched
 
-if "c" not in ENGINES:
+if "c" not in TWINS:
     pytest.skip("about the compiled engine", allow_module_level=True)
 
-from micrograd import nn
-
-Value = ENGINES["c"].Value
+Value, nn = TWINS["c"].Value, TWINS["c"].nn
 EIGHT = range(8)
 
 
