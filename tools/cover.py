@@ -28,7 +28,8 @@ def build():
     run(sys.executable, "-m", "cython", "--line-directives", "--module-name", "micrograd._core",
         "-I", ROOT / "csrc", "-o", "_core.c", ROOT / "csrc" / "_core.pyx")
     run("gcc", "-c", "--coverage", "-O1", "-fPIC", "-ffp-contract=off", "-DCYTHON_USE_TYPE_SPECS=1",
-        "-I", sysconfig.get_path("include"), "-I", ROOT / "csrc", "_core.c")
+        "-DCYTHON_COMPRESS_STRINGS=0", "-I", sysconfig.get_path("include"), "-I", ROOT / "csrc",
+        "_core.c")
     run("gcc", "--coverage", "-shared", "-pthread", "_core.o", "-o",
         f"micrograd/_core{sysconfig.get_config_var('EXT_SUFFIX')}")
 
