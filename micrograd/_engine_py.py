@@ -35,6 +35,11 @@ def operands_first(*roots, operands=lambda node: node._prev):
     return order
 
 
+def operands_kept(node):
+    """The operands, for a copy; none where the program has deleted `_prev`."""
+    return getattr(node, "_prev", ())
+
+
 # What a node adds to the gradients of its operands; no closures: those cannot be copied or pickled.
 
 def backward_of_leaf():
@@ -137,11 +142,17 @@ def has_own_order(cls):
             and any(getattr(cls, name) is not own for name, own in ORDER.items()))
 
 
+def state_of_a_leaf():
+    """What pickle leaves out of the state of a Value."""
+    return {"_backward": backward_of_leaf, "_prev": set(), "_op": ''}
+
+
 class NodesUnder:
     """The nodes under a root, but no leaves, for pickle; marked until pickle has written them."""
 
     def __init__(self, root):
-        self.nodes = [node for node in operands_first(root)[:-1] if node._prev]
+        nodes = operands_first(root, operands=operands_kept)[:-1]
+        self.nodes = [node for node in nodes if operands_kept(node)]
 
     def marked(self):
         for node in self.nodes:
@@ -344,7 +355,7 @@ class Value:
     def __deepcopy__(self, memo):
         """A copy of the whole graph, with gradients of its own."""
         forbid("copy")
-        for node in operands_first(self):
+        for node in operands_first(self, operands=operands_kept):
             if id(node) not in memo and reduces_itself(node, Value):
                 memo[id(node)] = rebuilt(node, memo)
             elif id(node) not in memo:
@@ -359,10 +370,13 @@ class Value:
         forbid("copy")
         if states_itself(self, Value):
             return __newobj__, new_arguments(self), self.__getstate__()
-        fresh = {"_backward": backward_of_leaf, "_prev": set(), "_op": ''}
-        state = {k: v for k, v in vars(self).items() if k not in fresh or v != fresh[k]}
-        if not state.pop("_under_a_root", False) and self._prev:
+        leaf = state_of_a_leaf()
+        state = {k: v for k, v in vars(self).items() if k not in leaf or v != leaf[k]}
+        if not state.pop("_under_a_root", False) and operands_kept(self):
             state = {"_under": NodesUnder(self).marked(), **state}
+        deleted = sorted(leaf.keys() - vars(self))
+        if deleted:
+            state["_deleted"] = deleted
         slots = slots_of(self)
         if slots:
             state["_slots"] = slots
@@ -372,9 +386,10 @@ class Value:
         forbid("writing")
         if "_graph" in state:
             raise TypeError("a graph of the compiled engine can be restored by that engine only")
-        Value.__init__(self, None)
-        vars(self).update(state)
+        vars(self).update({**state_of_a_leaf(), **state})
         vars(self).pop("_under", None)
+        for name in vars(self).pop("_deleted", ()):
+            del vars(self)[name]
         set_slots(self, vars(self).pop("_slots", {}))
 
     def __repr__(self):
