@@ -5,7 +5,7 @@ installed last wins, and uninstalling either takes the modules away. This module
 can tell.
 """
 import sys
-from importlib import import_module, metadata
+from importlib import metadata
 
 import micrograd
 
@@ -17,11 +17,14 @@ REINSTALL = ("pip install --force-reinstall micrograd-native (in a checkout of i
 def main():
     """Print what is here; the exit status, 1 if the engine is not ours."""
     try:
-        engine = import_module("micrograd.engine")
+        import micrograd.engine as engine
     except ModuleNotFoundError as error:
         print(f"{error}: {' '.join(micrograd.__path__)} is only a part of micrograd-native, as "
               "where the original micrograd was installed beside it and uninstalled; to repair it: "
               f"{REINSTALL}")
+        return 1
+    except ImportError as error:        # MICROGRAD_ENGINE names what is not here
+        print(error)
         return 1
     if not hasattr(engine, "__engine__"):
         print(f"{engine.__file__} is the original micrograd, installed over micrograd-native; "

@@ -52,6 +52,16 @@ def test_it_says_that_both_are_installed(tmp_path, original):
     assert "pip install --force-reinstall micrograd-native" in said.stdout
 
 
+def test_it_says_that_the_engine_that_was_asked_for_is_missing(tmp_path):
+    shutil.copytree(INSTALLED, tmp_path / "micrograd", ignore=shutil.ignore_patterns("_core*"))
+    said = python("-m", "micrograd", cwd=tmp_path, env={**os.environ, "MICROGRAD_ENGINE": "c"})
+    assert said.returncode == 1 and said.stderr == ""
+    assert said.stdout.startswith("MICROGRAD_ENGINE is 'c', but the compiled engine is missing")
+    said = python("-m", "micrograd", cwd=tmp_path, env={**os.environ, "MICROGRAD_ENGINE": ""})
+    assert said.returncode == 0 and "engine 'python'" in said.stdout
+    assert "__main__.py:" in said.stderr.split(": RuntimeWarning: micrograd runs as")[0]
+
+
 @pytest.mark.skipif("c" not in ENGINES, reason="about the compiled engine")
 def test_import_takes_nothing_along():
     """Without site (-S), whose .pth files may import modules of their own, at any time."""
