@@ -155,9 +155,9 @@ class SGD(Optimizer):
 
 class Adam(Optimizer):
     """Adam (Kingma and Ba, 2014, algorithm 1), as torch.optim.Adam: with running means m of the
-    gradient and s of its square, p -= lr * m' / (sqrt(s') + eps), where m' = m / (1 - beta1**t) and
-    s' = s / (1 - beta2**t) at step t. weight_decay * p is added to the gradient. With `amsgrad`
-    (Reddi et al., 2018) the greatest s so far takes the place of s.
+    gradient and s of its square, `p -= lr * m' / (sqrt(s') + eps)`, where `m' = m / (1 - beta1**t)`
+    and `s' = s / (1 - beta2**t)` at step t. weight_decay * p is added to the gradient. With
+    `amsgrad` (Reddi et al., 2018) the greatest s so far takes the place of s.
     """
 
     arguments = (*Optimizer.arguments, "betas", "eps", "amsgrad")

@@ -32,8 +32,8 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
 def to_torch(model: nn.MLP | Recording) -> Any:
     """A torch.nn.Module, float64, of what an MLP or a recording computes.
 
-    Of an MLP a Sequential, (n, nin) to (n, nout). TypeError for what is neither, or has a __call__
-    of its own. ValueError for a nonlin that is no bool and none of ACTIVATIONS, for a
+    Of an MLP a Sequential, (n, nin) to (n, nout). TypeError for what is neither, or has a
+    `__call__` of its own. ValueError for a nonlin that is no bool and none of ACTIVATIONS, for a
     layer whose neurons differ in nonlin or in width, and for layers that do not fit each other.
 
     Of a recording, which must have been called with arguments of one structure, else ValueError, a
