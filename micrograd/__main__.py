@@ -10,8 +10,7 @@ from importlib import metadata
 import micrograd
 
 ORIGINAL = "micrograd"      # its distribution
-REINSTALL = ("pip install --force-reinstall micrograd-native (in a checkout of it: "
-             "pip install --force-reinstall .)")
+REINSTALL = "pip install --force-reinstall . (in a clone of micrograd-native)"
 
 
 def main():

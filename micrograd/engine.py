@@ -19,7 +19,8 @@ def __warn(error):
         mend = (f"Run `pip install .` in {folder}, and start Python in another folder: in that one "
                 "./micrograd comes first on the path. ")
     else:
-        mend = "Run `pip install --force-reinstall micrograd-native`, with a C compiler. "
+        mend = ("Run `pip install --force-reinstall .` in a clone of micrograd-native, with a C "
+                "compiler. ")
     warnings.warn("micrograd runs as its reference in plain Python, which is slow, because the "
                   f"compiled engine cannot be imported: {str(error).rstrip('.')}. {mend}"
                   "MICROGRAD_ENGINE=python chooses the reference without a warning.",

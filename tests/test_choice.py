@@ -56,7 +56,7 @@ def test_the_reference_that_nobody_asked_for_warns_once():
     said = run(WITHOUT + "; from micrograd import nn, optim", "").stderr
     assert said.count("RuntimeWarning: micrograd runs as its reference in plain Python") == 1
     assert "cannot be imported: import of micrograd._core halted" in said
-    assert "pip install --force-reinstall micrograd-native" in said
+    assert "pip install --force-reinstall .` in a clone of micrograd-native" in said
     assert said.startswith("<string>:1: ")      # the line that imports it
 
 

@@ -49,7 +49,7 @@ def test_it_says_that_both_are_installed(tmp_path, original):
     said = python("-S", "-m", "micrograd", cwd=tmp_path, env=alone)
     assert said.returncode == 1, said
     assert "only a part of micrograd-native" in said.stdout
-    assert "pip install --force-reinstall micrograd-native" in said.stdout
+    assert "pip install --force-reinstall . (in a clone of micrograd-native)" in said.stdout
 
 
 def test_it_says_that_the_engine_that_was_asked_for_is_missing(tmp_path):
