@@ -17,7 +17,7 @@ counts as 0 everywhere, and so relu's second derivative is 0.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import suppress
 from math import isfinite
 from numbers import Number
@@ -199,6 +199,8 @@ class Tape:
         for x in xs:                            # it may be there twice
             self.places.setdefault(id(x), len(self.places))
         self.steps: list[tuple[Any, ...]] = []
+        self.listings: dict[int, Any] = {}      # of recordings' programs, by their ids
+        self.unrolled: dict[tuple[int, int], Unrolled] = {}     # by the id of a run, and the row
         self.append(__core__._operations(ys))
 
     def append(self, operations: list[tuple[Any, ...]]) -> None:
@@ -225,13 +227,18 @@ class Tape:
 
     def append_recorded(self, y: Value, run: Any, k: int) -> None:
         """What a recording gives, by the operations that it consists of."""
-        steps, outputs = run.program.listing()
+        if id(run.program) not in self.listings:
+            self.listings[id(run.program)] = run.program.listing()
+        steps, outputs = self.listings[id(run.program)]
         rows, weight = range(run.rows), run.weight      # of a sum or a mean
         if weight is None:
             row, k = divmod(k, len(outputs))
             rows, weight = range(row, row + 1), 1
         for row in rows:
-            operations, result = unrolled(run, row, steps, outputs[k])
+            unrolled = self.unrolled.get((id(run), row)) or Unrolled(run, row, steps, outputs)
+            if len(outputs) > 1 and not __core__._is_recording():   # where a pick has yet to choose
+                self.unrolled[id(run), row] = unrolled
+            operations, result = unrolled.result(outputs[k])
             self.append(operations)
             self.append_step(y, result, weight, lambda a, b, y, g: b * g)
 
@@ -297,23 +304,61 @@ def is_zero(a: Value) -> Any:
     return 1 - abs(sign(a))             # type: ignore[no-untyped-call]
 
 
-def unrolled(run: Any, row: int, steps: list[Any], output: int) -> tuple[list[Any], Value]:
-    """The operations of a row of a recording, by nodes, and the node of an output. What the
+class Unrolled:
+    """A row of a recording as nodes and operations, made as the results need them. What the
     arguments and parameters were computed from is not among them."""
-    given = {"input": run.leaves(row), "parameter": run.program.parameters}
-    values: list[Value] = []
-    operations: list[Any] = []
-    for symbol, *operands in steps:
-        if symbol in given or symbol == "constant":
-            y = given[symbol][operands[0]] if symbol in given else operands[0]
-            values.append(y if isinstance(y, Value) else Value(y))
-        else:
-            xs = [values[x] for x in operands]
-            y = UNROLLED[symbol](*xs)
-            values.append(y)
-            if all(y is not x for x in xs):         # pick gives one that is there
+
+    def __init__(self, run: Any, row: int, steps: list[Any], outputs: list[int]) -> None:
+        self.steps, self.several = steps, len(outputs) > 1
+        self.given = {"input": run.leaves(row), "parameter": run.program.parameters}
+        self.nodes: dict[int, Value] = {}       # by the places of their steps
+        self.told: set[int] = set()             # the places whose operations a result has given
+
+    def result(self, output: int) -> tuple[list[Any], Value]:
+        """The operations that pass the gradient of an output on, but those of earlier ones, and its
+        node."""
+        for i in self.under(output, self.nodes, self.operands):
+            symbol, *operands = self.steps[i]
+            if symbol in UNROLLED:
+                self.nodes[i] = UNROLLED[symbol](*[self.nodes[x] for x in operands])
+            else:
+                y = operands[0] if symbol == "constant" else self.given[symbol][operands[0]]
+                self.nodes[i] = y if isinstance(y, Value) else Value(y)
+        operations: list[Any] = []
+        for i in self.under(output, self.told, self.operands_with_gradients):
+            symbol, *operands = self.steps[i]
+            y, xs = self.nodes[i], [self.nodes[x] for x in operands] if symbol in UNROLLED else []
+            if xs and all(y is not x for x in xs):      # pick gives one that is there
                 operations.append((y, *operation(symbol, xs)))
-    return operations, values[output]
+            self.told.add(i)
+        return operations, self.nodes[output]
+
+    def under(self, output: int, done: Container[int],
+              operands: Callable[[int], list[int]]) -> Sequence[int]:
+        """The places of what leads to an output and is not done, operands first."""
+        if not self.several:
+            return range(len(self.steps))
+        new: set[int] = set()
+        stack = [output]
+        while stack:
+            i = stack.pop()
+            if i not in done and i not in new:
+                new.add(i)
+                stack += operands(i)
+        return sorted(new)
+
+    def operands(self, i: int) -> list[int]:
+        symbol, *operands = self.steps[i]
+        return operands if symbol in UNROLLED else []
+
+    def operands_with_gradients(self, i: int) -> list[int]:
+        """Those that the sort of the nodes has come to: others may have no place on a tape yet."""
+        if self.steps[i][0] in ("detach", "sign"):
+            return []
+        operands = self.operands(i)
+        if self.steps[i][0] == "pick":
+            return [x for x in operands[:-1] if self.nodes[x] is self.nodes[i]] or operands[:-1]
+        return operands
 
 
 def operation(symbol: str, xs: list[Value]) -> tuple[str, Any, Any]:
