@@ -332,6 +332,14 @@ def test_random_numbers(twin, draw, alone, monkeypatch):
     assert f(1.0).data == 1.0
 
 
+@pytest.mark.parametrize("counts", [(1, 2), (2, 1)])
+def test_a_thread_that_begins_or_ends_meanwhile(twin, counts, monkeypatch):
+    """Nobody can say then whether it has drawn random numbers."""
+    f = twin.record(lambda x: x * 2)
+    monkeypatch.setattr(threading, "active_count", iter(counts).__next__)
+    assert f(1.0).data == 2.0
+
+
 @pytest.mark.parametrize("name, override", [
     ("data", lambda Value: property(lambda self: 1.0, lambda self, x: None)),
     ("grad", lambda Value: property(lambda self: 1.0, lambda self, x: None)),
