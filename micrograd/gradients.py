@@ -123,9 +123,9 @@ def reached_otherwise(run: Any, leaves: list[Value]) -> bool:
     given it, as a loss its model's parameters, or it is there twice, or another x was computed from
     it."""
     xs = {id(leaf) for leaf in leaves}
-    used = [node for p in run.program.parameters for node in nodes_under(p)]
+    used = nodes_under(*run.program.parameters)
     if __core__._operations(leaves):
-        used += [node for leaf in leaves for node in nodes_under(leaf)[1:]]
+        used += nodes_under(*[operand for leaf in leaves for operand in leaf._prev])
     return len(xs) < len(leaves) or any(id(node) in xs for node in used)
 
 
@@ -429,9 +429,9 @@ def finite_difference(f: Callable[[list[Value]], Value], leaves: list[Value], le
         leaf.data = x
 
 
-def nodes_under(root: Value) -> list[Value]:
-    """root, and all that it was computed from."""
-    nodes, stack = {id(root): root}, [root]
+def nodes_under(*roots: Value) -> list[Value]:
+    """The roots, and all that they were computed from, each once."""
+    nodes, stack = {id(root): root for root in roots}, [*roots]
     while stack:
         for operand in stack.pop()._prev:
             if id(operand) not in nodes:

@@ -205,7 +205,7 @@ class Recording:
         self._verify(kept, structure, run, rows)
         if kept.by and isinstance(leaves, list) and any(isinstance(x, Value) for x in leaves):
             from micrograd.gradients import nodes_under
-            used = {id(node) for p in kept.program.parameters for node in nodes_under(p)}
+            used = set(map(id, nodes_under(*kept.program.parameters)))
             for row in range(rows):
                 self._check_gradients(kept, run.leaves(row), used)
         return run
@@ -218,10 +218,10 @@ class Recording:
         given = [leaf for leaf in row if isinstance(leaf, Value)]
         inputs = {id(row[k]) for k in kept.by_inputs if isinstance(row[k], Value)}
         parameters = {id(x()) for x in kept.by} - {id(None)}
+        under = nodes_under(*[operand for leaf in given for operand in leaf._prev])
         twice = len(inputs.union(map(id, given))) < len(given)
-        if twice or inputs & used or any(
-                (inputs | parameters) & set(map(id, nodes_under(leaf)[1:]))
-                or id(leaf) in parameters for leaf in given):
+        if (twice or inputs & used or not parameters.isdisjoint(map(id, given))
+                or not (inputs | parameters).isdisjoint(map(id, under))):
             raise RecordingError(f"{self._name} takes a gradient, and two Values that take part "
                                  "depend on each other, which a recording does not see: an "
                                  "argument and a parameter, or two arguments")

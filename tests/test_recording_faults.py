@@ -678,6 +678,17 @@ def test_a_gradient_by_what_is_reached_once(twin):
     assert found[1] == found[0]
 
 
+def test_gradients_by_many_arguments(twin):
+    """They are checked in time that grows with their number, not with its square; so are arguments
+    that were computed from the same Values."""
+    x = twin.Value(3.0)
+    for _ in range(1000):
+        x = x * 1.0
+    xs = [x * 2.0 for _ in range(3000)]
+    f = twin.record(lambda xs: sum(g ** 2 for g in twin.gradients.grad(sum(x * x for x in xs), xs)))
+    assert [f(xs).data for _ in range(3)] == [3000 * 12.0 ** 2] * 3
+
+
 # Arguments.
 
 class Scaled:
