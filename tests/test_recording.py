@@ -857,6 +857,40 @@ def test_hessian_by_what_is_used_without_being_given(twin):
             assert np.allclose(derive(recorded, xs, *more), derive(f, xs, *more), 1e-12, 1e-12)
 
 
+def test_second_derivatives_of_several_results(twin):
+    """The results of a row share its operations. Each passes its gradient on to its own operands,
+    of which the sort of the nodes may come to some later, as to the first result here."""
+    grad = twin.gradients.grad
+    w, a, b, c = twin.values([2, 3, 5, 7])
+
+    def f(x, y, z, i):
+        product = y * z
+        return twin.pick([x * w, product], i), product.sin(), product.detach() * x, product, x
+
+    recorded = twin.record(f)
+    for i in (0.0, 1.0):
+        found = []
+        for g in (f, recorded):
+            results = g(a * b, b * c, c, twin.Value(i))
+            y = sum([results[k] * (k + 1) for k in (0, 3, 1, 4, 2)])
+            slopes = grad(y, [a, b, c, w])
+            found.append([x.data for x in slopes + grad(slopes[2], [a, b, c, w])])
+        assert found[1] == pytest.approx(found[0], rel=1e-12)
+
+
+def test_the_gradient_of_many_results(twin):
+    """In time that grows with their number: the steps of a row are gone through once."""
+    def f(x):
+        ys = [x]
+        for _ in range(1000):
+            ys.append((ys[-1] * w).tanh())
+        return ys
+
+    x, w = twin.values([0.3, 1.5])
+    slopes = [twin.gradients.grad(sum(g(x)), [x, w]) for g in (f, twin.record(f))]
+    assert [g.data for g in slopes[1]] == pytest.approx([g.data for g in slopes[0]], rel=1e-12)
+
+
 def test_derivatives_of_powers_at_0(twin):
     grad = twin.gradients.grad
 
