@@ -57,7 +57,7 @@ def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
     it is.
     """
     leaves = inputs(xs)
-    if isinstance(f, Recording):
+    if isinstance(f, Recording) and not __core__._is_recording():
         run, kept = f._run_of([leaves])
         is_nested = kept.results is not Value and any(x is not Value for x in kept.results[1:])
         if not is_nested and not reached_otherwise(run, leaves):
@@ -104,10 +104,10 @@ def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) 
 
 def by_recorded_gradient(f: Any, leaves: list[Value],
                          take: Callable[[Any], list[Any] | None]) -> list[Any] | None:
-    """What `take` takes from a run of a recording's gradient; None where f is no recording, or
-    there is an error. Where a slope is infinite, the recorded gradient, which cannot branch, has an
-    error or 0 times infinity; that of plain nodes has neither."""
-    if not isinstance(f, Recording):
+    """What `take` takes from a run of a recording's gradient; None where f is no recording, another
+    is being made, or there is an error. Where a slope is infinite, the recorded gradient, which
+    cannot branch, has an error or 0 times infinity; that of plain nodes has neither."""
+    if not isinstance(f, Recording) or __core__._is_recording():
         return None
     run, kept = f._run_of([leaves])
     if reached_otherwise(run, leaves):

@@ -332,6 +332,16 @@ def test_random_numbers(twin, draw, alone, monkeypatch):
     assert f(1.0).data == 1.0
 
 
+@pytest.mark.parametrize("derive", [
+    lambda G, f: G.jacobian(f, [2.0])[0], lambda G, f: G.hessian(f, [2.0])[0][0],
+    lambda G, f: G.hvp(f, [2.0], [1.0])[0]], ids=["jacobian", "hessian", "hvp"])
+def test_derivatives_as_numbers(twin, derive):
+    """Also of a recording, which is run as written there."""
+    f = twin.record(lambda x: x[0] ** 2)
+    with pytest.raises(twin.RecordingError, match="(?s)line .*reads the data of a Value"):
+        twin.record(lambda x: x * derive(twin.gradients, f))(3.0)
+
+
 @pytest.mark.parametrize("counts", [(1, 2), (2, 1)])
 def test_a_thread_that_begins_or_ends_meanwhile(twin, counts, monkeypatch):
     """Nobody can say then whether it has drawn random numbers."""
