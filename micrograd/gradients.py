@@ -133,7 +133,9 @@ def gradient_of(f: Recording, kept: Kept) -> Recording:
     """A recording of the gradient of a recording of one argument, a list, for what it has kept."""
     found = f._gradients.get(id(kept))
     if found is None:
-        gradient = Recording(lambda xs: grad(checked_result(f, xs), xs), (), f._threads)
+        again = f._again()
+        gradient = Recording(lambda xs: grad(checked_result(again(), xs), xs), (), f._threads)
+        gradient._name = f"the gradient of {f._name}"
         found = f._gradients[id(kept)] = gradient, kept     # whose id is its own while it lives
     return found[0]
 

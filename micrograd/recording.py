@@ -130,8 +130,9 @@ class Recording:
         self._kept: dict[Any, Kept] = {}        # by the structure of the arguments
         self._gradients: dict[int, Any] = {}        # what micrograd.gradients made of this one
         self._columns: Any = None               # the structure of the columns that were given last
-        self._methods: dict[int, dict[Any, Kept]] = {}     # the same of a method, by its instance
+        self._methods: dict[int, Any] = {}      # the two of a method, by its instance
         self._is_method = False
+        self._of: Any = None                    # the recording of the function, and the instance
         self._signatures: dict[bool, Any] = {}  # of the function, and of the method that it becomes
         unknown = self._static - set(self._single_arguments()) if self._static else ()
         if unknown:
@@ -365,6 +366,13 @@ class Recording:
             raise RecordingError(f"{self._name} gives {other[0]!r}, and its recording "
                                  f"{other[1]!r}: it computes with what is no float")
 
+    def _again(self) -> Callable[[], Recording]:
+        """A function that gives this recording, and does not keep the instance of a method."""
+        if not self._is_method:
+            return lambda: self
+        recording, instance = self._of[0], weakref.ref(self._of[1])
+        return lambda: recording.__get__(instance())
+
     def _forget(self) -> None:
         """Record anew at the next call."""
         self._kept.clear()
@@ -377,7 +385,7 @@ class Recording:
         method = object.__new__(type(self))
         function = self._function.__get__(instance)
         vars(method).update(vars(self), _function=function, __wrapped__=function, _is_method=True,
-                            _gradients={})
+                            _of=(self, instance))
         if id(instance) not in self._methods:
             try:
                 weakref.finalize(instance, self._methods.pop, id(instance), None)
@@ -386,8 +394,8 @@ class Recording:
                                 "recordings of its methods end with it; "
                                 f"record(instance.{self._name}) is kept as long as you "
                                 "keep it") from None
-            self._methods[id(instance)] = {}
-        method._kept = self._methods[id(instance)]
+            self._methods[id(instance)] = {}, {}
+        method._kept, method._gradients = self._methods[id(instance)]
         return method
 
     def __reduce__(self) -> Any:

@@ -857,6 +857,35 @@ def test_hessian_by_what_is_used_without_being_given(twin):
             assert np.allclose(derive(recorded, xs, *more), derive(f, xs, *more), 1e-12, 1e-12)
 
 
+def test_the_hessian_of_a_method_is_recorded_once(twin):
+    """For each instance, which it does not keep."""
+    class Cubic:
+        runs = 0
+
+        def __init__(self, w):
+            self.w = twin.Value(w)
+
+        @twin.record
+        def at(self, x):
+            self.runs += 1
+            return self.w * x[0] ** 3
+
+    a, b = Cubic(1.0), Cubic(2.0)
+    for _ in range(9):
+        assert (twin.gradients.hessian(a.at, [2.0]), twin.gradients.hessian(b.at, [2.0])) == (
+            [[12.0]], [[24.0]])
+    assert a.runs == b.runs == 8        # of each of the two recordings, the calls 1, 2, 4 and 8
+    a.w = twin.Value(5.0)
+    with pytest.raises(twin.RecordingError, match="at is no longer what was recorded"):
+        for _ in range(8):
+            twin.gradients.hessian(a.at, [2.0])
+    assert twin.gradients.hessian(a.at, [2.0]) == [[60.0]]
+    reference = weakref.ref(a)
+    del a
+    gc.collect()
+    assert reference() is None
+
+
 def test_second_derivatives_of_several_results(twin):
     """The results of a row share its operations. Each passes its gradient on to its own operands,
     of which the sort of the nodes may come to some later, as to the first result here."""
