@@ -214,7 +214,7 @@ TARGET static void NAME(forward)(const Code *c, const double *parameters, const 
         default:
             EACH_ROW {
                 y[r] = apply(s->op, a[r], REAL, b[r], REAL).x;
-                if (!(fabs(y[r]) <= DBL_MAX)) odd[r] = 1;
+                if (!(fabs(y[r]) <= DBL_MAX) && a[r] == a[r]) odd[r] = 1;   /* nan raises none */
             }
         }
     }
@@ -259,7 +259,7 @@ TARGET static void NAME(backward)(const Code *c, const double *packed, const dou
         default:
             EACH_ROW {
                 Pair p = derivatives(s->op, a[r], REAL, b[r], REAL, y[r], REAL, g[r], REAL);
-                if (RAISES(s->op) && !(fabs(p.a.x) <= DBL_MAX)) {
+                if (RAISES(s->op) && !(fabs(p.a.x) <= DBL_MAX) && a[r] == a[r]) {
                     Pair slope = derivatives(s->op, a[r], REAL, b[r], REAL, y[r], REAL, 1, REAL);
                     if (!(fabs(slope.a.x) <= DBL_MAX)) odd[r] = 1;
                 }

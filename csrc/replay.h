@@ -304,7 +304,7 @@ static void take_results(const Job *job, long block, const double *v) {
         for (int k = 0; k < c->outputs; k++) {
             double y = v[(size_t)c->output[k] * job->wide + r];
             job->results[(first + r) * c->outputs + k] = y;
-            if (!(fabs(y) <= DBL_MAX)) job->odd[first + r] = 1;
+            if (fabs(y) > DBL_MAX) job->odd[first + r] = 1;
         }
 }
 

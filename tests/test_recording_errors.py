@@ -706,6 +706,26 @@ def test_numbers_that_are_not_finite_are_no_errors(twin, x):
         assert repr(f.sum([1.0, x]).data) == repr(3.0 + (x * 2 + 1))
 
 
+def test_rows_of_nan_raise_no_errors(twin):
+    """So none of them is run as written to find out, as a row that is infinite may be: missing
+    numbers, or a model that has come to nan, do not make a recording slow."""
+    runs, w = [], twin.Value(2.0)
+
+    @twin.record
+    def f(x):
+        runs.append(x)
+        z = w * x
+        return z ** 2 + z.exp() + z.abs().sqrt() + 1 / z + z ** w + z.maximum(1.0)
+
+    f(1.0)
+    for how in (f.sum, f.mean, lambda xs: sum(f.map(xs))):
+        total = how([float("nan")] * 100)
+        assert math.isnan(total.data) and math.isnan(swept(total, w)[1])
+    assert len(runs) == 3               # calls 1, 2 and 4
+    with pytest.raises(OverflowError):
+        f.sum([float("nan"), 1000.0])
+
+
 @pytest.mark.parametrize("f, x, error", [
     (lambda x: x ** 0.5, 0.0, ZeroDivisionError),
     (lambda x: (x * x) ** 0.5, 0.0, ZeroDivisionError),
