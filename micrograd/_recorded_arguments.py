@@ -204,10 +204,13 @@ class Rows:
                       for name, x in self.keywords.items()))
 
     def all_leaves(self, recording: Recording) -> Any:
-        filled = (None if self.keywords
-                  else __core__._fill(tuple(self.arguments), self.structure[:-1]))
+        parts = *self.structure[:-1], *[part for _, part in self.structure[-1]]
+        columns = *self.arguments, *self.keywords.values()
+        moving = [pair for pair in zip(columns, parts) if not isinstance(pair[0], Fixed)]
+        filled = __core__._fill(*zip(*moving))
         if filled is not None:
-            recording._columns = self.structure, self.structure[:-1]
+            if len(moving) == len(self.arguments) and not self.keywords:
+                recording._columns = self.structure, self.structure[:-1]
             return filled
         leaves: list[Any] = []
         for i in range(self.count):

@@ -389,6 +389,16 @@ def test_columns_of_rows_of_numbers(twin, layout):
         assert swept(f.sum(layout(column)), *w) == ((column @ [1, 10, 100]).sum(), *column.sum(0))
 
 
+def test_the_same_for_all_rows_beside_columns(twin):
+    f = twin.record(lambda x, n, how, *, t, m: x * n * len(how) + t * m, static=("n", "m"))
+    for n, how, m in ((2, "a", 1), (3, "ab", 1), (2, "a", 4), (2, "a", 1)):
+        for x, t in (([1.0, 2.0], [3.0, 4.0]), (np.array([1.0, 2.0]), (3, 4))):
+            assert [y.data for y in f.map(x, n, how, t=t, m=m)] == [
+                a * n * len(how) + b * m for a, b in zip([1.0, 2.0], [3.0, 4.0])]
+    with pytest.raises(ValueError, match="of one length"):
+        f.map([1.0, 2.0], 2, "a", t=[1.0], m=1)
+
+
 def test_rows_of_arrays_arrive_as_arrays(twin):
     f = twin.record(lambda x: (x @ x).sum())
     cube = np.arange(27.0).reshape(3, 3, 3)
