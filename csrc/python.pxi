@@ -87,6 +87,8 @@ cdef extern from "Python.h":
     Py_ssize_t PyList_GET_SIZE(PyObject*) noexcept
     Py_ssize_t PySequence_Fast_GET_SIZE(PyObject*) noexcept
     PyObject** PySequence_Fast_ITEMS(PyObject*) noexcept
+    Py_ssize_t PyTuple_GET_SIZE(PyObject*) noexcept
+    PyObject* PyTuple_GET_ITEM(PyObject*, Py_ssize_t) noexcept
 
 cdef extern from *:
     """

@@ -5,8 +5,8 @@ cdef enum:
 
 def _fill(tuple columns, tuple structures):
     """The numbers of all rows, side by side; None unless the columns have these structures and one
-    length, and each is a list of floats or ints, a list of lists or tuples of these, or an array of
-    numbers."""
+    length, and each is an array of numbers, or a list of floats or ints (numpy's floats too), of
+    such arrays, or of lists or tuples of all these."""
     cdef Py_ssize_t at = 0, width = 0, rows, w
     cdef bytearray filled
     cdef list widths = []
@@ -16,6 +16,8 @@ def _fill(tuple columns, tuple structures):
         rows = len(columns[0])
     except TypeError:
         return None
+    if numpy_generic is None and "numpy" in sys.modules:
+        learn_numpy_types()
     for structure in structures:
         w = width_of(structure)
         if w < 0:
@@ -33,8 +35,8 @@ def _fill(tuple columns, tuple structures):
     return filled
 
 cdef Py_ssize_t width_of(structure) except -2:
-    """How many numbers a row of a column has; -1 for a deeper structure."""
-    cdef Py_ssize_t width = 1
+    """How many numbers a row of a column has; -1 where it holds anything else."""
+    cdef Py_ssize_t width = 1, w
     if structure is Value:
         return 1
     if type(structure) is not tuple or not structure:
@@ -42,10 +44,14 @@ cdef Py_ssize_t width_of(structure) except -2:
     if is_shaped(structure):
         for n in structure[1]:
             width = min(width * max(<Py_ssize_t>0, min(<Py_ssize_t>n, TOO_WIDE)), TOO_WIDE)
-        return width
-    if structure[0] in (list, tuple) and all([part is Value for part in structure[1:]]):
-        return len(structure) - 1
-    return -1
+        return width if width < TOO_WIDE else -1
+    width = 0
+    for part in structure[1:]:
+        w = width_of(part)
+        if w < 0 or width + w >= TOO_WIDE:
+            return -1
+        width += w
+    return width
 
 cdef bint is_shaped(structure) except -1:
     """Whether it is that of an array: its class and its shape."""
@@ -58,59 +64,80 @@ cdef bint is_shaped(structure) except -1:
 
 cdef bint fill_column(column, structure, Py_ssize_t rows, Py_ssize_t width, double* to,
                       Py_ssize_t stride) except -1:
-    cdef PyObject** items
-    cdef PyObject* row
     cdef Py_ssize_t i
+    cdef double* at
     if type(column) is not list and type(column) is not tuple:
-        return fill_array(column, structure, rows, width, to, stride)
-    items = PySequence_Fast_ITEMS(<PyObject*>column)
-    if PySequence_Fast_GET_SIZE(<PyObject*>column) != rows:
-        return False
-    cls = None if structure is Value else structure[0]
+        if structure is not Value and not is_shaped(structure):
+            return False
+        shape = (rows,) if structure is Value else (rows, *structure[1])
+        return fill_array(column, shape, rows, width, to, stride)
     for i in range(rows):
-        row = items[i]
-        if cls is None:
-            if not fill_row(&row, 1, to + i * stride):
-                return False
-        elif (row.ob_type != <PyTypeObject*>cls or (cls is not list and cls is not tuple)
-                or PySequence_Fast_GET_SIZE(row) != width
-                or not fill_row(PySequence_Fast_ITEMS(row), width, to + i * stride)):
+        at = to + i * stride
+        if PySequence_Fast_GET_SIZE(<PyObject*>column) != rows or not fill_item(
+                PySequence_Fast_ITEMS(<PyObject*>column)[i], <PyObject*>structure, &at):
             return False
     return True
 
-cdef inline bint fill_row(PyObject** items, Py_ssize_t count, double* to) noexcept:
-    cdef Py_ssize_t i
+cdef bint fill_item(PyObject* item, PyObject* structure, double** to) except -1:
+    """Write the numbers of an item of this structure, and go on after them; False where it has
+    another. Python code may run, in the class of an array, and change the lists."""
+    cdef double* at = to[0]
+    cdef Number n
+    cdef Py_ssize_t i, count
+    cdef PyObject** items
+    cdef PyObject* part
+    if structure == <PyObject*>value_type:
+        n = known_number(item)
+        at[0] = n.x
+        to[0] = at + 1
+        return n.kind != OBJECT
+    if item.ob_type != <PyTypeObject*>PyTuple_GET_ITEM(structure, 0):
+        return False
+    held = <object>item
+    if not isinstance(held, (list, tuple)):
+        return is_shaped(<object>structure) and fill_array_of(
+            held, (<tuple>structure)[1], to)
+    count = PyTuple_GET_SIZE(structure) - 1
+    if PySequence_Fast_GET_SIZE(item) != count:
+        return False
+    items = PySequence_Fast_ITEMS(item)
     for i in range(count):
-        if PyFloat_CheckExact(items[i]):
-            to[i] = PyFloat_AS_DOUBLE(items[i])
-        elif PyLong_CheckExact(items[i]):
-            to[i] = exact_integer(items[i])
-            if to[i] != to[i]:
+        part = PyTuple_GET_ITEM(structure, i + 1)
+        if part == <PyObject*>value_type:
+            n = known_number(items[i])
+            if n.kind == OBJECT:
                 return False
+            at[0] = n.x
+            at += 1
+        elif fill_item(items[i], part, &at) and PySequence_Fast_GET_SIZE(item) == count:
+            items = PySequence_Fast_ITEMS(item)
         else:
             return False
+    to[0] = at
     return True
 
-cdef bint fill_array(column, structure, Py_ssize_t rows, Py_ssize_t width, double* to,
+cdef bint fill_array_of(array, tuple shape, double** to) except -1:
+    cdef Py_ssize_t width = width_of((None, shape))
+    to[0] += width
+    return fill_array(array, shape, 1, width, to[0] - width, width)
+
+cdef bint fill_array(column, tuple shape, Py_ssize_t rows, Py_ssize_t width, double* to,
                      Py_ssize_t stride) except -1:
     cdef Py_buffer view
     cdef Py_ssize_t i
     cdef bint fits
-    if structure is not Value and not is_shaped(structure):
-        return False
     if not PyObject_CheckBuffer(column) or not gives_its_buffer(column):
         return False
     try:
         PyObject_GetBuffer(column, &view, PyBUF_FORMAT | PyBUF_ND)
     except (BufferError, ValueError):   # it is not contiguous
         return False
-    shape = () if structure is Value else structure[1]
     fits = view.format != NULL and view.format[0] != 0 and view.format[1] == 0
     fits = fits and <size_t>view.buf % view.itemsize == 0
     fits = fits and (view.format[0] != b"?" or type(column) is not memoryview)  # which gives bools
-    fits = fits and view.ndim == 1 + len(shape) and view.shape[0] == rows
+    fits = fits and view.ndim == len(shape)
     for i in range(len(shape) if fits else 0):
-        fits = fits and view.shape[i + 1] == shape[i]
+        fits = fits and view.shape[i] == shape[i]
     fits = fits and fill_numbers(view.format[0], view.buf, rows, width, to, stride)
     PyBuffer_Release(&view)
     return fits

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Set
+from functools import lru_cache
 from itertools import islice
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ def is_array(x: Any) -> bool:
 
 
 NUMBERS = frozenset([float, int, Value])
+STR = frozenset([str])
 
 
 def flattened(x: Any, leaves: list[Any]) -> Any:
@@ -68,13 +70,17 @@ def flattened(x: Any, leaves: list[Any]) -> Any:
         leaves.append(x)
         return Value
     if cls is list or cls is tuple:
-        if NUMBERS.issuperset(map(type, x)):
-            leaves.extend(x)
-            return (cls, *[Value] * len(x))
-        return (cls, *[flattened(item, leaves) for item in x])
+        return (cls, *flattened_items(x, leaves))
     if is_fixed(x):
         return Fixed(x)
     return flattened_other(x, leaves)
+
+
+def flattened_items(items: Any, leaves: list[Any]) -> list[Any]:
+    if NUMBERS.issuperset(map(type, items)):
+        leaves.extend(items)
+        return [Value] * len(items)
+    return [flattened(item, leaves) for item in items]
 
 
 def flattened_other(x: Any, leaves: list[Any]) -> Any:
@@ -83,10 +89,10 @@ def flattened_other(x: Any, leaves: list[Any]) -> Any:
         leaves.append(x)
         return cls
     if isinstance(x, tuple) and hasattr(cls, "_fields"):
-        return (cls, *[flattened(item, leaves) for item in x])
+        return (cls, *flattened_items(x, leaves))
     if cls is dict or cls is OrderedDict:
-        return cls, Fixed(list(x)), *[flattened(item, leaves) for item in x.values()]
-    if isinstance(x, Real):
+        return cls, keys_of(x), *flattened_items(x.values(), leaves)
+    if isinstance(x, float) or isinstance(x, Real):     # which takes longer to say
         leaves.append(float(x))
         return Value
     if is_array(x):
@@ -101,6 +107,17 @@ def flattened_other(x: Any, leaves: list[Any]) -> Any:
     raise TypeError("an argument of a recording must be a number, a Value, a list, tuple, dict or "
                     "array of these, None, a bool or a str, or be named in `static`, "
                     f"not {described(x)}")
+
+
+def keys_of(x: dict[Any, Any]) -> Fixed:
+    """The keys of a dict, in order."""
+    return names_of(*x) if STR.issuperset(map(type, x)) else Fixed(list(x))
+
+
+@lru_cache(maxsize=256)
+def names_of(*names: str) -> Fixed:
+    """The same where they are names, as they are for all rows of a column."""
+    return Fixed(list(names))
 
 
 def rebuilt(structure: Any, leaves: Iterator[Any]) -> Any:

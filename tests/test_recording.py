@@ -354,6 +354,10 @@ COLUMNS = {
     "backwards": np.array(NUMBERS)[::-1],
     "array of objects": np.array(NUMBERS, object),
     "scalars of numpy": list(np.array(NUMBERS, "f")),
+    "floats of numpy": [np.float64(x) for x in NUMBERS],
+    "all kinds": [kind(x) for kind, x in zip(
+        [int, float, np.float64, np.float32, np.int8, Fraction, np.longdouble, int, np.uint64,
+         float, np.float16], NUMBERS)],
     "a view of every second": memoryview(array.array("d", NUMBERS))[::2],
 }
 
@@ -387,6 +391,31 @@ def test_columns_of_rows_of_numbers(twin, layout):
     f = twin.record(lambda x: sum((a * b for a, b in zip(w, x)), twin.Value(0.0)))
     for _ in range(3):
         assert swept(f.sum(layout(column)), *w) == ((column @ [1, 10, 100]).sum(), *column.sum(0))
+
+
+@pytest.mark.parametrize("row", [
+    lambda x, t: (x, t), lambda x, t: [x, t], Point, lambda x, t: (np.array(x), t),
+    lambda x, t: [[x, (t,)], []], lambda x, t: (tuple(x), np.float64(t)),
+    lambda x, t: {"x": x, "t": t}, lambda x, t: (np.array(x, ">f4"), int(t)),
+    lambda x, t: (np.array([x, x])[:, ::-1][:, ::-1], t)])
+def test_columns_of_nested_rows(twin, row):
+    """One by one they give the same. A row of another structure is run by itself."""
+    w = twin.values([2, 3])
+
+    def numbers(x):
+        if isinstance(x, (list, tuple, dict, np.ndarray)):
+            return [n for item in (x.values() if isinstance(x, dict) else x) for n in numbers(item)]
+        return [x]
+
+    f = twin.record(lambda row, n=1: sum((x * k * w[k % 2] for k, x in enumerate(numbers(row), n)),
+                                         twin.Value(0.0)), static="n")
+    column = [row([i * 0.5, i - 3.0], float(i)) for i in range(20)]
+    for more in ((), (5,)):
+        expected = [f(x, *more).data for x in column]
+        assert [y.data for y in f.map(column, *more)] == expected
+        assert swept(f.sum(column, *more), *w) == swept(sum(f(x, *more) for x in column), *w)
+        odd = [*column, 3.0, row([1.0, 2.0, 3.0], 4.0), [twin.Value(1.0), 2.0]]
+        assert [y.data for y in f.map(odd, *more)] == [f(x, *more).data for x in odd]
 
 
 def test_the_same_for_all_rows_beside_columns(twin):
