@@ -23,6 +23,5 @@ include "replay_columns.pxi"    # ... for all rows of columns
 include "replay_call.pxi" # ... and gives the outputs of a call
 include "replay_listing.pxi"    # ... and what the steps are
 include "graph.pxi"       # the graph as a list of nodes
-include "copying.pxi"     # copy and deepcopy
-include "pickling.pxi"    # pickle
+include "copying.pxi"     # ... taken apart and put together, for copy, deepcopy and pickle
 include "optim.pxi"       # the optimisers' steps over the parameters

@@ -1,4 +1,46 @@
-# copy.copy and copy.deepcopy of Values, and what a copy or a pickle is made of.
+# What micrograd._copying needs of the engine for copy, deepcopy and pickle.
+
+cdef object this_module = sys.modules[__name__]
+cdef object copying_module = None       # once it is needed
+
+cdef object copying():
+    global copying_module
+    if copying_module is None:
+        from micrograd import _copying
+        copying_module = _copying
+    return copying_module
+
+def _nodes_under(Value root not None):
+    """The nodes under root that are no leaves, and root, operands before results."""
+    return nodes_under([root], False)
+
+def _parts_of(Value value not None, how):
+    operation = None if how == "copy" else operation_and_operands(value)
+    state, own = state_of(value), own_state_of(value)
+    if how == "copy" and value.node.op != LEAF:
+        share_with_copy(value, state)
+    return operation, state, own
+
+def _restore(Value value not None, operation, dict state not None, dict own not None):
+    cdef Node* n = &value.node
+    for name in own:
+        state.pop(name, None)
+    unpack(n)
+    make_plain(n)
+    name, operands = operation or (None, ())
+    if name is not None:
+        restore_operation(value, name, operands)
+    if "data" in state:
+        put_data(n, state.pop("data"))
+    if "grad" in state:
+        put_grad(n, state.pop("grad"))
+    if "_backward" in state:
+        set_backward(value, state.pop("_backward"))
+    if "_prev" in state:
+        set_prev(value, state.pop("_prev"))
+    if state or own:
+        attrs_of(value).update({**state, **own})
+        track(<PyObject*>value)
 
 cdef dict state_of(object value):
     """{attribute: what it holds} of all that a Value has besides the operation on its operands, and
@@ -26,40 +68,27 @@ cdef dict own_state_of(object value):
     return {name: attrs[name] for name in ACCESS
             if name in attrs and overrides(Py_TYPE(<PyObject*>value), (name,))}
 
-cdef int restore_state(object value, dict state, dict own) except -1:
-    """Give a new Value what state_of and own_state_of have found."""
-    cdef Node* n = node_of(<PyObject*>value)
-    attributes = {name: x for name, x in state.items() if name not in own}
-    if "data" in attributes:
-        put_data(n, attributes.pop("data"))
-    if "grad" in attributes:
-        put_grad(n, attributes.pop("grad"))
-    if "_backward" in attributes:
-        set_backward(value, attributes.pop("_backward"))
-    if "_prev" in attributes:
-        set_prev(value, attributes.pop("_prev"))
-    if attributes or own:
-        attrs_of(value).update({**attributes, **own})
-        track(<PyObject*>value)
-    return 0
-
 cdef bint has_data(Node* n) noexcept:
     return n.data_kind != OBJECT or n.data.object != NULL
 
 cdef bint has_grad(Node* n) noexcept:
     return n.grad_kind != OBJECT or n.grad.object != NULL
 
-cdef dict slots_of(object value):
-    """{name: what it holds} of the slots of a subclass."""
-    if type(value) is Value:
-        return {}
-    from micrograd import _functions
-    return _functions.slots_of(value)
-
-cdef int restore_slots(object value, dict slots) except -1:
-    if slots:
-        from micrograd import _functions
-        _functions.set_slots(value, slots)
+cdef int share_with_copy(object value, dict state) except -1:
+    """Complete what a copy gets of a result. As in the original, it shares the first one's `_prev`,
+    and its `_backward`, which reads the first one's gradient: that set and function are kept."""
+    cdef Body* body = <Body*>value
+    cdef PyObject* prev
+    if "_op" not in state:
+        state["_op"] = op_of(value)
+    if own_prev(value) == NULL:
+        attrs_of(value)["_prev"] = prev_of(value)
+    if body.backward == NULL:
+        set_reference(&body.backward, backward_of(value))
+    track(<PyObject*>value)
+    prev = own_prev(value)              # NULL if vars() has a key that only equals "_prev"
+    state["_prev"] = prev_of(value) if prev == NULL else <object>prev
+    state["_backward"] = <object>body.backward
     return 0
 
 cdef tuple operation_and_operands(object value):
@@ -71,9 +100,10 @@ cdef tuple operation_and_operands(object value):
         return None
     if n.op == LOCAL:
         return "LOCAL", [locals_of(n)]
-    return names[CUSTOM if is_custom(n.op) else n.op].decode(), operands_of(n)
+    return operation_names[CUSTOM if is_custom(n.op) else n.op], operands_of(n)
 
-cdef dict operations = {names[op].decode(): op for op in range(OPERATION_END)
+cdef tuple operation_names = tuple([name.decode() for name in names[:OPERATION_END]])
+cdef dict operations = {operation_names[op]: op for op in range(OPERATION_END)
                         if op in (CUSTOM, LOCAL) or is_operation(op)}
 
 cdef int restore_operation(object value, name, operands) except -1:
@@ -95,90 +125,4 @@ cdef int restore_operation(object value, name, operands) except -1:
     n.index = 0
     replace_operands(n, op, node_of(<PyObject*>operands[0]) if count > 0 else NULL,
                      node_of(<PyObject*>operands[1]) if count > 1 else NULL)
-    return 0
-
-cdef object new_like(object value):
-    from copyreg import __newobj__
-    twin = __newobj__(*new_arguments(value))
-    check_child(twin)
-    return twin
-
-cdef tuple new_arguments(object value):
-    """What __new__ makes an object of."""
-    if type(value) is Value:
-        return (Value,)
-    from micrograd import _functions
-    return _functions.new_arguments(value)
-
-cdef bint reduces_itself(object value) except -1:
-    """Whether a subclass says by a __reduce__ of its own what a copy is made of."""
-    if type(value) is Value:
-        return False
-    from micrograd import _functions
-    return _functions.reduces_itself(value, Value)
-
-cdef object own_copy(object value, memo):
-    from micrograd import _functions
-    return _functions.rebuilt(value, memo)
-
-cdef object copy_value(object value):
-    """A second Value with all that the first has. As in the original it shares the first one's
-    `_prev`, and its `_backward`, which reads the first one's gradient."""
-    cdef dict state = state_of(value), own = own_state_of(value)
-    cdef PyObject* prev
-    twin = new_like(value)
-    if node_of(<PyObject*>value).op != LEAF:
-        if "_op" not in state:
-            state["_op"] = op_of(value)
-        keep_prev_and_backward(value)
-        prev = own_prev(value)          # NULL if vars() has a key that only equals "_prev"
-        state.update(_prev=prev_of(value) if prev == NULL else <object>prev,
-                     _backward=<object>(<Body*>value).backward)
-    restore_state(twin, state, own)
-    restore_slots(twin, slots_of(value))
-    return twin
-
-cdef int keep_prev_and_backward(object value) except -1:
-    """Keep the set that `_prev` gives, and the function that `_backward` gives, from now on."""
-    cdef Body* body = <Body*>value
-    if own_prev(value) == NULL:
-        attrs_of(value)["_prev"] = prev_of(value)
-    if body.backward == NULL:
-        set_reference(&body.backward, backward_of(value))
-    track(<PyObject*>value)
-    return 0
-
-cdef object deep_copy(object root, dict memo):
-    """A copy of the whole graph under root, of any depth, with gradients of its own."""
-    for value in nodes_under([root], False):
-        deep_copy_node(value, memo)
-    return memo[id(root)]
-
-cdef object deep_copy_node(object value, dict memo):
-    """The copy of one node; its operands that are no leaves have been copied before."""
-    twin = memo.get(id(value))
-    if twin is None and reduces_itself(value):
-        twin = memo[id(value)] = own_copy(value, memo)
-    elif twin is None:
-        twin = memo[id(value)] = new_like(value)
-        fill_copy(value, twin, memo)
-    check_child(twin)
-    return twin
-
-cdef int fill_copy(object value, object twin, dict memo) except -1:
-    """Give a new node copies of all that value has."""
-    import copy as copying      # the standard library's; late, because it is seldom needed
-    operation, state, slots = operation_and_operands(value), state_of(value), slots_of(value)
-    own = own_state_of(value)
-    cdef list copies = []
-    if operation is not None:
-        name, operands = operation
-        for operand in operands:
-            copies.append(deep_copy_node(operand, memo) if is_value(operand)
-                          else copying.deepcopy(operand, memo))
-        restore_operation(twin, name, copies)
-    restore_state(twin, {name: copying.deepcopy(x, memo) for name, x in state.items()},
-                  copying.deepcopy(own, memo) if own else own)
-    if slots:
-        restore_slots(twin, copying.deepcopy(slots, memo))
     return 0

@@ -43,9 +43,8 @@ cdef enum:
     VISITED = 1                 # the sort has seen it
     CALLBACK = 2                # `backward` replaces the operation's derivative
     OWN_PREV = 4                # own_prev replaces a and b where the graph is walked
-    PICKLING = 8                # see pickling.pxi
-    MADE = 16                   # made by a function that is being recorded; see recording.pxi
-    GIVEN = 32                  # ... or given to it in place of a number
+    MADE = 8                    # made by a function that is being recorded; see recording.pxi
+    GIVEN = 16                  # ... or given to it in place of a number
 
 cdef struct Body:               # a Value as C sees it; value.pxi declares the class
     PyObject head

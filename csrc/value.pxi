@@ -600,22 +600,22 @@ cdef class Value:
     def __copy__(self):
         check_self(self)
         forbid("copy", NULL)
-        return own_copy(self, None) if reduces_itself(self) else copy_value(self)
+        return copying().copied(self, this_module)
 
     def __deepcopy__(self, memo):
         check_self(self)
         forbid("copy", NULL)
-        return deep_copy(self, memo)
+        return copying().deep_copied(self, memo, this_module)
 
     def __reduce__(self):
         check_self(self)
         forbid("copy", NULL)
-        return reduce_value(self)
+        return copying().reduced(self, this_module)
 
     def __setstate__(self, state):
         check_self(self)
         forbid("writing", NULL)
-        restore_value(self, state)
+        copying().restored(self, state, this_module)
 
     def __repr__(self):
         forbid("text", <PyObject*>self)

@@ -3,22 +3,13 @@
 It specifies the compiled engine, stands in where that is missing, and is what the benchmarks
 compare with. Operands may be anything Python can add and multiply; its errors are Python's own.
 """
-import copy
 import operator
-from copyreg import __newobj__
+import sys
 from functools import partial
 from numbers import Integral, Number
 
-from micrograd._functions import (
-    FUNCTIONS,
-    compare_by_own_order,
-    new_arguments,
-    rebuilt,
-    reduces_itself,
-    set_slots,
-    slots_of,
-    states_itself,
-)
+from micrograd import _copying
+from micrograd._functions import FUNCTIONS, compare_by_own_order
 
 
 def operands_first(*roots, operands=lambda node: node._prev):
@@ -140,29 +131,6 @@ def compare(a, b, than):
 def has_own_order(cls):
     return (issubclass(cls, Value)
             and any(getattr(cls, name) is not own for name, own in ORDER.items()))
-
-
-def state_of_a_leaf():
-    """What pickle leaves out of the state of a Value."""
-    return {"_backward": backward_of_leaf, "_prev": set(), "_op": ''}
-
-
-class NodesUnder:
-    """The nodes under a root, but no leaves, for pickle; marked until pickle has written them."""
-
-    def __init__(self, root):
-        nodes = operands_first(root, operands=operands_kept)[:-1]
-        self.nodes = [node for node in nodes if operands_kept(node)]
-
-    def marked(self):
-        for node in self.nodes:
-            node._under_a_root = True
-        return *self.nodes, self
-
-    def __reduce__(self):               # the last to be pickled
-        for node in self.nodes:
-            vars(node).pop("_under_a_root", None)
-        return type(None), ()
 
 
 class Value:
@@ -345,52 +313,20 @@ class Value:
 
     def __copy__(self):
         forbid("copy")
-        if reduces_itself(self, Value):
-            return rebuilt(self)
-        twin = __newobj__(*new_arguments(self))
-        vars(twin).update(vars(self))
-        set_slots(twin, slots_of(self))
-        return twin
+        return _copying.copied(self, this_module)
 
     def __deepcopy__(self, memo):
         """A copy of the whole graph, with gradients of its own."""
         forbid("copy")
-        for node in operands_first(self, operands=operands_kept):
-            if id(node) not in memo and reduces_itself(node, Value):
-                memo[id(node)] = rebuilt(node, memo)
-            elif id(node) not in memo:
-                twin = memo[id(node)] = __newobj__(*new_arguments(node))
-                vars(twin).update(copy.deepcopy(vars(node), memo))
-                set_slots(twin, copy.deepcopy(slots_of(node), memo))
-        return memo[id(self)]
+        return _copying.deep_copied(self, memo, this_module)
 
     def __reduce__(self):
-        """For pickle. The state of a root begins with the nodes under it, operands first: when it
-        is a node's turn, its operands have been pickled."""
         forbid("copy")
-        if states_itself(self, Value):
-            return __newobj__, new_arguments(self), self.__getstate__()
-        leaf = state_of_a_leaf()
-        state = {k: v for k, v in vars(self).items() if k not in leaf or v != leaf[k]}
-        if not state.pop("_under_a_root", False) and operands_kept(self):
-            state = {"_under": NodesUnder(self).marked(), **state}
-        deleted = sorted(leaf.keys() - vars(self))
-        if deleted:
-            state["_deleted"] = deleted
-        slots = slots_of(self)
-        if slots:
-            state["_slots"] = slots
-        return __newobj__, new_arguments(self), state
+        return _copying.reduced(self, this_module)
 
     def __setstate__(self, state):
         forbid("writing")
-        if "_graph" in state:
-            raise TypeError("a graph of the compiled engine can be restored by that engine only")
-        vars(self).update({**state_of_a_leaf(), **state})
-        vars(self).pop("_under", None)
-        for name in vars(self).pop("_deleted", ()):
-            del vars(self)[name]
-        set_slots(self, vars(self).pop("_slots", {}))
+        _copying.restored(self, state, this_module)
 
     def __repr__(self):
         forbid("text", self)
@@ -400,6 +336,41 @@ class Value:
 Value.__module__ = "micrograd.engine"
 # As shipped.
 ORDER = {name: getattr(Value, name) for name in ("__lt__", "__le__", "__gt__", "__ge__")}
+
+
+# For micrograd._copying.
+
+this_module = sys.modules[__name__]
+
+
+def _nodes_under(root):
+    return operands_first(root, operands=operands_kept)
+
+
+def state_of_a_leaf():
+    """What a pickle leaves out, so that the compiled engine can read a leaf."""
+    return {"_backward": backward_of_leaf, "_prev": set(), "_op": ''}
+
+
+def _parts_of(value, how):
+    """What the operation is stands in `_backward`."""
+    leaf = state_of_a_leaf()
+    left_out = leaf if how == "pickle" else {}
+    attributes = {k: v for k, v in vars(value).items() if k not in left_out or v != left_out[k]}
+    deleted = sorted(leaf.keys() - vars(value))
+    if deleted:
+        attributes["_deleted"] = deleted
+    return (None, ()) if operands_kept(value) else None, attributes, {}
+
+
+def _restore(value, operation, attributes, own):
+    if operation and operation[0]:
+        raise TypeError("a graph of the compiled engine can be restored by that engine only")
+    attributes.pop("_under", None)      # of older pickles: the nodes under it
+    deleted = attributes.pop("_deleted", ())
+    vars(value).update({**state_of_a_leaf(), **attributes})
+    for name in deleted:
+        del vars(value)[name]
 
 
 # For micrograd.gradients.

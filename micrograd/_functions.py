@@ -4,7 +4,6 @@ The reference is made of these. The compiled engine has its own table (csrc/ops.
 where an operand is no plain number, or Python has an error to raise. micrograd.gradients gives the
 derivatives Values in place of numbers, and so gets derivatives that are Values.
 """
-import copyreg
 import math
 import sys
 from numbers import Complex, Real
@@ -38,43 +37,6 @@ def engine_of(a):
         if engine and isinstance(a, engine.Value):
             return engine
     return sys.modules["micrograd.engine"].__core__
-
-
-def reduces_itself(value, cls):
-    """Whether a subclass of Value says by a __reduce__ of its own what a copy is made of."""
-    return any(getattr(type(value), name) is not getattr(cls, name)
-               for name in ("__reduce__", "__reduce_ex__"))
-
-
-def states_itself(value, cls):
-    """Whether a subclass of Value has both a __getstate__ and a __setstate__ of its own."""
-    own = getattr(type(value), "__getstate__", None)
-    return (own is not getattr(cls, "__getstate__", None)
-            and type(value).__setstate__ is not cls.__setstate__)
-
-
-def rebuilt(value, memo=None):
-    """The copy of a value that reduces itself; with a memo, the deep copy."""
-    from copy import _reconstruct
-
-    reduced = value.__reduce_ex__(4)
-    return value if isinstance(reduced, str) else _reconstruct(value, memo, *reduced)
-
-
-def new_arguments(value):
-    """What __new__ makes an object of: its class, and what its __getnewargs__ says, if any."""
-    return type(value), *(value.__getnewargs__() if hasattr(value, "__getnewargs__") else ())
-
-
-def slots_of(value):
-    """{name: value} of a subclass's slots, for copies; its dict has the other attributes."""
-    return {name: getattr(value, name)
-            for name in copyreg._slotnames(type(value)) if hasattr(value, name)}
-
-
-def set_slots(twin, slots):
-    for name, x in slots.items():
-        setattr(twin, name, x)
 
 
 FOLLOWS = {     # {a comparison: {another: how it follows}}, as functools.total_ordering has them

@@ -29,7 +29,7 @@ from numbers import Integral, Number, Real
 from typing import Any, NamedTuple, overload
 
 from micrograd._checks import described, listed
-from micrograd._functions import set_slots, slots_of
+from micrograd._copying import set_slots, slots_of
 from micrograd._recorded_arguments import (
     Fixed,
     Rows,
