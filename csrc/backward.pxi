@@ -504,23 +504,23 @@ cdef bint add_any(Node* to, Number more) noexcept:
 cdef int add_objects(Node* n) except -1:
     """Apply the chain rule to n in Python's arithmetic, term by term as the original does."""
     cdef int op = n.op          # callbacks may change the node
-    value = <object>value_of(n)
+    out = <object>value_of(n)
     if op == LOCAL:
-        return add_locals_as_objects(value)
+        return add_locals_as_objects(out)
     a = <object>value_of(n.a)
     b = <object>value_of(n.b) if n.b != NULL else a if gradients[op] == 2 else None
-    add_object(a, derivative_to_a(op, data_of(a), data_of_second(op, b), data_of(value),
-                                  grad_of(value)))
+    before = grad_of(a)
+    replace_grad(a, PyNumber_InPlaceAdd(before, share_of_first(op, a, b, out)))
     if gradients[op] == 2:
-        add_object(b, derivative_to_b(op, data_of(a), data_of(b), data_of(value), grad_of(value)))
+        before = grad_of(b)
+        replace_grad(b, PyNumber_InPlaceAdd(before, share_of_second(op, a, b, out)))
     return 0
 
-cdef int add_object(object to, object more) except -1:
-    sum = PyNumber_InPlaceAdd(grad_of(to), more)
-    if has_own_access(to):
-        to.grad = sum
+cdef int replace_grad(object value, object grad) except -1:
+    if has_own_access(value):
+        value.grad = grad
     else:
-        put_grad(node_of(<PyObject*>to), sum)
+        put_grad(node_of(<PyObject*>value), grad)
     return 0
 
 cdef bint any_has_own_access(object value) except -1:

@@ -189,19 +189,23 @@ cdef object result_of_objects(int op, a, b):
         return 0 if a < 0 else a
     return function_of(op).y(a, b)
 
-cdef object derivative_to_a(int op, a, b, y, g):
-    if op == ADD:
-        return g
-    if op == MUL:
-        return PyNumber_Multiply(b, g)
-    if op == POW:
-        power = PyNumber_Power(a, PyNumber_Subtract(b, 1), None)
-        return PyNumber_Multiply(PyNumber_Multiply(b, power), g)
-    if op == RELU:
-        return PyNumber_Multiply(y > 0, g)
-    return function_of(op).da(a, b, y, g)
+# What is added to the gradients of an operation's operands. The data is read where the original's
+# expression reads it: a class of the program's own may count the reads, or answer each otherwise.
 
-cdef object derivative_to_b(int op, a, b, y, g):
+cdef object share_of_first(int op, a, b, out):
+    if op == ADD:
+        return grad_of(out)
+    if op == MUL:
+        return PyNumber_Multiply(data_of(b), grad_of(out))
+    if op == POW:
+        exponent = own_data(b)
+        power = PyNumber_Power(data_of(a), PyNumber_Subtract(exponent, 1), None)
+        return PyNumber_Multiply(PyNumber_Multiply(exponent, power), grad_of(out))
+    if op == RELU:
+        return PyNumber_Multiply(data_of(out) > 0, grad_of(out))
+    return function_of(op).da(data_of(a), data_of_second(op, b), data_of(out), grad_of(out))
+
+cdef object share_of_second(int op, a, b, out):
     if op == ADD or op == MUL:
-        return derivative_to_a(op, b, a, y, g)
-    return function_of(op).db(a, b, y, g)
+        return share_of_first(op, b, a, out)
+    return function_of(op).db(data_of(a), data_of(b), data_of(out), grad_of(out))

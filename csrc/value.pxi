@@ -87,7 +87,10 @@ cdef Number rounded(int op, Number a, Number b) noexcept:
 
 cdef object compute_with_objects(int op, Node* a, Node* b):
     first, second = <object>value_of(a), None if b == NULL else <object>value_of(b)
-    y = apply_to_objects(op, data_of(first), data_of_second(op, second))
+    x = data_of(first)
+    y = apply_to_objects(op, x, data_of_second(op, second))
+    if op == RELU and y is x:
+        y = data_of(first)      # the original reads it again
     if shipped():
         return object_node(y, op, a, b)
     children = (first,) if gradients[op] == 1 else (first, second)
