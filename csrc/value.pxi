@@ -700,6 +700,7 @@ gc.callbacks.append(_before_collection)
 for name in (*ACCESS, *OPERATORS, *ORDER, *activations):
     value_attributes[name] = find_in_class(value_type, name)
 activation_functions.update({getattr(Value, name): op for name, op in activations.items()})
+_reduction = Value.__reduce__, Value.__reduce_ex__
 shipped_attributes[Value] = {}          # networks depend on its version too
 cdef Value first = Value(0)
 if not heads_are_as_described(<PyObject*>first):

@@ -10,9 +10,10 @@ engine, `core` below, takes one apart and puts it together:
                                 {attribute: what stands in the __dict__} of the engine's attributes
                                 that the class overrides
     core._restore(value, *parts)        gives them to an empty Value
+    core._reduction             __reduce__ and __reduce_ex__ of Value, as shipped
 """
 import copy
-from copyreg import __newobj__, _slotnames
+from copyreg import __newobj__, _slotnames, dispatch_table
 
 
 def copied(value, core):
@@ -124,13 +125,12 @@ def restored(value, state, core):
         set_slots(value, slots)
 
 
-# What subclasses say for themselves.
+# What a program says for itself.
 
 def reduces_itself(value, core):
-    """Whether a subclass of Value says by a __reduce__ of its own what a copy is made of."""
+    """Whether it says, by a __reduce__ or in copyreg, what a copy is made of."""
     cls = type(value)
-    return cls is not core.Value and (cls.__reduce__ is not core.Value.__reduce__
-                                      or cls.__reduce_ex__ is not core.Value.__reduce_ex__)
+    return cls in dispatch_table or (cls.__reduce__, cls.__reduce_ex__) != core._reduction
 
 
 def states_itself(value, core):
@@ -142,7 +142,8 @@ def states_itself(value, core):
 
 def rebuilt(value, memo=None):
     """The copy of a value that reduces itself; with a memo, the deep copy."""
-    reduced = value.__reduce_ex__(4)
+    reducer = dispatch_table.get(type(value))
+    reduced = value.__reduce_ex__(4) if reducer is None else reducer(value)
     return value if isinstance(reduced, str) else copy._reconstruct(value, memo, *reduced)
 
 

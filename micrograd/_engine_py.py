@@ -336,6 +336,7 @@ class Value:
 Value.__module__ = "micrograd.engine"
 # As shipped.
 ORDER = {name: getattr(Value, name) for name in ("__lt__", "__le__", "__gt__", "__ge__")}
+_reduction = Value.__reduce__, Value.__reduce_ex__
 
 
 # For micrograd._copying.
