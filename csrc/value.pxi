@@ -185,6 +185,13 @@ cdef object compare(object a, object b, int than):
     finally:
         Py_LeaveRecursiveCall()
 
+cdef inline object equals(object a, object b):
+    """By identity, as any object."""
+    if b is not None and type(b) is not str:        # a number is neither
+        forbid_if_given(a)
+        forbid_if_given(b)
+    return True if a is b else NotImplemented
+
 cdef bint has_own_order(object value) except -1:
     cdef PyTypeObject* cls = Py_TYPE(<PyObject*>value)
     return cls.tp_richcompare != value_compare and overrides(cls, ORDER)
@@ -547,13 +554,11 @@ cdef class Value:
         return self.maximum(low).minimum(high)
 
     def __eq__(self, other):
-        if other is not None and type(other) is not str:    # a number is neither
-            forbid_if_given(self)
-            forbid_if_given(other)
-        return True if self is other else NotImplemented
+        return equals(self, other)
 
     def __ne__(self, other):
-        equal = type(self).__eq__(self, other)      # which may be the program's own
+        own = Py_TYPE(<PyObject*>self).tp_richcompare != value_compare
+        equal = type(self).__eq__(self, other) if own else equals(self, other)
         return equal if equal is NotImplemented else not equal
 
     def __lt__(self, other):            # by data; == is identity
