@@ -453,10 +453,14 @@ cdef class Value:
     def __dict__(self):
         return attrs_of(self)
 
-    def __add__(self, other):           # self + other, other + self
+    # inspect.signature reads the signature of an operator in the first line of its docstring.
+
+    def __add__(self, other):
+        """__add__($self, other)\n--\n\nself + other"""
         return binary(ADD, self, other)
 
-    def __mul__(self, other):           # self * other, other * self
+    def __mul__(self, other):
+        """__mul__($self, other)\n--\n\nself * other"""
         return binary(MUL, self, other)
 
     def __pow__(self, other, modulo):   # self ** other, other ** self
@@ -593,10 +597,12 @@ cdef class Value:
     def __neg__(self):                  # -self
         return PyNumber_Multiply(self, -1)
 
-    def __sub__(self, other):           # self - other, other - self
+    def __sub__(self, other):
+        """__sub__($self, other)\n--\n\nself - other"""
         return PyNumber_Add(python_number(self), PyNumber_Negative(other))
 
-    def __truediv__(self, other):       # self / other, other / self
+    def __truediv__(self, other):
+        """__truediv__($self, other)\n--\n\nself / other"""
         return PyNumber_Multiply(python_number(self), PyNumber_Power(divisor(other), -1, None))
 
     def backward(self):

@@ -1,6 +1,7 @@
 """Values of each engine against PyTorch, finite differences and Python's own arithmetic."""
 import copy
 import gc
+import inspect
 import math
 import random
 import threading
@@ -299,6 +300,11 @@ def test_patched_operators_are_used_by_the_others(engine, name, count):
         print(before, sum(calls) - before)
         """, MICROGRAD_ENGINE=engine)
     assert calls.split() == [str(count), "0"]
+
+
+@pytest.mark.parametrize("name", ["__add__", "__mul__", "__sub__", "__truediv__"])
+def test_operators_have_signatures(Value, name):
+    assert [*inspect.signature(getattr(Value, name)).parameters] == ["self", "other"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
