@@ -121,6 +121,18 @@ def test_a_deep_graph_under_two_roots():
     assert again(inner).data == 20_001.0
 
 
+def test_a_deep_graph_after_a_dump_that_failed():
+    """It is listed anew: nothing says any longer that its nodes are in a list."""
+    x = first = Value(1.0)
+    for _ in range(20_000):
+        x = x + first
+    first.note = lambda: None
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        pickle.dumps(x)
+    del first.note
+    assert again(next(v for v in x._prev if v is not first)).data == 20_000.0
+
+
 @compiled
 def test_a_pickled_graph_is_in_no_cycle():
     from micrograd import _core
