@@ -7,7 +7,7 @@ derivatives Values in place of numbers, and so gets derivatives that are Values.
 import math
 import sys
 from numbers import Complex, Real
-from operator import ge, le
+from operator import add, ge, le, mul
 
 
 class Function:
@@ -257,11 +257,12 @@ FUNCTIONS = {
                    lambda a, b, y, g: y * log_of_base(a, b) * g),
 }
 
-# The derivatives of all operations, by symbol. What the original has, the engines compute
-# themselves for numbers.
+# All operations, by symbol; "pow" is ** by a number. The engines compute themselves, for numbers,
+# the derivatives of what the original has.
 DERIVATIVES = {
-    "+": Function(None, lambda a, b, y, g: g, lambda a, b, y, g: g),
-    "*": Function(None, lambda a, b, y, g: b * g, lambda a, b, y, g: a * g),
-    "ReLU": Function(None, lambda a, b, y, g: slope_above_0(y, 0) * g),
+    "+": Function(add, lambda a, b, y, g: g, lambda a, b, y, g: g),
+    "*": Function(mul, lambda a, b, y, g: b * g, lambda a, b, y, g: a * g),
+    "pow": Function(pow, lambda a, b, y, g: b * a ** (b - 1) * g),
+    "ReLU": Function(lambda a, b: 0 if a < 0 else a, lambda a, b, y, g: slope_above_0(y, 0) * g),
     **FUNCTIONS,
 }
