@@ -14,6 +14,7 @@ engine, `core` below, takes one apart and puts it together:
 """
 import copy
 from copyreg import __newobj__, _slotnames, dispatch_table
+from threading import local
 
 
 def copied(value, core):
@@ -68,7 +69,15 @@ def deep_copied_dict(attributes, memo):
 # pickle. A root's state lists all nodes under it, operands first. When pickle comes to one of them,
 # it has written its operands, so that a deep graph needs no deep recursion.
 
-marked = set()      # the ids of the nodes that are in such a list, and need none of their own
+class Marks(local):
+    """The ids of the nodes that are in such a list, and need none of their own; by threads, each of
+    which may dump the same nodes."""
+
+    def __init__(self):
+        self.ids = set()
+
+
+marks = Marks()
 
 
 class EndOfNodes:
@@ -76,14 +85,15 @@ class EndOfNodes:
 
     def __init__(self, nodes):
         self.nodes = nodes
-        marked.update(map(id, nodes))
+        self.marked = marks.ids         # kept, as another thread may delete this
+        self.marked.update(map(id, nodes))
 
     def __reduce__(self):
         self.__del__()
         return type(None), ()
 
     def __del__(self):
-        marked.difference_update(map(id, self.nodes))
+        self.marked.difference_update(map(id, self.nodes))
         self.nodes = []
 
 
@@ -99,8 +109,8 @@ def reduced(value, core):
     slots = {} if cls is core.Value else slots_of(value)
     state = {}
     if operation:
-        nodes = [] if id(value) in marked else core._nodes_under(value)[:-1]
-        marked.discard(id(value))
+        nodes = [] if id(value) in marks.ids else core._nodes_under(value)[:-1]
+        marks.ids.discard(id(value))
         state["_graph"] = [*nodes, EndOfNodes(nodes)] if nodes else nodes, *operation
     if slots:
         state["_slots"] = slots

@@ -1,4 +1,5 @@
 """Threads under the GIL, callbacks that start some, and signals in the middle of long sweeps."""
+import pickle
 import random
 import sys
 
@@ -93,6 +94,19 @@ def test_eight_threads_grow_and_edit_one_graph():
                 model.layers[0].neurons[i % 4].w[0] = Value(0.25)
 
     in_threads([work] * 8)
+
+
+def test_eight_threads_pickle_one_graph():
+    middle = Value(1.0)
+    for _ in range(2000):
+        middle = middle + 1
+    root = middle
+    for _ in range(1000):
+        root = root + 1
+    sizes = {node: len(pickle.dumps(node)) for node in (root, middle)}
+    dumps = in_threads([lambda node=node: [len(pickle.dumps(node)) for _ in range(10)]
+                        for node in (root, middle) * 4])
+    assert dumps == [[sizes[node]] * 10 for node in (root, middle) * 4]
 
 
 @pytest.mark.parametrize("what", ["sweeps the same graph", "sweeps another", "drops it"])
