@@ -69,6 +69,7 @@ def deep_copied_dict(attributes, memo):
 # pickle. A root's state lists all nodes under it, operands first. When pickle comes to one of them,
 # it has written its operands, so that a deep graph needs no deep recursion.
 
+
 class Marks(local):
     """The ids of the nodes that are in such a list, and need none of their own; by threads, each of
     which may dump the same nodes."""
@@ -97,7 +98,8 @@ class EndOfNodes:
         self.nodes = []
 
 
-ENTRIES = {"_graph", "_slots", "_attributes", "_own values"}    # of a state, beside attributes
+# Of a state, beside attributes; the last one in older pickles of the reference.
+ENTRIES = {"_graph", "_slots", "_attributes", "_own values", "_under"}
 
 
 def reduced(value, core):

@@ -326,6 +326,8 @@ class Value:
 
     def __setstate__(self, state):
         forbid("writing")
+        state = dict(state)
+        state.pop("_under", None)       # of older pickles: the nodes under it
         _copying.restored(self, state, this_module)
 
     def __repr__(self):
@@ -353,6 +355,9 @@ def state_of_a_leaf():
     return {"_backward": backward_of_leaf, "_prev": set(), "_op": ''}
 
 
+DELETED = "deleted attributes"      # no attribute of a program has such a name
+
+
 def _parts_of(value, how):
     """What the operation is stands in `_backward`."""
     leaf = state_of_a_leaf()
@@ -360,15 +365,14 @@ def _parts_of(value, how):
     attributes = {k: v for k, v in vars(value).items() if k not in left_out or v != left_out[k]}
     deleted = sorted(leaf.keys() - vars(value))
     if deleted:
-        attributes["_deleted"] = deleted
+        attributes[DELETED] = deleted
     return (None, ()) if operands_kept(value) else None, attributes, {}
 
 
 def _restore(value, operation, attributes, own):
     if operation and operation[0]:
         raise TypeError("a graph of the compiled engine can be restored by that engine only")
-    attributes.pop("_under", None)      # of older pickles: the nodes under it
-    deleted = attributes.pop("_deleted", ())
+    deleted = attributes.pop(DELETED, ())
     vars(value).update({**state_of_a_leaf(), **attributes})
     for name in deleted:
         del vars(value)[name]
