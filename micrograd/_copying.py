@@ -3,7 +3,8 @@
 A Value is made empty by its class and then gets its parts, so that it may stand in a cycle. The
 engine, `core` below, takes one apart and puts it together:
 
-    core._nodes_under(root)     the nodes under a root and itself, operands before results
+    core._nodes_under(root)     the nodes under a root that are no leaves, and itself, operands
+                                before results
     core._parts_of(value, how)  of what `how` names ("copy", "deepcopy" or "pickle") takes:
                                 the operation, as (name, operands), or None;
                                 {attribute: what it holds} of all else that a Value has;

@@ -347,7 +347,8 @@ this_module = sys.modules[__name__]
 
 
 def _nodes_under(root):
-    return operands_first(root, operands=operands_kept)
+    nodes = operands_first(root, operands=operands_kept)
+    return [node for node in nodes[:-1] if operands_kept(node)] + [root]
 
 
 def state_of_a_leaf():
