@@ -132,7 +132,7 @@ class Recording:
         self._columns: Any = None               # the structure of the columns that were given last
         self._methods: dict[int, Any] = {}      # the two of a method, by its instance
         self._is_method = False
-        self._of: Any = None                    # the recording of the function, and the instance
+        self._origin: Any = None                # the recording of the function, and the instance
         self._signatures: dict[bool, Any] = {}  # of the function, and of the method that it becomes
         unknown = self._static - set(self._single_arguments()) if self._static else ()
         if unknown:
@@ -370,7 +370,7 @@ class Recording:
         """A function that gives this recording, and does not keep the instance of a method."""
         if not self._is_method:
             return lambda: self
-        recording, instance = self._of[0], weakref.ref(self._of[1])
+        recording, instance = self._origin[0], weakref.ref(self._origin[1])
         return lambda: recording.__get__(instance())
 
     def _forget(self) -> None:
@@ -385,7 +385,7 @@ class Recording:
         method = object.__new__(type(self))
         function = self._function.__get__(instance)
         vars(method).update(vars(self), _function=function, __wrapped__=function, _is_method=True,
-                            _of=(self, instance))
+                            _origin=(self, instance))
         if id(instance) not in self._methods:
             try:
                 weakref.finalize(instance, self._methods.pop, id(instance), None)
