@@ -131,8 +131,7 @@ class Recording:
         self._gradients: dict[int, Any] = {}        # what micrograd.gradients made of this one
         self._columns: Any = None               # the structure of the columns that were given last
         self._methods: dict[int, Any] = {}      # the two of a method, by its instance
-        self._is_method = False
-        self._origin: Any = None                # the recording of the function, and the instance
+        self._origin: Any = None        # of a method: the recording of the function; the instance
         self._signatures: dict[bool, Any] = {}  # of the function, and of the method that it becomes
         unknown = self._static - set(self._single_arguments()) if self._static else ()
         if unknown:
@@ -244,10 +243,11 @@ class Recording:
 
     @property
     def _signature(self) -> Any:
-        if self._is_method not in self._signatures:
+        is_method = self._origin is not None
+        if is_method not in self._signatures:
             from inspect import signature
-            self._signatures[self._is_method] = signature(self._function)
-        return self._signatures[self._is_method]
+            self._signatures[is_method] = signature(self._function)
+        return self._signatures[is_method]
 
     def _single_arguments(self) -> list[str]:
         """The names of the arguments, except *args and **kwargs."""
@@ -368,7 +368,7 @@ class Recording:
 
     def _again(self) -> Callable[[], Recording]:
         """A function that gives this recording, and does not keep the instance of a method."""
-        if not self._is_method:
+        if self._origin is None:
             return lambda: self
         recording, instance = self._origin[0], weakref.ref(self._origin[1])
         return lambda: recording.__get__(instance())
@@ -384,7 +384,7 @@ class Recording:
             return self
         method = object.__new__(type(self))
         function = self._function.__get__(instance)
-        vars(method).update(vars(self), _function=function, __wrapped__=function, _is_method=True,
+        vars(method).update(vars(self), _function=function, __wrapped__=function,
                             _origin=(self, instance))
         if id(instance) not in self._methods:
             try:
