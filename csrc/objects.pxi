@@ -13,8 +13,10 @@ cdef object numpy_generic = None            # the base of all its scalars
 
 cdef int learn_numpy_types() except -1:
     global numpy_float64, numpy_float32, numpy_integer, numpy_bool, numpy_generic
+    if numpy_generic is not None:
+        return 0
     numpy = sys.modules.get("numpy")        # it may be half imported, or a mock
-    if numpy_generic is None and isinstance(getattr(numpy, "generic", None), type):
+    if isinstance(getattr(numpy, "generic", None), type):
         if is_laid_out_as_float(kept_type(numpy.float64)):
             numpy_float64 = kept_type(numpy.float64)
         numpy_float32, numpy_bool = kept_type(numpy.float32), kept_type(numpy.bool_)
@@ -32,9 +34,8 @@ cdef inline int read_number(object o, Number* n) except -1:
     return learn_and_read_number(o, n) if n.kind == OBJECT else 0
 
 cdef int learn_and_read_number(object o, Number* n) except -1:
-    if numpy_generic is None and "numpy" in sys.modules:
-        learn_numpy_types()
-        n[0] = known_number(<PyObject*>o)
+    learn_numpy_types()
+    n[0] = known_number(<PyObject*>o)
     return 0
 
 cdef inline Number known_number(PyObject* o) noexcept:

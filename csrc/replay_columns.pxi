@@ -16,8 +16,7 @@ def _fill(tuple columns, tuple structures):
         rows = len(columns[0])
     except TypeError:
         return None
-    if numpy_generic is None and "numpy" in sys.modules:
-        learn_numpy_types()
+    learn_numpy_types()
     for structure in structures:
         w = width_of(structure)
         if w < 0:
