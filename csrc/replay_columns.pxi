@@ -27,7 +27,7 @@ def _fill(tuple columns, tuple structures):
         return None
     filled = PyByteArray_FromStringAndSize(NULL, rows * width * sizeof(double))
     for column, structure, w in zip(columns, structures, widths):
-        if not fill_column(column, structure, rows, w,
+        if not fill_column(column, structure, rows,
                            <double*>PyByteArray_AS_STRING(filled) + at, width):
             return None
         at += w
@@ -61,15 +61,14 @@ cdef bint is_shaped(structure) except -1:
             return False
     return True
 
-cdef bint fill_column(column, structure, Py_ssize_t rows, Py_ssize_t width, double* to,
-                      Py_ssize_t stride) except -1:
+cdef bint fill_column(column, structure, Py_ssize_t rows, double* to, Py_ssize_t stride) except -1:
     cdef Py_ssize_t i
     cdef double* at
     if type(column) is not list and type(column) is not tuple:
         if structure is not Value and not is_shaped(structure):
             return False
         shape = (rows,) if structure is Value else (rows, *structure[1])
-        return fill_array(column, shape, rows, width, to, stride)
+        return fill_array(column, shape, rows, &to, stride)
     for i in range(rows):
         at = to + i * stride
         if PySequence_Fast_GET_SIZE(<PyObject*>column) != rows or not fill_item(
@@ -77,67 +76,56 @@ cdef bint fill_column(column, structure, Py_ssize_t rows, Py_ssize_t width, doub
             return False
     return True
 
-cdef bint fill_item(PyObject* item, PyObject* structure, double** to) except -1:
+cdef inline bint fill_item(PyObject* item, PyObject* structure, double** to) except -1:
     """Write the numbers of an item of this structure, and go on after them; False where it has
-    another. Python code may run, in the class of an array, and change the lists."""
-    cdef double* at = to[0]
+    another."""
     cdef Number n
-    cdef Py_ssize_t i, count
-    cdef PyObject** items
-    cdef PyObject* part
-    if structure == <PyObject*>value_type:
-        n = known_number(item)
-        at[0] = n.x
-        to[0] = at + 1
-        return n.kind != OBJECT
-    if item.ob_type != <PyTypeObject*>PyTuple_GET_ITEM(structure, 0):
+    if structure != <PyObject*>value_type:
+        return fill_row(item, structure, to)
+    n = known_number(item)
+    to[0][0] = n.x
+    to[0] += 1
+    return n.kind != OBJECT
+
+cdef bint fill_row(PyObject* row, PyObject* structure, double** to) except -1:
+    """The same for a list, a tuple or an array. Python code may run, in the class of an array, and
+    change the lists."""
+    cdef Py_ssize_t i, count = PyTuple_GET_SIZE(structure) - 1
+    if row.ob_type != <PyTypeObject*>PyTuple_GET_ITEM(structure, 0):
         return False
-    held = <object>item
+    held = <object>row
     if not isinstance(held, (list, tuple)):
-        return is_shaped(<object>structure) and fill_array_of(
-            held, (<tuple>structure)[1], to)
-    count = PyTuple_GET_SIZE(structure) - 1
-    if PySequence_Fast_GET_SIZE(item) != count:
+        return is_shaped(<object>structure) and fill_array(
+            held, (<tuple>structure)[1], 1, to, 0)
+    if PySequence_Fast_GET_SIZE(row) != count:
         return False
-    items = PySequence_Fast_ITEMS(item)
     for i in range(count):
-        part = PyTuple_GET_ITEM(structure, i + 1)
-        if part == <PyObject*>value_type:
-            n = known_number(items[i])
-            if n.kind == OBJECT:
-                return False
-            at[0] = n.x
-            at += 1
-        elif fill_item(items[i], part, &at) and PySequence_Fast_GET_SIZE(item) == count:
-            items = PySequence_Fast_ITEMS(item)
-        else:
+        if not fill_item(PySequence_Fast_ITEMS(row)[i], PyTuple_GET_ITEM(structure, i + 1), to) \
+                or PySequence_Fast_GET_SIZE(row) != count:
             return False
-    to[0] = at
     return True
 
-cdef bint fill_array_of(array, tuple shape, double** to) except -1:
-    cdef Py_ssize_t width = width_of((None, shape))
-    to[0] += width
-    return fill_array(array, shape, 1, width, to[0] - width, width)
-
-cdef bint fill_array(column, tuple shape, Py_ssize_t rows, Py_ssize_t width, double* to,
-                     Py_ssize_t stride) except -1:
+cdef bint fill_array(array, tuple shape, Py_ssize_t rows, double** to, Py_ssize_t stride) except -1:
+    """The same for an array of this shape, whose rows are to stand `stride` numbers apart."""
     cdef Py_buffer view
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, width
     cdef bint fits
-    if not PyObject_CheckBuffer(column) or not gives_its_buffer(column):
+    if not PyObject_CheckBuffer(array) or not gives_its_buffer(array):
         return False
     try:
-        PyObject_GetBuffer(column, &view, PyBUF_FORMAT | PyBUF_ND)
+        PyObject_GetBuffer(array, &view, PyBUF_FORMAT | PyBUF_ND)
     except (BufferError, ValueError):   # it is not contiguous
         return False
     fits = view.format != NULL and view.format[0] != 0 and view.format[1] == 0
     fits = fits and <size_t>view.buf % view.itemsize == 0
-    fits = fits and (view.format[0] != b"?" or type(column) is not memoryview)  # which gives bools
+    fits = fits and (view.format[0] != b"?" or type(array) is not memoryview)   # which gives bools
     fits = fits and view.ndim == len(shape)
     for i in range(len(shape) if fits else 0):
         fits = fits and view.shape[i] == shape[i]
-    fits = fits and fill_numbers(view.format[0], view.buf, rows, width, to, stride)
+    if fits:
+        width = view.len // view.itemsize // rows
+        fits = fill_numbers(view.format[0], view.buf, rows, width, to[0], stride)
+        to[0] += width
     PyBuffer_Release(&view)
     return fits
 
