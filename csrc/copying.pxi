@@ -14,10 +14,10 @@ def _nodes_under(Value root not None):
     """The nodes under root that are no leaves, and root, operands before results."""
     return nodes_under([root], False)
 
-def _parts_of(Value value not None, how):
-    operation = None if how == "copy" else operation_and_operands(value)
+def _parts_of(Value value not None, bint shared):
+    operation = None if shared else operation_and_operands(value)
     state, own = state_of(value), own_state_of(value)
-    if how == "copy" and value.node.op != LEAF:
+    if shared and value.node.op != LEAF:
         share_with_copy(value, state)
     return operation, state, own
 
@@ -27,9 +27,8 @@ def _restore(Value value not None, operation, dict state not None, dict own not 
         state.pop(name, None)
     unpack(n)
     make_plain(n)
-    name, operands = operation or (None, ())
-    if name is not None:
-        restore_operation(value, name, operands)
+    if operation is not None:
+        restore_operation(value, operation)
     if "data" in state:
         put_data(n, state.pop("data"))
     if "grad" in state:
@@ -106,9 +105,10 @@ cdef tuple operation_names = tuple([name.decode() for name in names[:OPERATION_E
 cdef dict operations = {operation_names[op]: op for op in range(OPERATION_END)
                         if op in (CUSTOM, LOCAL) or is_operation(op)}
 
-cdef int restore_operation(object value, name, operands) except -1:
+cdef int restore_operation(object value, tuple operation) except -1:
     """Make value, a leaf as yet, the result of an operation."""
     cdef Node* n = node_of(<PyObject*>value)
+    name, operands = operation
     operands = list(operands)           # which nobody else has
     cdef int op = operations.get(name, LEAF)
     if op == LEAF or n.op != LEAF:

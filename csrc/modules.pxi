@@ -55,15 +55,12 @@ cdef class _ModuleBase:
     def __getstate__(self):
         """The __dict__, for copy and pickle; with the values of a program's own __slots__, if it
         has any."""
-        from micrograd import _copying
         touch()
-        slots = _copying.slots_of(self)
+        slots = copying().slots_of(self)
         return (dict_of(self) or None, slots) if slots else dict_of(self) or None
 
     def __reduce__(self):
-        import copyreg
-        from micrograd import _copying
-        return copyreg.__newobj__, _copying.new_arguments(self), self.__getstate__()
+        return copying().__newobj__, copying().new_arguments(self), self.__getstate__()
 
 # Where the descriptors of parts stand: apart from Neuron and Layer, whose own attributes a program
 # may delete, and from Module, whose other subclasses have no such parts.

@@ -5,11 +5,12 @@ engine, `core` below, takes one apart and puts it together:
 
     core._nodes_under(root)     the nodes under a root that are no leaves, and itself, operands
                                 before results
-    core._parts_of(value, how)  of what `how` names ("copy", "deepcopy" or "pickle") takes:
-                                the operation, as (name, operands), or None;
-                                {attribute: what it holds} of all else that a Value has;
-                                {attribute: what stands in the __dict__} of the engine's attributes
-                                that the class overrides
+    core._parts_of(value, shared)       its operation, as (name, operands), or None where there is
+                                        none, or the attributes have it;
+                                        {attribute: what it holds} of all else that a Value has;
+                                        {attribute: what stands in the __dict__} of the engine's
+                                        attributes that the class overrides;
+                                        `shared` for copy, which shares `_prev` and `_backward`
     core._restore(value, *parts)        gives them to an empty Value
     core._reduction             __reduce__ and __reduce_ex__ of Value, as shipped
 """
@@ -23,7 +24,7 @@ def copied(value, core):
     if reduces_itself(value, core):
         return rebuilt(value)
     twin = new_like(value, core)
-    core._restore(twin, *core._parts_of(value, "copy"))
+    core._restore(twin, *core._parts_of(value, shared=True))
     if type(value) is not core.Value:
         set_slots(twin, slots_of(value))
     return twin
@@ -45,7 +46,7 @@ def deep_copied_node(value, memo, core):
         twin = memo[id(value)] = rebuilt(value, memo)
         return twin
     twin = memo[id(value)] = new_like(value, core)
-    operation, attributes, own = core._parts_of(value, "deepcopy")
+    operation, attributes, own = core._parts_of(value, shared=False)
     if operation:
         copies = []
         for x in operation[1]:
@@ -70,7 +71,6 @@ def deep_copied_dict(attributes, memo):
 # pickle. A root's state lists all nodes under it, operands first. When pickle comes to one of them,
 # it has written its operands, so that a deep graph needs no deep recursion.
 
-
 class Marks(local):
     """The ids of the nodes that are in such a list, and need none of their own; by threads, each of
     which may dump the same nodes."""
@@ -90,13 +90,15 @@ class EndOfNodes:
         self.marked = marks.ids         # kept, as another thread may delete this
         self.marked.update(map(id, nodes))
 
-    def __reduce__(self):
-        self.__del__()
-        return type(None), ()
-
-    def __del__(self):
+    def wipe(self):
         self.marked.difference_update(map(id, self.nodes))
         self.nodes = []
+
+    __del__ = wipe
+
+    def __reduce__(self):
+        self.wipe()
+        return type(None), ()
 
 
 # Of a state, beside attributes; the last one in older pickles of the reference.
@@ -108,13 +110,14 @@ def reduced(value, core):
     cls = type(value)
     if cls is not core.Value and states_itself(value, core):
         return __newobj__, new_arguments(value), value.__getstate__()
-    operation, attributes, own = core._parts_of(value, "pickle")
+    operation, attributes, own = core._parts_of(value, shared=False)
     slots = {} if cls is core.Value else slots_of(value)
     state = {}
-    if operation:
-        nodes = [] if id(value) in marks.ids else core._nodes_under(value)[:-1]
-        marks.ids.discard(id(value))
-        state["_graph"] = [*nodes, EndOfNodes(nodes)] if nodes else nodes, *operation
+    nodes = [] if id(value) in marks.ids else core._nodes_under(value)[:-1]
+    marks.ids.discard(id(value))
+    if nodes or operation:
+        nodes = [*nodes, EndOfNodes(nodes)] if nodes else []
+        state["_graph"] = nodes, *(operation or (None, ()))
     if slots:
         state["_slots"] = slots
     if own:
@@ -132,8 +135,9 @@ def restored(value, state, core):
     if ENTRIES.isdisjoint(rest):        # a leaf, as most are
         return core._restore(value, None, rest, {})
     _, name, operands = rest.pop("_graph", ([], None, ()))
+    operation = None if name is None else (name, operands)
     slots, own = rest.pop("_slots", {}), rest.pop("_own values", {})
-    core._restore(value, (name, operands), dict(rest.pop("_attributes", rest)), own)
+    core._restore(value, operation, dict(rest.pop("_attributes", rest)), own)
     if slots:
         set_slots(value, slots)
 

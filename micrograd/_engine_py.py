@@ -352,26 +352,26 @@ def _nodes_under(root):
 
 
 def state_of_a_leaf():
-    """What a pickle leaves out, so that the compiled engine can read a leaf."""
+    """What is left out, so that the compiled engine can read the pickle of a leaf."""
     return {"_backward": backward_of_leaf, "_prev": set(), "_op": ''}
 
 
 DELETED = "deleted attributes"      # no attribute of a program has such a name
 
 
-def _parts_of(value, how):
+def _parts_of(value, shared):
     """What the operation is stands in `_backward`."""
     leaf = state_of_a_leaf()
-    left_out = leaf if how == "pickle" else {}
+    left_out = {} if shared else leaf
     attributes = {k: v for k, v in vars(value).items() if k not in left_out or v != left_out[k]}
     deleted = sorted(leaf.keys() - vars(value))
     if deleted:
         attributes[DELETED] = deleted
-    return (None, ()) if operands_kept(value) else None, attributes, {}
+    return None, attributes, {}
 
 
 def _restore(value, operation, attributes, own):
-    if operation and operation[0]:
+    if operation:
         raise TypeError("a graph of the compiled engine can be restored by that engine only")
     deleted = attributes.pop(DELETED, ())
     vars(value).update({**state_of_a_leaf(), **attributes})
