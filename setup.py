@@ -44,7 +44,8 @@ def extensions():
         # compresses would have every import load zlib.
         define_macros=[("CYTHON_USE_TYPE_SPECS", "1"), ("CYTHON_COMPRESS_STRINGS", "0")],
     )
-    return cythonize([core], build_dir="build", include_path=["csrc"])
+    # Line numbers of csrc/ for sanitizers and gcov.
+    return cythonize([core], build_dir="build", include_path=["csrc"], emit_linenums=True)
 
 
 setup(ext_modules=extensions(), cmdclass={"build_ext": Build})

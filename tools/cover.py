@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOME = ROOT / "build" / "cover"
@@ -17,27 +16,21 @@ HOME = ROOT / "build" / "cover"
 NO_CODE = re.compile(r'\s*($|#|"""|//|/\*|@|(cdef|def) .*[(:,]$)')
 
 
-def run(*command):
-    return subprocess.run(command, cwd=HOME, check=True, stdout=subprocess.PIPE).stdout
-
-
 def build():
     """micrograd with counters, into build/cover/micrograd."""
     shutil.rmtree(HOME, ignore_errors=True)
     shutil.copytree(ROOT / "micrograd", HOME / "micrograd", ignore=shutil.ignore_patterns("*.so"))
-    run(sys.executable, "-m", "cython", "--line-directives", "--module-name", "micrograd._core",
-        "-I", ROOT / "csrc", "-o", "_core.c", ROOT / "csrc" / "_core.pyx")
-    run("gcc", "-c", "--coverage", "-O1", "-fPIC", "-ffp-contract=off", "-DCYTHON_USE_TYPE_SPECS=1",
-        "-DCYTHON_COMPRESS_STRINGS=0", "-I", sysconfig.get_path("include"), "-I", ROOT / "csrc",
-        "_core.c")
-    run("gcc", "--coverage", "-shared", "-pthread", "_core.o", "-o",
-        f"micrograd/_core{sysconfig.get_config_var('EXT_SUFFIX')}")
+    subprocess.run([sys.executable, "setup.py", "--quiet", "build_ext", "--force",
+                    "--build-lib", HOME, "--build-temp", HOME], cwd=ROOT, check=True,
+                   env={**os.environ, "CFLAGS": "--coverage", "LDFLAGS": "--coverage"})
 
 
 def counted():
     """{file: {line: how often it ran}}"""
     files = {}
-    for file in json.loads(run("gcov", "--json-format", "--stdout", "_core.gcda"))["files"]:
+    counters, = HOME.rglob("_core.gcda")
+    gcov = subprocess.check_output(["gcov", "--json-format", "--stdout", counters], cwd=HOME)
+    for file in json.loads(gcov)["files"]:
         lines = files.setdefault(pathlib.Path(file["file"]).name, {})
         for line in file["lines"]:
             lines[line["line_number"]] = lines.get(line["line_number"], 0) + line["count"]
