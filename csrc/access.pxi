@@ -35,9 +35,10 @@ cdef inline bint access_as_shipped() noexcept:
 cdef inline bint value_has_length() noexcept:
     return (value_is_as_seen() or look_at_value()) and has_length
 
-cdef dict value_attributes = {}     # those of these three tuples and the activations, as shipped
+cdef dict value_attributes = {}     # those of these four tuples and the activations, as shipped
 cdef tuple ACCESS = ("data", "grad", "_prev", "_op", "_backward")
 cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
+cdef tuple POWERS = ("__pow__",)
 cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 
 cdef bint look_at_value() noexcept:

@@ -464,8 +464,8 @@ cdef class Value:
 
     def __pow__(self, other, modulo):   # self ** other, other ** self
         if not is_value(self):
-            if modulo is not None:
-                return NotImplemented
+            if modulo is not None or overrides(Py_TYPE(<PyObject*>other), POWERS):
+                return NotImplemented       # a __pow__ of the program's own has no reflected one
             return PyNumber_Power(leaf(python_number(self)), other, None)
         if modulo is not None:
             raise TypeError("Value.__pow__() takes 2 positional arguments but 3 were given")
@@ -707,7 +707,7 @@ call_type.tp_new = call_type.tp_vectorcall = NULL       # only begin_call makes 
 del _Call.__new__
 PyType_Modified(call_type)
 gc.callbacks.append(_before_collection)
-for name in (*ACCESS, *OPERATORS, *ORDER, *activations):
+for name in (*ACCESS, *OPERATORS, *POWERS, *ORDER, *activations):
     value_attributes[name] = find_in_class(value_type, name)
 activation_functions.update({getattr(Value, name): op for name, op in activations.items()})
 _reduction = Value.__reduce__, Value.__reduce_ex__

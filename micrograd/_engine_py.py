@@ -274,6 +274,8 @@ class Value:
         return other + (-self)
 
     def __rpow__(self, other):          # other ** self
+        if type(self).__pow__ is not POW:
+            return NotImplemented       # a __pow__ of the program's own has no reflected one
         return Value(other) ** self
 
     def clamp(self, low, high):
@@ -338,6 +340,7 @@ class Value:
 Value.__module__ = "micrograd.engine"
 # As shipped.
 ORDER = {name: getattr(Value, name) for name in ("__lt__", "__le__", "__gt__", "__ge__")}
+POW = Value.__pow__
 _reduction = Value.__reduce__, Value.__reduce_ex__
 
 
