@@ -113,14 +113,23 @@ class MLP(Module):
         self.layers = [Layer(sizes[i], sizes[i + 1], nonlin=i != last and nonlin)
                        for i in range(len(nouts))]
 
+    @staticmethod
+    def _takes_lists(layer):
+        """Whether the layer and its neurons are called as written here. What is called as the
+        program has written it gets what the original gives it: the Value of a single neuron."""
+        def as_written(part):
+            return callable(part) and getattr(type(part).__call__, "__module__", None) == __name__
+
+        return as_written(layer) and all(map(as_written, getattr(layer, "neurons", ())))
+
     def __call__(self, x):
         layers = self.layers
         out = __core__._fused(layers, x)   # the same as one node; None where it must run as written
         if out is not None:
             return out
         for i, layer in enumerate(layers):
-            if i > 0 and isinstance(x, Value):  # from a layer of one neuron
-                x = [x]
+            if i > 0 and isinstance(x, Value) and __class__._takes_lists(layer):
+                x = [x]                 # from a layer of one neuron
             x = layer(x)
         return x
 
