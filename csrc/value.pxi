@@ -172,13 +172,19 @@ cdef object compare(object a, object b, int than):
     forbid("comparison", <PyObject*>a)
     if is_value(b):
         forbid("comparison", <PyObject*>b)
+    name = ORDER[than if than <= Py_LE else than - 2]
     if has_own_order(a) or (is_value(b) and has_own_order(b)):
         from micrograd import _functions
-        name = ORDER[than if than <= Py_LE else than - 2]
         return _functions.compare_by_own_order(a, b, name, value_attributes)
-    from numbers import Number as AnyNumber
-    if not is_value(b) and not isinstance(b, AnyNumber):
-        return NotImplemented
+    if not is_value(b) and type(b) is not float and type(b) is not int:
+        from numbers import Number as AnyNumber
+
+        from micrograd import _functions
+        if not isinstance(b, AnyNumber):
+            return NotImplemented
+        found = _functions.compare_by_own_number(a, b, name)
+        if found is not NotImplemented:
+            return found
     Py_EnterRecursiveCall(" in a comparison of the data of a Value")    # the data may be a Value
     try:
         return PyObject_RichCompare(data_of(a), data_of(b) if is_value(b) else b, than)

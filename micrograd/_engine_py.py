@@ -9,7 +9,7 @@ from functools import partial
 from numbers import Integral, Number
 
 from micrograd import _copying
-from micrograd._functions import FUNCTIONS, compare_by_own_order
+from micrograd._functions import FUNCTIONS, compare_by_own_number, compare_by_own_order
 
 
 def operands_first(*roots, operands=lambda node: node._prev):
@@ -121,11 +121,15 @@ def compare(a, b, than):
     forbid("comparison", a)
     if isinstance(b, Value):
         forbid("comparison", b)
+    name = f"__{than.__name__}__"
     if has_own_order(type(a)) or has_own_order(type(b)):
-        return compare_by_own_order(a, b, f"__{than.__name__}__", ORDER)
+        return compare_by_own_order(a, b, name, ORDER)
     if isinstance(b, Value):
         return than(a.data, b.data)
-    return than(a.data, b) if isinstance(b, Number) else NotImplemented
+    if not isinstance(b, Number):
+        return NotImplemented
+    found = compare_by_own_number(a, b, name)
+    return than(a.data, b) if found is NotImplemented else found
 
 
 def has_own_order(cls):

@@ -8,6 +8,7 @@ import math
 import sys
 from numbers import Complex, Real
 from operator import add, ge, le, mul
+from types import FunctionType
 
 
 class Function:
@@ -62,6 +63,13 @@ def compare_by_own_order(a, b, name, shipped):
             found = getattr(type(a), other)(a, b)
             return found if found is NotImplemented else follows[name](found, a, b)
     return NotImplemented
+
+
+def compare_by_own_number(a, b, name):
+    """The comparison `name` of a Value a and a number b by the reflected one of b's class, if that
+    is written in Python: the original has no order, so that Python asks b."""
+    method = getattr(type(b), REFLECTED[name])
+    return method(b, a) if isinstance(method, FunctionType) else NotImplemented
 
 
 def number(a):

@@ -31,6 +31,15 @@ class Ordered(Value):
     __hash__ = Value.__hash__
 
 
+class Bound(float):
+    """A number that says of a Value more than whether it is the greater."""
+
+    def __gt__(self, other): return f"{other.data} is below {float(self)}"
+
+    def __le__(self, other): return f"{other.data} is not"
+
+
+print(Value(1.0) < Bound(2), Bound(2) > Value(1.0), Value(3) >= Bound(2), Bound(2) <= Value(3))
 print(Equal(1.0) == Equal(1.0), Equal(1.0) != Equal(1.0), Equal(1.0) != Equal(2.0),
       Value(1.0) == Equal(1.0), Value(1.0) != Equal(1.0), Equal(1.0) in [Value(1.0)],
       len({Equal(1.0), Equal(1.0)}))
