@@ -447,11 +447,7 @@ cdef inline bint add_by_rule(Node* n) noexcept:
 cdef inline bint add_numbers(Node* n) noexcept:
     """Apply the chain rule to n; False where that needs Python, and then nothing was changed."""
     cdef Node* second = n.a if n.b == NULL else n.b
-    return (add_both(n, second, derivatives_of_node(n, second), add)
-            or add_both(n, second, rounded_derivatives(n, second), add_any))
-
-cdef inline bint add_both(Node* n, Node* second, Pair d,
-                          bint (*add)(Node*, Number) noexcept) noexcept:
+    cdef Pair d = derivatives_of_node(n, second)
     cdef Number before = grad_of_node(n.a)
     if not add(n.a, d.a):
         return False
@@ -462,9 +458,7 @@ cdef inline bint add_both(Node* n, Node* second, Pair d,
 
 cdef inline bint add(Node* to, Number more) noexcept:
     """to.grad += more; False, and no change, where Python must do it."""
-    cdef Number sum = grad_of_node(to)
-    sum.x += more.x
-    sum.kind &= more.kind
+    cdef Number sum = plus(grad_of_node(to), more)
     if not is_plain(sum) or not is_plain(more) or is_too_large(to, sum):
         return False
     set_grad_of_node(to, sum)
@@ -483,23 +477,6 @@ cdef inline Pair derivatives_of_node(Node* n, Node* second) noexcept:
         return d
     a, b, y = data_of_node(n.a), data_of_node(second), data_of_node(n)
     return derivatives(n.op, a.x, a.kind, b.x, b.kind, y.x, y.kind, n.grad.x, n.grad_kind)
-
-# The same for sums and products of numpy.float32, which are rounded to single precision.
-
-cdef Pair rounded_derivatives(Node* n, Node* second) noexcept:
-    cdef Number g = Number(n.grad.x, n.grad_kind), unknown = Number(0, OBJECT)
-    if n.op == ADD:
-        return Pair(g, g)
-    if n.op == MUL:
-        return Pair(times(data_of_node(second), g), times(data_of_node(n.a), g))
-    return Pair(step(data_of_node(n), g) if n.op == RELU else unknown, unknown)
-
-cdef bint add_any(Node* to, Number more) noexcept:
-    cdef Number sum = plus(grad_of_node(to), more)
-    if not is_number(sum) or not is_number(more) or is_too_large(to, sum):
-        return False
-    set_grad_of_node(to, sum)
-    return True
 
 cdef int add_objects(Node* n) except -1:
     """Apply the chain rule to n in Python's arithmetic, term by term as the original does."""

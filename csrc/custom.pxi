@@ -186,7 +186,7 @@ cdef bint add_locals(Node* n) noexcept:
     for i in range(count):
         more = times(local_number(gradients[i]), g)
         sum = plus(grad_of_node(node_of(operands[i])), more)
-        if (not is_number(more) or not is_number(sum) or Py_TYPE(operands[i]) != value_type
+        if (not is_plain(more) or not is_plain(sum) or Py_TYPE(operands[i]) != value_type
                 or (sum.kind == INTEGER
                     and not -MOST_INT <= sum.x <= MOST_INT)):       # an operand may stand twice
             return False

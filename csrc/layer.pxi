@@ -151,7 +151,7 @@ cdef enum:
     SMALL = 1 << 16             # up to this size of ints, sums of their products are exact
 
 cdef inline bint is_small(Number n) noexcept:
-    return is_number(n) and (n.kind != INTEGER or -SMALL <= n.x <= SMALL)
+    return is_plain(n) and (n.kind != INTEGER or -SMALL <= n.x <= SMALL)
 
 cdef Number input_number(PyObject* x, bint* integer) noexcept:
     """The number that a weight is multiplied by; and whether x is one of numpy's ints or bools,
@@ -239,11 +239,11 @@ cdef inline bint activate(Stage* s, int j, Number y) noexcept:
     """Set output j from its sum; False where one of the two is no number."""
     cdef int op = matrix(s).op[j]
     set_number(s.sum, j, y)
-    if op != ADD and is_number(y):
+    if op != ADD and is_plain(y):
         y = apply(op, y.x, y.kind, SLOPE, REAL)
     set_number(s.out, j, y)
     s.common &= y.kind
-    return is_number(y)
+    return is_plain(y)
 
 
 # What nn calls.
@@ -342,7 +342,7 @@ cdef bint accepts_gradient(Call* call, int j, Number g) noexcept:
         return False            # its product with one of numpy's ints has another type
     if g.kind == FLOAT32 and not c.piecewise:
         return False
-    return is_small(g) and is_number(grad_of_sum(&c.stages[c.depth - 1], j, g))
+    return is_small(g) and is_plain(grad_of_sum(&c.stages[c.depth - 1], j, g))
 
 cdef Number grad_of_sum(Stage* s, int j, Number g) noexcept:
     """The gradient of a neuron's sum, from that of its output."""
@@ -485,7 +485,7 @@ cdef object plain_sum(LayersCall* c, Stage* s, int j, list inputs):
             set_grad_of_node(node_of(<PyObject*>product), g)
             set_grad_of_node(node_of(<PyObject*>total), g)
             if inputs[k] is None:
-                add_any(node_of(<PyObject*>operand), times(w, g))
+                add(node_of(<PyObject*>operand), times(w, g))
     return total
 
 cdef object leaf_of_input(LayersCall* c, int k, Number x):

@@ -128,7 +128,7 @@ cdef inline int put_number_data(Node* n, Number new) except -1:
     cdef Matrix* m
     if n.data_kind == PACKED:
         m = matrix_of(n)
-        if is_number(new) and (new.kind != INTEGER or <int>n.index >= m.nin * m.width):
+        if is_plain(new) and (new.kind != INTEGER or <int>n.index >= m.nin * m.width):
             return set_packed_data(m, n.index, new)
         unpack(n)
     n.data.x, n.data_kind = new.x, new.kind

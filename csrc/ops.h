@@ -18,18 +18,19 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
        a, b, y    are the data of the operands and of the result,  A, B, Y  their kinds,
        g          is the gradient of the result,                   G        its kind.
    There are `args` operands, and `grads` of them get a gradient: the exponent of ** gets none.
-   The kind OBJECT leaves a case to Python's own operators: powers of ints are exact there.
+   The kind OBJECT leaves a case to Python's own operators: powers of ints are exact there, and
+   numpy rounds a numpy.float32 at each step of an expression.
 
       name  symbol  args  grads  y = f(a, b)    kind      a.grad +=            kind
                                                           b.grad +=            kind            */
 #define OPERATIONS(OP) ARITHMETIC(OP) FUNCTIONS(OP)
 #define ARITHMETIC(OP)                                                                          \
-    OP(ADD,  "+",    2, 2, a + b,         A & B,          g,                   G,               \
+    OP(ADD,  "+",    2, 2, SUM(a, b, A & B),      A & B,  g,                   G,               \
                                                           g,                   G)               \
-    OP(MUL,  "*",    2, 2, a * b,         A & B,          b * g,               B & G,           \
-                                                          a * g,               A & G)           \
-    OP(POW,  "**",   2, 1, pow(a, b),     INEXACT(A) & B, b * pow(a, b-1) * g,                  \
-                                                          ALIKE(INEXACT(A), B) & G,             \
+    OP(MUL,  "*",    2, 2, PRODUCT(a, b, A & B),  A & B,  PRODUCT(b, g, B & G),  B & G,         \
+                                                          PRODUCT(a, g, A & G),  A & G)         \
+    OP(POW,  "**",   2, 1, pow(a, b), ALIKE(INEXACT(A), B), b * pow(a, b-1) * g,                \
+                                                          ALIKE(ALIKE(INEXACT(A), B), G),       \
                                                           0,                   OBJECT)          \
     OP(RELU, "ReLU", 1, 1, a < 0 ? 0 : a, A && a < 0 ? INTEGER : A,                             \
                                                           (y > 0) * g,         STEP(Y, G),      \
@@ -46,7 +47,7 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
     OF_ONE(OP, TAN,      "tan",      tan(a),      FLOAT(A), (1 + y * y) * g,  Y & G)            \
     OF_ONE(OP, ERF,      "erf",      erf(a),      FLOAT(A), TWO_BY_ROOT_PI * exp(-(a * a)) * g, \
                                                             FLOAT(ALIKE(A, A)) & G)             \
-    OF_ONE(OP, GELU,     "gelu",     gelu(a),     A & REAL, slope_of_gelu(a) * g,               \
+    OF_ONE(OP, GELU,     "gelu",     gelu(a),     ALIKE(A, REAL), slope_of_gelu(a) * g,         \
                                                             ALIKE(A, REAL) & G)                 \
     OF_ONE(OP, SIGMOID,  "sigmoid",  sigmoid(a),  FLOAT(A), y * (1 - y) * g,  Y & G)            \
     OF_ONE(OP, SIN,      "sin",      sin(a),      FLOAT(A), cos(a) * g,       FLOAT(A) & G)     \
@@ -56,8 +57,9 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
     OF_ONE(OP, ABS,      "abs",      fabs(a),     A,        SIGN(a) * g,      A ? G : OBJECT)   \
     OF_ONE(OP, SOFTPLUS, "softplus", softplus(a), FLOAT(A), sigmoid(a) * g,   FLOAT(A) & G)     \
     OP(LEAKY_RELU, "leaky_relu", 2, 1, a > 0 ? a : b * a,                                       \
-                                    !(A & B) ? OBJECT : a > 0 ? A : A & B,                      \
-                                    (a > 0 ? 1 : b) * g, !(A & B) ? OBJECT : a > 0 ? G : B & G, \
+                                    !(A & B) ? OBJECT : a > 0 ? A : ALIKE(A, B),                \
+                                    (a > 0 ? 1 : b) * g,                                        \
+                                    !(A & B) ? OBJECT : a > 0 ? G : ALIKE(B, G),                \
                                     0, OBJECT)                                                  \
     OP(MAXIMUM, "maximum", 2, 2, LEADS(a, >=, b) ? a : b,                                       \
                            !ALIKE(A, B) ? OBJECT : LEADS(a, >=, b) ? A : B,                     \
@@ -65,13 +67,13 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
     OP(MINIMUM, "minimum", 2, 2, LEADS(a, <=, b) ? a : b,                                       \
                            !ALIKE(A, B) ? OBJECT : LEADS(a, <=, b) ? A : B,                     \
                            SHARE(b, a), KIND_OF_SHARE(b, a), SHARE(a, b), KIND_OF_SHARE(a, b))  \
-    OP(POWER, "**", 2, 2, pow(a, b), INEXACT(A) & B,                                            \
+    OP(POWER, "**", 2, 2, pow(a, b), ALIKE(INEXACT(A), B),                                      \
                        (b ? b * pow(a, b-1) : 0) * g,                                           \
-                       b ? ALIKE(INEXACT(A), B) & ALIKE(B, B) & G : A & B ? G : OBJECT,         \
-                       y * LOG_OF_BASE * g, FLOAT(A & B) & ALIKE(Y, Y) & G)
+                       b ? ALIKE(ALIKE(INEXACT(A), B) & ALIKE(B, B), G) : A & B ? G : OBJECT,   \
+                       y * LOG_OF_BASE * g, ALIKE(FLOAT(A & B) & ALIKE(Y, Y), G))
 
 #define OF_ONE(OP, name, symbol, y, kind, da, da_kind)                                          \
-    OP(name, symbol, 1, 1, y, kind, da, da_kind, 0, OBJECT)
+    OP(name, symbol, 1, 1, y, kind, da, ALIKE(da_kind, INTEGER), 0, OBJECT)
 #define LOG_OF_BASE (a > 0 ? log(a) : a ? NAN : b < 0 ? -HUGE_VAL : 0)   /* as PyTorch has it */
 #define SLOPE 0.01      /* of leaky_relu below 0, where none is given, as in PyTorch */
 #define INEXACT(K) ((K) == INTEGER ? OBJECT : (K))
@@ -84,12 +86,18 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
 /* numpy compares a float with a numpy.float32 in single precision, and rounds each step of an
    expression of these two to it. */
 #define ALIKE(A, B) (((A) & (B)) != FLOAT32 ? (A) & (B) : OBJECT)
+/* A numpy.float32 is rounded before and after each operation; for these two, rounding what doubles
+   give is the same as computing in single precision. */
+#define SUM(a, b, K)                                                                            \
+    ((K) == FLOAT32 ? (float)((double)(float)(a) + (double)(float)(b)) : (a) + (b))
+#define PRODUCT(a, b, K)                                                                        \
+    ((K) == FLOAT32 ? (float)((double)(float)(a) * (double)(float)(b)) : (a) * (b))
 #define SIGN(a) (((a) > 0) - ((a) < 0))     /* of nan, as in PyTorch: 0 */
 #define LEADS(a, than, b) ((a) than (b) || (a) != (a))  /* nan before all */
 /* The gradient goes to the greater operand; two equal ones get half each. */
 #define SHARE(a, b) ((a) < (b) ? 0 : (a) == (b) ? 0.5 * g : g)
 #define KIND_OF_SHARE(a, b)                                                                     \
-    (!ALIKE(A, B) ? OBJECT : (a) < (b) ? INTEGER : (a) == (b) ? REAL & G : G)
+    (!ALIKE(A, B) ? OBJECT : (a) < (b) ? INTEGER : (a) == (b) ? ALIKE(REAL, G) : G)
 
 static inline double sigmoid(double a) {
     return a >= 0 ? 1 / (1 + exp(-a)) : exp(a) / (1 + exp(a));
@@ -169,36 +177,23 @@ static inline Number number(double x, int kind) {
 }
 
 /* Whether the double is the whole result: an int below 2**53, so that nothing was rounded, or a
-   finite float, for which Python raises no error and numpy gives no warning. A numpy.float32 is not
-   plain: its arithmetic is that of `plus` and `times`. */
+   finite float, for which Python raises no error and numpy gives no warning. */
 static inline int is_plain(Number n) {
     static const double limit[PACKED + 1] = {
-        -1, [NUMPY] = DBL_MAX, -1, [FLOAT32] = -1, -1, -1, -1, [REAL] = DBL_MAX,
+        -1, [NUMPY] = DBL_MAX, -1, [FLOAT32] = FLT_MAX, -1, -1, -1, [REAL] = DBL_MAX,
         -1, -1, -1, -1, -1, -1, -1, [INTEGER] = 9007199254740991.0, [PACKED] = -1};
     return fabs(n.x) <= limit[n.kind];
 }
 
-/* Plain, or a finite numpy.float32, for which numpy gives no warning. */
-static inline int is_number(Number n) {
-    return is_plain(n) || (n.kind == FLOAT32 && fabs(n.x) <= FLT_MAX);
-}
-
-/* a + b and a * b for numbers of any kinds. A numpy.float32 is rounded before and after each
-   operation; for these two, rounding what doubles give is the same as computing in single
-   precision. */
+/* a + b and a * b for numbers of any kinds. */
 static inline Number plus(Number a, Number b) {
     int kind = a.kind & b.kind;
-    return number(kind == FLOAT32 ? (float)((double)(float)a.x + (float)b.x) : a.x + b.x, kind);
+    return number(SUM(a.x, b.x, kind), kind);
 }
 
 static inline Number times(Number a, Number b) {
     int kind = a.kind & b.kind;
-    return number(kind == FLOAT32 ? (float)((double)(float)a.x * (float)b.x) : a.x * b.x, kind);
-}
-
-/* (y > 0) * g, the gradient of the ReLU's operand */
-static inline Number step(Number y, Number g) {
-    return number((y.x > 0) * g.x, STEP(y.kind, g.kind));
+    return number(PRODUCT(a.x, b.x, kind), kind);
 }
 
 /* Arithmetic is inlined, for a graph has millions of such nodes. Functions are called, for most of

@@ -104,7 +104,7 @@ cdef Parameters pack_layer(list values, list ops, int nin):
     return p
 
 cdef bint may_be_packed(Node* n, bint is_bias) noexcept:
-    return (n.op == LEAF and n.flags == 0 and is_number(data_of_node(n)) and n.grad_kind != OBJECT
+    return (n.op == LEAF and n.flags == 0 and is_plain(data_of_node(n)) and n.grad_kind != OBJECT
             and (is_bias or n.data_kind != INTEGER)
             and (n.grad_kind != INTEGER or -MOST_INT <= n.grad.x <= MOST_INT))
 

@@ -70,20 +70,9 @@ cdef object compute_any(int op, Node* a, Node* b):
     cdef Number x = data_of_node(a)
     cdef Number z = x if b == NULL else data_of_node(b)
     cdef Number y = apply(op, x.x, x.kind, z.x, z.kind)
-    if not is_plain(y):
-        y = rounded(op, x, z)
-    if is_number(y) and shipped():
+    if is_plain(y) and shipped():
         return number_node(y, op, a, b)
     return compute_with_objects(op, a, b)
-
-cdef Number rounded(int op, Number a, Number b) noexcept:
-    """op(a, b) as a numpy.float32, for operations whose rounding in numpy is known; else of kind
-    OBJECT."""
-    if op == ADD:
-        return plus(a, b)
-    if op == MUL:
-        return times(a, b)
-    return apply(op if op == RELU or op == ABS else OPERATION_END, a.x, a.kind, b.x, b.kind)
 
 cdef object compute_with_objects(int op, Node* a, Node* b):
     first, second = <object>value_of(a), None if b == NULL else <object>value_of(b)
