@@ -81,7 +81,7 @@ cdef extern from "Python.h":
     bint PyDict_Next(PyObject*, Py_ssize_t*, PyObject**, PyObject**) noexcept
     bint PyUnicode_CheckExact(PyObject*) noexcept
     object PyObject_RichCompare(object, object, int)
-    enum: Py_LT, Py_LE, Py_GT, Py_GE
+    enum: Py_LE, Py_EQ, Py_NE
     int PyUnicode_Compare(PyObject*, PyObject*) noexcept
     Py_ssize_t Py_REFCNT(PyObject*) noexcept
     Py_ssize_t PyList_GET_SIZE(PyObject*) noexcept

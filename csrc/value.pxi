@@ -551,25 +551,14 @@ cdef class Value:
         """ self between low and high; a half of the gradient where it is one of them """
         return self.maximum(low).minimum(high)
 
-    def __eq__(self, other):
-        return equals(self, other)
-
-    def __ne__(self, other):
+    def __richcmp__(self, other, int than):     # < by data; == is identity
+        if than == Py_EQ:
+            return equals(self, other)
+        if than != Py_NE:
+            return compare(self, other, than)
         own = Py_TYPE(<PyObject*>self).tp_richcompare != value_compare
         equal = type(self).__eq__(self, other) if own else equals(self, other)
         return equal if equal is NotImplemented else not equal
-
-    def __lt__(self, other):            # by data; == is identity
-        return compare(self, other, Py_LT)
-
-    def __le__(self, other):
-        return compare(self, other, Py_LE)
-
-    def __gt__(self, other):
-        return compare(self, other, Py_GT)
-
-    def __ge__(self, other):
-        return compare(self, other, Py_GE)
 
     def __hash__(self):
         forbid_if_given(self)
