@@ -194,7 +194,7 @@ cdef int visit_operands(Sweep* s, Node* n) except -1:
 
 cdef bint must_be_plain(Sweep* s, Call* call) noexcept:
     if s.plain:
-        return not (s.named and call.kind.name != NULL)
+        return not (s.named and call.kind.operands != NULL)
     return call.sweep != NULL or not call.kind.is_current(call)
 
 cdef int make_plain_and_keep(Sweep* s, Call* call) except -1:

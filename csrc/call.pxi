@@ -36,11 +36,9 @@ cdef struct CallKind:
     Number (*result)(Call*, int) noexcept
     int (*traverse)(Call*, visitproc, void*) noexcept
     void (*release)(Call*) noexcept             # its references, and its memory
-    # Either the operation that an output is the result of, once the call is plain. Or, where
-    # outputs are shown as the results of one operation, its name, and the set of an output's
-    # operands. What is not given is NULL.
-    int (*operation)(Call*, int) noexcept
-    object (*name)(Call*)
+    object (*name)(Call*, int)                  # of the operation that an output is the result of
+    # The set of an output's operands, where the call is shown as that operation; NULL where plain
+    # nodes are.
     object (*operands)(Call*, int)
 
 cdef struct Call:
@@ -134,7 +132,3 @@ cdef inline int make_plain(Node* n) except -1:
 
 cdef inline int make_call_plain(Call* call) except -1:
     return call.kind.make_plain(call) if call.sweep == NULL else expand(call)
-
-cdef inline int operation_of(Node* n) noexcept:
-    """The operation that n is the result of in the original's graph."""
-    return call_of(n).kind.operation(call_of(n), n.index) if n.op == OUTPUT else n.op

@@ -46,9 +46,9 @@ cdef object op_of(object value):
         return <object>name
     if is_custom(n.op):
         return op_names[n.index]
-    if n.op == OUTPUT and call_of(n).kind.name != NULL:
-        return call_of(n).kind.name(call_of(n))
-    return operation_name(operation_of(n), n.b)
+    if n.op == OUTPUT:
+        return call_of(n).kind.name(call_of(n), n.index)
+    return operation_name(n.op, n.b)
 
 cdef int set_children(object value, object children) except -1:
     """Make the iterable children the operands of value."""

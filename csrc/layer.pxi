@@ -494,9 +494,9 @@ cdef object leaf_of_input(LayersCall* c, int k, Number x):
         return plain_leaf(<object>c.inputs[k])
     return number_node(x, LEAF, NULL, NULL)
 
-cdef int operation_of_neuron(Call* call, int j) noexcept:
+cdef object name_of_neuron(Call* call, int j):
     cdef LayersCall* c = <LayersCall*>call
-    return matrix(&c.stages[c.depth - 1]).op[j]
+    return operation_symbols[matrix(&c.stages[c.depth - 1]).op[j]]
 
 cdef Number result_of_layers(Call* call, int j) noexcept:
     cdef LayersCall* c = <LayersCall*>call
@@ -505,6 +505,6 @@ cdef Number result_of_layers(Call* call, int j) noexcept:
 cdef CallKind layers_kind
 layers_kind.visit, layers_kind.sweep = visit_layers, sweep_layers
 layers_kind.is_current, layers_kind.accepts = layers_are_current, accepts_gradient
-layers_kind.make_plain, layers_kind.operation = make_layers_plain, operation_of_neuron
+layers_kind.make_plain, layers_kind.name = make_layers_plain, name_of_neuron
 layers_kind.result, layers_kind.traverse = result_of_layers, traverse_layers
 layers_kind.release = release_layers

@@ -108,7 +108,7 @@ cdef int traverse_replay(Call* call, visitproc visit, void* arg) noexcept:
     cdef int stop = visit((<ReplayCall*>call).run, arg)
     return visit((<ReplayCall*>call).given, arg) if stop == 0 else stop
 
-cdef object name_of_replay(Call* call):
+cdef object name_of_replay(Call* call, int j):
     return run_of(call).program.name
 
 cdef object operands_of_replay(Call* call, int j):
