@@ -252,7 +252,8 @@ def _fused(layers, x):
     """The layers applied to x, one after the other; None where Python must call them."""
     cdef tuple parameters
     cdef list outputs
-    cdef int nin
+    cdef LayersCall* c
+    cdef int nin, j
     if type(layers) is not list or is_traced():
         return None
     if type(x) is not list and type(x) is not tuple:
@@ -269,12 +270,7 @@ def _fused(layers, x):
     if (not all_as_shipped() or not fit(parameters, nin)
             or PySequence_Fast_GET_SIZE(<PyObject*>x) < nin):
         return None
-    return fused(parameters, x, outputs)
-
-cdef object fused(tuple parameters, object x, list outputs):
-    """The same, for layers with these Parameters."""
-    cdef LayersCall* c = new_call(parameters)
-    cdef int j
+    c = new_call(parameters)
     try:
         if not set_inputs(c, PySequence_Fast_ITEMS(<PyObject*>x)) or not forward(c):
             return None
