@@ -221,15 +221,15 @@ cdef dict activations = {
 # Value's methods of these names, as shipped: nonlin=Value.tanh
 cdef dict activation_functions = {}
 
-cdef int activation(object nonlin) except -2:
-    """The operation that nonlin stands for; ADD for none, -1 for one that the engine does not
+cdef int activation(object nonlin) except -1:
+    """The operation that nonlin stands for; ADD for none, LEAF for one that the engine does not
     have."""
     if (nonlin is None or type(nonlin) in (bool, int, float)
             or Py_TYPE(<PyObject*>nonlin) == numpy_bool):
         return RELU if nonlin else ADD
     if type(nonlin) is str:
-        return activations.get(nonlin, -1)
-    return activation_functions.get(nonlin, -1) if type(nonlin) is type(Value.relu) else -1
+        return activations.get(nonlin, LEAF)
+    return activation_functions.get(nonlin, LEAF) if type(nonlin) is type(Value.relu) else LEAF
 
 cdef tuple parameters_of_layers(list layers):
     """The Parameters of each layer, or None where one cannot be fused. is_unchanged is true of each
@@ -259,7 +259,8 @@ cdef Parameters look_at_layer(_ModuleBase layer):
     cdef unsigned long long before = touches
     cdef bint held = is_held(layer)
     cdef Parameters p = packed_of(layer)
-    cdef list values = [], ops = []
+    cdef list values = []
+    cdef bytearray ops = bytearray()
     cdef Py_ssize_t nin = -1
     cdef object neurons, neuron, w, value
     if p is not None:

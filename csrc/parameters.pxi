@@ -39,7 +39,7 @@ cdef struct Matrix:
     Version* version            # the current one
     Numbers data                # version.data
     Numbers grad                # in the same places
-    Kind* op                    # of each neuron: its activation, or ADD where it has none
+    const Kind* op              # of each neuron: its activation, or ADD where it has none
     Kind* sum_kind              # of each column: the intersection of those of its weights and bias
 
 @cython.final
@@ -47,13 +47,13 @@ cdef struct Matrix:
 cdef class Parameters:
     """Owns a Matrix and the Values whose numbers it holds; kept by the Layer."""
     cdef tuple values           # neuron by neuron, each one's weights and then its bias
-    cdef list ops               # of each neuron: its activation, or ADD where it has none
+    cdef bytes ops              # m.op
     cdef unsigned long long functions   # a bit for each of these (see access.pxi)
     cdef Matrix m
     cdef unsigned long long seen        # the count of touches when the layer was last looked at
     cdef bint held                      # the program holds a list or dict of the layer
 
-    cdef bint holds(self, list values, list ops):
+    cdef bint holds(self, list values, bytearray ops):
         """Whether these are its parameters and activations."""
         return (len(values) == len(self.values) and ops == self.ops
                 and stand_at(self.values, values, 0))
@@ -70,7 +70,7 @@ cdef inline bint stand_at(tuple values, list items, Py_ssize_t i) noexcept:
         PySequence_Fast_ITEMS(<PyObject*>items) + i, PySequence_Fast_ITEMS(<PyObject*>values),
         len(values) * sizeof(PyObject*)) == 0
 
-cdef Parameters pack_layer(list values, list ops, int nin):
+cdef Parameters pack_layer(list values, bytearray ops, int nin):
     """Move the parameters of a layer into a Matrix; None unless each of them may_be_packed and is
     there once, and the engine has the activations."""
     cdef int nout = len(ops), width = 1 if nout == 1 else (nout + 7) & ~7, i, j
@@ -78,24 +78,23 @@ cdef Parameters pack_layer(list values, list ops, int nin):
     cdef Parameters p
     cdef Matrix* m
     cdef Node* n
-    if min(ops) < 0 or len(set(map(id, values))) != len(values):    # a Value may stand twice
+    if LEAF in ops or len(set(map(id, values))) != len(values):    # a Value may stand twice
         return None
     p = Parameters.__new__(Parameters)
-    p.values, p.ops = tuple(values), ops
+    p.values, p.ops = tuple(values), bytes(ops)
     for op in ops:
         p.functions |= bit_of(op)
     m = &p.m
     m.nin, m.nout, m.width = nin, nout, width
     m.relu = set(ops) == {RELU}
     m.piecewise = m.relu or set(ops) == {ADD}
-    m.grad = numbers_in(checked(PyMem_Calloc(1, size * (sizeof(double) + 1) + nout + width)), size)
-    m.op = m.grad.kind + size
-    m.sum_kind = m.op + nout
+    m.grad = numbers_in(checked(PyMem_Calloc(1, size * (sizeof(double) + 1) + width)), size)
+    m.sum_kind = m.grad.kind + size
+    m.op = <Kind*>PyBytes_AS_STRING(p.ops)
     renew(m)
     for value in p.values:      # from here on, no Python code can run
         unpack(node_of(<PyObject*>value))
     for j in range(nout):
-        m.op[j] = ops[j]
         for i in range(nin + 1):
             n = node_of(<PyObject*>p.values[j * (nin + 1) + i])
             if not may_be_packed(n, i == nin):
