@@ -175,26 +175,24 @@ cdef inline void touch() noexcept:
 cdef PyTypeObject* neuron_type = NULL
 cdef PyTypeObject* layer_type = NULL
 cdef PyTypeObject* mlp_type = NULL
-cdef tuple shipped_classes = None       # which keeps them alive
+
 def _ships(Neuron, Layer, MLP):
     """Tell the engine the classes of nn, as shipped. (Called again when nn is reloaded: models made
     before that are then called layer by layer, as those of subclasses are.)"""
-    global neuron_type, layer_type, mlp_type, shipped_classes, class_count
+    global neuron_type, layer_type, mlp_type, shipped_attributes, class_count
     for cls in (Neuron, Layer, MLP):
         if not (isinstance(cls, type) and issubclass(cls, _ModuleBase)):
             raise TypeError(f"a subclass of _ModuleBase was expected, not {cls!r:.60}")
-    class_count = 0                     # look at them anew
-    for cls in [cls for cls in shipped_attributes if cls is not Value]:
-        del shipped_attributes[cls]
-    neuron_type, layer_type = <PyTypeObject*>Neuron, <PyTypeObject*>Layer
-    mlp_type = <PyTypeObject*>MLP
-    shipped_classes = Neuron, Layer, MLP
+    cdef dict attributes = {Value: {}}
     for cls, names in ((Neuron, ("__call__", "parameters", "w", "b", "nonlin", "__dict__",
                                  "__getattr__")),
                        (Layer, ("__call__", "parameters", "neurons", "__dict__", "__getattr__")),
                        (MLP, ("parameters", "layers", "__dict__", "__getattr__"))):
-        shipped_attributes[cls] = {name: find_in_class(<PyTypeObject*>cls, name) for name in names}
-    class_count = 0                     # should the lookups have run Python code
+        attributes[cls] = {name: find_in_class(<PyTypeObject*>cls, name) for name in names}
+    neuron_type, layer_type = <PyTypeObject*>Neuron, <PyTypeObject*>Layer
+    mlp_type = <PyTypeObject*>MLP
+    class_count = 0                     # look at them anew
+    shipped_attributes = attributes     # which keeps them alive
 
 # While a tool traces or profiles, nothing is fused, so that it sees the calls that the original
 # makes.
