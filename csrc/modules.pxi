@@ -123,10 +123,9 @@ cdef class _Part:
         found = self.of_further_base(type(module))
         if is_data_descriptor(found):
             found.__delete__(module)
-        elif has_part(<_ModuleBase?>module, self.name):
-            touch()
-            del dict_of(<_ModuleBase>module)[self.name]
-        else:
+            return
+        touch()
+        if dict_of(<_ModuleBase?>module).pop(self.name, nothing) is nothing:
             raise AttributeError(f"'{type(module).__name__}' object has no attribute '{self.name}'")
 
 for base, parts in ((_ModuleBase, ()), (_NeuronParts, ("w", "b", "nonlin")),
@@ -161,9 +160,6 @@ cdef inline object part_of(_ModuleBase module, str name):
     """The attribute in the __dict__, or `nothing`. (get may run Python code, which may replace the
     dict.)"""
     return dict_of(module).get(name, nothing)
-
-cdef inline bint has_part(_ModuleBase module, str name) except -1:
-    return name in dict_of(module)
 
 cdef inline void touch() noexcept:
     global touches
@@ -310,17 +306,18 @@ cdef tuple shipped_parameters(layers):
     if found is None:
         return None
     for layer in <list>layers:
-        if has_part(<_ModuleBase?>layer, "parameters"):
+        if part_of(<_ModuleBase?>layer, "parameters") is not nothing:
             return None
         for neuron in part_of(<_ModuleBase>layer, "neurons"):
-            if has_part(<_ModuleBase?>neuron, "parameters"):
+            if part_of(<_ModuleBase?>neuron, "parameters") is not nothing:
                 return None
     return found
 
 def _zero_grad(module):
     """Set the gradients of an MLP to 0; False where its parameters() must be called."""
     cdef tuple found
-    if Py_TYPE(<PyObject*>module) != mlp_type or has_part(<_ModuleBase>module, "parameters"):
+    if (Py_TYPE(<PyObject*>module) != mlp_type
+            or part_of(<_ModuleBase>module, "parameters") is not nothing):
         return False
     found = shipped_parameters(part_of(<_ModuleBase>module, "layers"))
     if found is None or is_recording() or not all_as_shipped():
