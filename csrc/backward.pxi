@@ -233,17 +233,6 @@ cdef int visit_all(Sweep* s, object children) except -1:
             s.foreign = not s.plain     # the reference raises the original's error
     return 0
 
-cdef void unmark(Sweep* s) noexcept:
-    cdef Node* n
-    cdef Py_ssize_t i
-    for i in range(s.order.count):
-        n = s.order.items[i]
-        n.flags &= ~VISITED
-        if n.op == CALL and call_of(n).sweep == NULL:
-            forget_gradients(call_of(n))
-    for i in range(s.stack.count):
-        untagged(s.stack.items[i]).flags &= ~VISITED
-
 cdef int pin(Sweep* s) except -1:
     """Prepare the rest of the sweep for Python code to run."""
     cdef Node* n
@@ -506,13 +495,18 @@ cdef bint any_has_own_access(object value) except -1:
     return has_own_access(value) or any([has_own_access(operand) for operand in operands])
 
 cdef void finish(Sweep* s) noexcept:
-    """Release what the sweep holds; keep the arrays for the next one."""
+    """Wipe the marks, and release what the sweep holds; keep the arrays for the next one."""
     global idle
+    cdef Node* n
     cdef Py_ssize_t i
-    for i in range(s.order.count if s.pinned else 0):
-        if s.order.items[i].op == CALL:
-            call_of(s.order.items[i]).sweep = NULL
-    unmark(s)
+    for i in range(s.order.count):
+        n = s.order.items[i]
+        n.flags &= ~VISITED
+        if n.op == CALL and (call_of(n).sweep == NULL or s.pinned):
+            call_of(n).sweep = NULL
+            forget_gradients(call_of(n))
+    for i in range(s.stack.count):
+        untagged(s.stack.items[i]).flags &= ~VISITED
     for i in range(s.order.count if s.pinned else 0):
         Py_DECREF(value_of(s.order.items[i]))
     for i in range(s.kept.count):
