@@ -260,7 +260,7 @@ def _fused(layers, x):
         if type(x).__name__ != "ndarray":
             return None         # a generator, for example, which the first neuron empties
         x = list(x)
-    learn_numpy_types()
+    know_numpy_types()
     parameters = parameters_of_layers(<list>layers)
     if parameters is None:
         return None

@@ -11,10 +11,11 @@ cdef PyTypeObject* numpy_integer = NULL     # the base of its ints
 cdef PyTypeObject* numpy_bool = NULL
 cdef object numpy_generic = None            # the base of all its scalars
 
+cdef inline int know_numpy_types() except -1:
+    return learn_numpy_types() if numpy_generic is None and "numpy" in sys.modules else 0
+
 cdef int learn_numpy_types() except -1:
     global numpy_float64, numpy_float32, numpy_integer, numpy_bool, numpy_generic
-    if numpy_generic is not None:
-        return 0
     numpy = sys.modules.get("numpy")        # it may be half imported, or a mock
     if isinstance(getattr(numpy, "generic", None), type):
         if is_laid_out_as_float(kept_type(numpy.float64)):
@@ -34,7 +35,7 @@ cdef inline int read_number(object o, Number* n) except -1:
     return learn_and_read_number(o, n) if n.kind == OBJECT else 0
 
 cdef int learn_and_read_number(object o, Number* n) except -1:
-    learn_numpy_types()
+    know_numpy_types()
     n[0] = known_number(<PyObject*>o)
     return 0
 

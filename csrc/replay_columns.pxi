@@ -16,7 +16,7 @@ def _fill(tuple columns, tuple structures):
         rows = len(columns[0])
     except TypeError:
         return None
-    learn_numpy_types()
+    know_numpy_types()
     for structure in structures:
         w = width_of(structure)
         if w < 0:

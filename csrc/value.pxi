@@ -226,7 +226,7 @@ cdef object python_number(object o):
         return o
     if Py_TYPE(p) == numpy_float64:
         return PyFloat_AS_DOUBLE(p)
-    learn_numpy_types()
+    know_numpy_types()
     if numpy_generic is None or not isinstance(o, numpy_generic):
         return o
     if is_static_type(Py_TYPE(p)) and PyType_IsSubtype(Py_TYPE(p), numpy_integer):
