@@ -343,7 +343,11 @@ class Recording:
         calls[0] = count = calls[0] + 1
         if count & (count - 1) == 0 and count > 1:      # the first has been compared
             calls[1] += 1
-            self._compare(kept, structure, run, calls[1] % rows)
+            try:
+                self._compare(kept, structure, run, calls[1] % rows)
+            except BaseException:       # the function may do so at each call from now on
+                self._forget()
+                raise
 
     def _compare(self, kept: Kept, structure: Any, run: Any, row: int) -> None:
         written = self._record(structure, run.leaves(row))

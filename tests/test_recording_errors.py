@@ -648,6 +648,25 @@ def test_data_read_only_later_is_refused_then(twin):
     assert w.data == 2.0
 
 
+@pytest.mark.parametrize("change, error", [
+    (lambda x: x if x > 0 else -x, "RecordingError"),
+    (lambda x: {}["no such"], "KeyError"),
+    (lambda x: None, "TypeError")])
+def test_what_an_error_at_a_check_has_shown_is_not_forgotten(twin, change, error):
+    """The calls between checks would give the results that the function had before."""
+    function = abs
+    f = twin.record(lambda x: function(x))
+    for _ in range(3):
+        assert f(-1.0).data == 1.0
+    function = change
+    for _ in range(3):                  # calls 4, 5 and 6
+        with pytest.raises(Exception) as raised:
+            f(-1.0)
+        assert raised.type.__name__ == error
+    function = abs
+    assert f(-1.0).data == 1.0
+
+
 # Errors of arithmetic.
 
 FAILING = {     # name: (function, a good x, a bad x, the error)
