@@ -59,8 +59,7 @@ def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
     leaves = inputs(xs)
     if isinstance(f, Recording) and not __core__._is_recording():
         run, kept = f._run_of([leaves])
-        is_nested = kept.results is not Value and any(x is not Value for x in kept.results[1:])
-        if not is_nested and not reached_otherwise(run, leaves):
+        if run and not is_nested(kept.results) and not reached_otherwise(run, leaves):
             with suppress(ArithmeticError):     # that of backward() in the slope of a power
                 found = run.jacobian(f._threads)
                 return (found[0] if isinstance(kept.results, type)  # type: ignore[no-any-return]
@@ -110,12 +109,18 @@ def by_recorded_gradient(f: Any, leaves: list[Value],
     if not isinstance(f, Recording) or __core__._is_recording():
         return None
     run, kept = f._run_of([leaves])
-    if reached_otherwise(run, leaves):
+    if not run or reached_otherwise(run, leaves):
         return None
     try:
-        return take(gradient_of(f, kept)._run_of([leaves])[0])
+        run, _ = gradient_of(f, kept)._run_of([leaves])
+        return run and take(run)
     except (ArithmeticError, ValueError):
         return None
+
+
+def is_nested(results: Any) -> bool:
+    """Whether there are lists or tuples among several results."""
+    return results is not Value and any(x is not Value for x in results[1:])
 
 
 def reached_otherwise(run: Any, leaves: list[Value]) -> bool:

@@ -54,6 +54,27 @@ def test_threads_record_at_the_same_time(twin):
     assert in_threads([lambda i=i: work(i) for i in range(6)]) == ["done"] * 6
 
 
+@pytest.mark.parametrize("recorded", [(), ("f",)])
+def test_derivatives_while_another_thread_records(twin, recorded):
+    """What they would have to record runs as written: f, or just its gradient."""
+    found, gradients = [], twin.gradients
+    f = twin.record(lambda v: v[0] ** 3 * v[1])
+    if recorded:
+        f([1.0, 1.0])
+
+    def derivatives():
+        found.extend([gradients.jacobian(f, [2.0, 5.0]), gradients.hessian(f, [2.0, 5.0]),
+                      gradients.hvp(f, [2.0, 5.0], [1.0, 0.0])])
+
+    @twin.record
+    def slow(x):
+        in_threads([derivatives])
+        return x + 1
+
+    assert slow(1.0).data == 2.0
+    assert found == [[60, 8], [[60, 12], [12, 0]], [60, 12]]
+
+
 @pytest.mark.parametrize("threads", [1, 2, 7, 64])
 @pytest.mark.parametrize("rows", [1, 3, 200])
 def test_more_threads_than_rows(twin, threads, rows):
