@@ -147,7 +147,13 @@ cdef bint subclass_has_own_access(PyTypeObject* cls) except -1:
     if seen.cls != cls or seen.version != version or version == 0:
         seen.overrides = overrides_access(cls)
         seen.cls, seen.version = cls, version
+        call_quickly(cls)
     return seen.overrides
+
+cdef void call_quickly(PyTypeObject* cls) noexcept:
+    """Have Python call a subclass by `call_class`, if its metaclass does nothing of its own."""
+    if Py_TYPE(<PyObject*>cls) == <PyTypeObject*>type:
+        cls.tp_vectorcall = <void*>call_class
 
 cdef int init_by_attributes(object value, object data, object children, object op) except -1:
     """What the original's __init__ does, attribute by attribute."""

@@ -78,6 +78,12 @@ static inline PyObject *dict_of_class(PyTypeObject *type) {
 #endif
 }
 
+/* 3.10 to 3.15: an attribute of the class or its bases, from a cache by version; a borrowed
+   reference, or NULL without an error. */
+static inline PyObject *lookup(PyTypeObject *type, PyObject *name) {
+    return _PyType_Lookup(type, name);
+}
+
 /* 3.10 to 3.15, numpy 1 and 2: a numpy.float64 is a float with another type. */
 static inline int is_laid_out_as_float(PyTypeObject *type) {
     return PyType_IsSubtype(type, &PyFloat_Type) && type->tp_basicsize == PyFloat_Type.tp_basicsize;

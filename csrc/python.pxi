@@ -44,6 +44,7 @@ cdef extern from "Python.h":
         void* tp_new
         void* tp_init
         void* tp_finalize
+        unsigned long tp_flags
         PyObject* (*tp_descr_get)(PyObject*, PyObject*, PyObject*) noexcept
     PyTypeObject* Py_TYPE(PyObject*) noexcept
     void Py_INCREF(PyObject*) noexcept
@@ -94,8 +95,12 @@ cdef extern from *:
     """
     #define steal(p) ((PyObject *)(p))
     """
+    PyTypeObject* function_type "&PyFunction_Type"
     object steal(PyObject*)     # as an object that Cython releases; p is a new reference
-    size_t PyVectorcall_NARGS(size_t)
+    size_t PyVectorcall_NARGS(size_t) noexcept
+    enum: PY_VECTORCALL_ARGUMENTS_OFFSET
+    enum: Py_TPFLAGS_IS_ABSTRACT
+    PyObject* PyObject_Vectorcall(PyObject*, PyObject**, size_t, PyObject*) noexcept
 
 cdef inline void* checked(void* memory) except NULL:
     """The memory; MemoryError where there is none."""
@@ -114,6 +119,7 @@ cdef extern from "internals.h":
     unsigned int new_class_version(PyTypeObject*) noexcept
     enum: NEVER
     object dict_of_class(PyTypeObject*)
+    PyObject* lookup(PyTypeObject*, PyObject*) noexcept
     bint is_laid_out_as_float(PyTypeObject*) noexcept
     void set_float(PyObject*, double) noexcept
     bint is_static_type(PyTypeObject*) noexcept

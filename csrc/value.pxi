@@ -314,6 +314,31 @@ cdef int set_label(object value, object label) except -1:
     value.label = label
     return 0
 
+cdef int initialize(Value self, object data, object children, object op) except -1:
+    """What Value.__init__ does."""
+    cdef Node* n = &self.node
+    if has_own_access(self):
+        become_custom(n)                        # so that the sort visits it
+        return init_by_attributes(self, data, children, op)
+    if made_flag and not n.flags & MADE and has_data(n):
+        forbid("writing", NULL)
+    n.flags = flag_of_new(self)
+    drop_unused_dict(self)
+    unpack(n)
+    make_plain(n)
+    replace_operands(n, LEAF, NULL, NULL)
+    forget_attributes(<Body*>self)
+    if type(self) is not Value:
+        become_custom(n)
+    put_data(n, data)
+    put_grad(n, 0)
+    set_children_and_op(self, children, op)
+    if n.op != LEAF:                            # it may be its own operand
+        track(<PyObject*>self)
+        if type(self) is Value:
+            attrs_of(self)      # so that collections come: they count dicts, and no Values
+    return 0
+
 cdef int check_child(object child) except -1:
     if not is_value(child):
         raise TypeError("the operands of a node must be Values, "
@@ -331,7 +356,6 @@ cdef class Value:
     cdef object backward_
 
     def __init__(self, *args, **kwargs):
-        cdef Node* n = &self.node
         label = None
         if not kwargs and 1 <= len(args) <= 3:
             data = args[0]
@@ -339,27 +363,7 @@ cdef class Value:
             op = args[2] if len(args) > 2 else ""
         else:
             data, children, op, label = arguments(self, *args, **kwargs)
-        if has_own_access(self):
-            become_custom(n)                    # so that the sort visits it
-            init_by_attributes(self, data, children, op)
-        else:
-            if made_flag and not n.flags & MADE and has_data(n):
-                forbid("writing", NULL)
-            n.flags = flag_of_new(self)
-            drop_unused_dict(self)
-            unpack(n)
-            make_plain(n)
-            replace_operands(n, LEAF, NULL, NULL)
-            forget_attributes(<Body*>self)
-            if type(self) is not Value:
-                become_custom(n)
-            put_data(n, data)
-            put_grad(n, 0)
-            set_children_and_op(self, children, op)
-            if n.op != LEAF:                    # it may be its own operand
-                track(<PyObject*>self)
-                if type(self) is Value:
-                    attrs_of(self)      # so that collections come: they count dicts, and no Values
+        initialize(self, data, children, op)
         if label is not None:
             set_label(self, label)
 
@@ -372,6 +376,8 @@ cdef class Value:
     def data(self, new):
         forbid("writing", NULL)
         drop_unused_dict(self)
+        if Py_TYPE(<PyObject*>self).tp_vectorcall == NULL:
+            call_quickly(Py_TYPE(<PyObject*>self))
         put_data(&self.node, new)
 
     @data.deleter
@@ -638,19 +644,51 @@ if sys.version_info < (3, 12):
     Value.__array_ufunc__ = _NoArrayUfunc()
 
 
-# Value(data), the call that programs make most, without the steps by which Python calls any class.
+# Calls of Value, and of its subclasses, without the steps by which Python calls any class: these
+# make a tuple of the arguments and, in 3.11 and 3.12, a dict for each instance.
 
 cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags,
                                 PyObject* names) except NULL:
     cdef Py_ssize_t count = PyVectorcall_NARGS(flags)
-    if 1 <= count <= 3 and names == NULL and shipped():
-        result = plain_leaf(<object>args[0])
-        if count > 1:
-            set_children_and_op(result, <object>args[1], <object>args[2] if count == 3 else "")
-    else:
-        return call_any(cls, args, count, () if names == NULL else <object>names)
+    if not (1 <= count <= 3 and names == NULL and shipped()):
+        return call_class(cls, args, flags, names)
+    result = plain_leaf(<object>args[0])
+    if count > 1:
+        set_children_and_op(result, <object>args[1], <object>args[2] if count == 3 else "")
     Py_INCREF(<PyObject*>result)
     return <PyObject*>result
+
+cdef PyObject* call_class(PyObject* cls, PyObject** args, size_t flags,
+                          PyObject* names) except NULL:
+    """The same for a class whose __init__ is Value's or a Python function."""
+    cdef PyTypeObject* type = <PyTypeObject*>cls
+    cdef Py_ssize_t count = PyVectorcall_NARGS(flags)
+    cdef PyObject* init = lookup(type, <PyObject*>"__init__")
+    cdef PyObject** place = args - 1        # which is the callee's to use
+    cdef PyObject* before
+    cdef PyObject* result
+    cdef bint own = (init != NULL and Py_TYPE(init) == function_type
+                     and flags & PY_VECTORCALL_ARGUMENTS_OFFSET)
+    if (type.tp_new != object_new or type.tp_flags & Py_TPFLAGS_IS_ABSTRACT
+            or not (own or (type.tp_init == value_init and 1 <= count <= 3 and names == NULL))):
+        return call_any(cls, args, count, () if names == NULL else <object>names)
+    value = steal(<PyObject*>checked(type.tp_alloc(type, 0)))
+    if own:
+        function = <object>init
+        before, place[0] = place[0], <PyObject*>value
+        result = PyObject_Vectorcall(init, place, count + 1, names)
+        place[0] = before
+        if result == NULL:
+            return NULL
+        returned = steal(result)
+        if returned is not None:
+            raise TypeError("__init__() should return None, "
+                            f"not '{Py_TYPE(result).tp_name.decode()}'")
+    else:
+        initialize(value, <object>args[0], <object>args[1] if count > 1 else (),
+                   <object>args[2] if count > 2 else "")
+    Py_INCREF(<PyObject*>value)
+    return <PyObject*>value
 
 cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count, tuple names) except NULL:
     """Call it as Python calls any class."""
