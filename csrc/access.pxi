@@ -10,7 +10,9 @@ cdef void* object_setattro = (<PyTypeObject*>object).tp_setattro
 cdef Py_hash_t (*object_hash)(PyObject*) noexcept
 object_hash = <Py_hash_t (*)(PyObject*) noexcept>(<PyTypeObject*>object).tp_hash
 cdef void* value_hash = NULL
-cdef void* value_init = NULL    # Value.__init__, as shipped
+cdef int (*value_init)(PyObject*, PyObject*, PyObject*) noexcept
+cdef object shipped_init = None         # Value.__init__
+cdef PyMethodDef init_method
 cdef void* value_compare = NULL
 
 # What was found when Value was last looked at, which is after each change of it.
@@ -51,7 +53,7 @@ cdef bint look_at_value() noexcept:
     cdef bint operators = not overrides(value_type, OPERATORS)
     cdef bint length = find_in_class(value_type, "__len__") is not None
     access_shipped, operators_shipped, has_length = access, operators, length
-    constructor_shipped = (access and value_type.tp_init == value_init
+    constructor_shipped = (access and find_in_class(value_type, "__init__") is shipped_init
                            and value_type.tp_new == object_new)
     value_version = version
     return True

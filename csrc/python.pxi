@@ -42,7 +42,7 @@ cdef extern from "Python.h":
         void* tp_vectorcall
         PyObject* (*tp_call)(PyObject*, PyObject*, PyObject*) noexcept
         void* tp_new
-        void* tp_init
+        int (*tp_init)(PyObject*, PyObject*, PyObject*) noexcept
         void* tp_finalize
         unsigned long tp_flags
         PyObject* (*tp_descr_get)(PyObject*, PyObject*, PyObject*) noexcept
@@ -98,6 +98,14 @@ cdef extern from *:
     PyTypeObject* function_type "&PyFunction_Type"
     object steal(PyObject*)     # as an object that Cython releases; p is a new reference
     size_t PyVectorcall_NARGS(size_t) noexcept
+    ctypedef PyObject* (*PyCFunction)(PyObject*, PyObject*) noexcept
+    ctypedef struct PyMethodDef:
+        const char* ml_name
+        PyCFunction ml_meth
+        int ml_flags
+        const char* ml_doc
+    enum: METH_FASTCALL, METH_KEYWORDS
+    object PyDescr_NewMethod(PyTypeObject*, PyMethodDef*)
     enum: PY_VECTORCALL_ARGUMENTS_OFFSET
     enum: Py_TPFLAGS_IS_ABSTRACT
     PyObject* PyObject_Vectorcall(PyObject*, PyObject**, size_t, PyObject*) noexcept

@@ -670,8 +670,9 @@ cdef PyObject* call_class(PyObject* cls, PyObject** args, size_t flags,
     cdef bint own = (init != NULL and Py_TYPE(init) == function_type
                      and flags & PY_VECTORCALL_ARGUMENTS_OFFSET)
     if (type.tp_new != object_new or type.tp_flags & Py_TPFLAGS_IS_ABSTRACT
-            or not (own or (type.tp_init == value_init and 1 <= count <= 3 and names == NULL))):
-        return call_any(cls, args, count, () if names == NULL else <object>names)
+            or not (own or (init == <PyObject*>shipped_init and 1 <= count <= 3
+                            and names == NULL))):
+        return call_any(cls, args, count, names)
     value = steal(<PyObject*>checked(type.tp_alloc(type, 0)))
     if own:
         function = <object>init
@@ -690,15 +691,42 @@ cdef PyObject* call_class(PyObject* cls, PyObject** args, size_t flags,
     Py_INCREF(<PyObject*>value)
     return <PyObject*>value
 
-cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count, tuple names) except NULL:
+cdef PyObject* call_init(PyObject* value, PyObject** args, Py_ssize_t count,
+                         PyObject* names) except NULL:
+    """Value.__init__, as a method that gets no tuple: most constructors of subclasses call it."""
+    cdef tuple given
+    cdef dict keywords
+    if 1 <= count <= 3 and names == NULL:
+        initialize(<object>value, <object>args[0], <object>args[1] if count > 1 else (),
+                   <object>args[2] if count > 2 else "")
+    else:
+        given, keywords = arguments_of(args, count, names)
+        if value_init(value, <PyObject*>given, <PyObject*>keywords) < 0:
+            return NULL
+    Py_INCREF(<PyObject*>None)
+    return <PyObject*>None
+
+cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count,
+                        PyObject* names) except NULL:
     """Call it as Python calls any class."""
-    cdef tuple given = tuple([<object>args[i] for i in range(count)])
-    cdef dict keywords = {name: <object>args[count + i] for i, name in enumerate(names)}
+    cdef tuple given
+    cdef dict keywords
+    given, keywords = arguments_of(args, count, names)
     return (<PyTypeObject*>type).tp_call(cls, <PyObject*>given, <PyObject*>keywords)
+
+cdef tuple arguments_of(PyObject** args, Py_ssize_t count, PyObject* names):
+    return (tuple([<object>args[i] for i in range(count)]),
+            {name: <object>args[count + i]
+             for i, name in enumerate(() if names == NULL else <tuple>names)})
 
 
 value_type = <PyTypeObject*>Value
 value_init = value_type.tp_init
+init_method.ml_name, init_method.ml_meth = "__init__", <PyCFunction><void*>call_init
+init_method.ml_flags = METH_FASTCALL | METH_KEYWORDS
+init_method.ml_doc = "__init__($self, data, _children=(), _op='', *, label=None)\n--\n\n"
+shipped_init = PyDescr_NewMethod(value_type, &init_method)
+dict_of_class(value_type)["__init__"] = shipped_init
 value_hash, value_compare = value_type.tp_hash, value_type.tp_richcompare
 value_type.tp_new = object_new
 del Value.__new__
