@@ -663,21 +663,19 @@ cdef PyObject* call_class(PyObject* cls, PyObject** args, size_t flags,
     """The same for a class whose __init__ is Value's or a Python function."""
     cdef PyTypeObject* type = <PyTypeObject*>cls
     cdef Py_ssize_t count = PyVectorcall_NARGS(flags)
-    cdef PyObject* init = lookup(type, <PyObject*>"__init__")
     cdef PyObject** place = args - 1        # which is the callee's to use
     cdef PyObject* before
     cdef PyObject* result
-    cdef bint own = (init != NULL and Py_TYPE(init) == function_type
+    init = <object>lookup(type, <PyObject*>"__init__")      # object has one
+    cdef bint own = (Py_TYPE(<PyObject*>init) == function_type
                      and flags & PY_VECTORCALL_ARGUMENTS_OFFSET)
     if (type.tp_new != object_new or type.tp_flags & Py_TPFLAGS_IS_ABSTRACT
-            or not (own or (init == <PyObject*>shipped_init and 1 <= count <= 3
-                            and names == NULL))):
+            or not (own or (init is shipped_init and 1 <= count <= 3 and names == NULL))):
         return call_any(cls, args, count, names)
-    value = steal(<PyObject*>checked(type.tp_alloc(type, 0)))
+    value = steal(<PyObject*>checked(type.tp_alloc(type, 0)))   # may run Python code
     if own:
-        function = <object>init
         before, place[0] = place[0], <PyObject*>value
-        result = PyObject_Vectorcall(init, place, count + 1, names)
+        result = PyObject_Vectorcall(<PyObject*>init, place, count + 1, names)
         place[0] = before
         if result == NULL:
             return NULL
