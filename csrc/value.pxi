@@ -356,13 +356,7 @@ cdef class Value:
     cdef object backward_
 
     def __init__(self, *args, **kwargs):
-        label = None
-        if not kwargs and 1 <= len(args) <= 3:
-            data = args[0]
-            children = args[1] if len(args) > 1 else ()
-            op = args[2] if len(args) > 2 else ""
-        else:
-            data, children, op, label = arguments(self, *args, **kwargs)
+        data, children, op, label = arguments(self, *args, **kwargs)
         initialize(self, data, children, op)
         if label is not None:
             set_label(self, label)
