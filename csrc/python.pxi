@@ -104,7 +104,7 @@ cdef extern from *:
         PyCFunction ml_meth
         int ml_flags
         const char* ml_doc
-    enum: METH_FASTCALL, METH_KEYWORDS
+    enum: METH_FASTCALL, METH_KEYWORDS, METH_COEXIST
     object PyDescr_NewMethod(PyTypeObject*, PyMethodDef*)
     enum: PY_VECTORCALL_ARGUMENTS_OFFSET
     enum: Py_TPFLAGS_IS_ABSTRACT

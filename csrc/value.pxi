@@ -715,7 +715,9 @@ cdef tuple arguments_of(PyObject** args, Py_ssize_t count, PyObject* names):
 value_type = <PyTypeObject*>Value
 value_init = value_type.tp_init
 init_method.ml_name, init_method.ml_meth = "__init__", <PyCFunction><void*>call_init
-init_method.ml_flags = METH_FASTCALL | METH_KEYWORDS
+# METH_COEXIST keeps CPython 3.11 to 3.13 from their own short cut for such methods. Where there are
+# no arguments, Value.__init__(), that takes what lies above the top of the stack for the object.
+init_method.ml_flags = METH_FASTCALL | METH_KEYWORDS | METH_COEXIST
 init_method.ml_doc = "__init__($self, data, _children=(), _op='', *, label=None)\n--\n\n"
 shipped_init = PyDescr_NewMethod(value_type, &init_method)
 dict_of_class(value_type)["__init__"] = shipped_init

@@ -49,6 +49,23 @@ def test_a_subclass_that_forgets_to_initialise():
     """)
 
 
+def test_a_constructor_called_without_an_object():
+    """CPython's own short cut for methods of C classes takes the Value that lay on the stack."""
+    ends_well("""
+    def attempt():
+        id(v)
+        try:
+            Value.__init__()
+        except TypeError:
+            pass
+
+    v = Value(5.0)
+    for _ in range(100):
+        attempt()
+    assert v.data == 5.0
+    """)
+
+
 def test_a_prev_that_makes_its_values():
     """Set where no property looks, in the instance's __dict__: nobody else holds what it yields."""
     ends_well("""
