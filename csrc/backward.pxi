@@ -412,7 +412,7 @@ cdef int sweep_pinned(Sweep* s, Node* n) except -1:
     cdef Call* call = call_of(n)
     reserve(&s.kept, 1)
     if not (call.kind.is_current(call) and sweep_numbers(n)):
-        return expand(call)         # n is no OUTPUT now, or no longer in the order
+        return make_call_plain(call)    # n is no OUTPUT now, or no longer in the order
     push(&s.kept, n)
     s.order.count -= 1
     if n.op == CALL:

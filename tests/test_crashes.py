@@ -49,6 +49,25 @@ def test_a_subclass_that_forgets_to_initialise():
     """)
 
 
+def test_a_cycle_through_a_layer_that_is_edited():
+    """An output is swept after its layer, which is fused no longer."""
+    ends_well("""
+    from micrograd.nn import Layer
+
+    layer, x = Layer(1, 2, nonlin=False), Value(1.0)
+    x._prev = prev = []
+    a, b = layer([x])
+    prev.append(a)
+
+    def edit():
+        layer.neurons[0].w[0].data += 1.0
+
+    x._backward = edit
+    b.backward()
+    assert [p.grad for p in layer.parameters()] == [0, 0, 1, 1]
+    """)
+
+
 def test_a_constructor_called_without_an_object():
     """CPython's own short cut for methods of C classes takes the Value that lay on the stack."""
     ends_well("""
