@@ -37,10 +37,9 @@ cdef inline bint access_as_shipped() noexcept:
 cdef inline bint value_has_length() noexcept:
     return (value_is_as_seen() or look_at_value()) and has_length
 
-cdef dict value_attributes = {}     # those of these four tuples and the activations, as shipped
+cdef dict value_attributes = {}     # those of these three tuples, __pow__ and the activations
 cdef tuple ACCESS = ("data", "grad", "_prev", "_op", "_backward")
 cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
-cdef tuple POWERS = ("__pow__",)
 cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 
 cdef bint look_at_value() noexcept:
@@ -152,9 +151,9 @@ cdef bint subclass_has_own_access(PyTypeObject* cls) except -1:
         call_quickly(cls)
     return seen.overrides
 
-cdef void call_quickly(PyTypeObject* cls) noexcept:
+cdef inline void call_quickly(PyTypeObject* cls) noexcept:
     """Have Python call a subclass by `call_class`, if its metaclass does nothing of its own."""
-    if Py_TYPE(<PyObject*>cls) == <PyTypeObject*>type:
+    if cls.tp_vectorcall == NULL and Py_TYPE(<PyObject*>cls) == <PyTypeObject*>type:
         cls.tp_vectorcall = <void*>call_class
 
 cdef int init_by_attributes(object value, object data, object children, object op) except -1:

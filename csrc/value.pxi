@@ -161,14 +161,14 @@ cdef object compare(object a, object b, int than):
     forbid("comparison", <PyObject*>a)
     if is_value(b):
         forbid("comparison", <PyObject*>b)
-    name = ORDER[than if than <= Py_LE else than - 2]
-    if has_own_order(a) or (is_value(b) and has_own_order(b)):
-        from micrograd import _functions
-        return _functions.compare_by_own_order(a, b, name, value_attributes)
-    if not is_value(b) and type(b) is not float and type(b) is not int:
+    cdef bint by_own_order = has_own_order(a) or (is_value(b) and has_own_order(b))
+    if by_own_order or not (is_value(b) or type(b) is float or type(b) is int):
         from numbers import Number as AnyNumber
 
         from micrograd import _functions
+        name = ORDER[than if than <= Py_LE else than - 2]
+        if by_own_order:
+            return _functions.compare_by_own_order(a, b, name, value_attributes)
         if not isinstance(b, AnyNumber):
             return NotImplemented
         found = _functions.compare_by_own_number(a, b, name)
@@ -190,6 +190,9 @@ cdef inline object equals(object a, object b):
 cdef bint has_own_order(object value) except -1:
     cdef PyTypeObject* cls = Py_TYPE(<PyObject*>value)
     return cls.tp_richcompare != value_compare and overrides(cls, ORDER)
+
+cdef bint has_own_power(object value) except -1:
+    return find_in_class(Py_TYPE(<PyObject*>value), "__pow__") is not value_attributes["__pow__"]
 
 cdef object call_with_data(object function, object value, object argument):
     Py_EnterRecursiveCall(" with the data of a Value")
@@ -370,8 +373,7 @@ cdef class Value:
     def data(self, new):
         forbid("writing", NULL)
         drop_unused_dict(self)
-        if Py_TYPE(<PyObject*>self).tp_vectorcall == NULL:
-            call_quickly(Py_TYPE(<PyObject*>self))
+        call_quickly(Py_TYPE(<PyObject*>self))      # its constructor may never call Value's
         put_data(&self.node, new)
 
     @data.deleter
@@ -459,7 +461,7 @@ cdef class Value:
 
     def __pow__(self, other, modulo):   # self ** other, other ** self
         if not is_value(self):
-            if modulo is not None or overrides(Py_TYPE(<PyObject*>other), POWERS):
+            if modulo is not None or has_own_power(other):
                 return NotImplemented       # a __pow__ of the program's own has no reflected one
             return PyNumber_Power(leaf(python_number(self)), other, None)
         if modulo is not None:
@@ -664,22 +666,21 @@ cdef PyObject* call_class(PyObject* cls, PyObject** args, size_t flags,
     cdef bint own = (Py_TYPE(<PyObject*>init) == function_type
                      and flags & PY_VECTORCALL_ARGUMENTS_OFFSET)
     if (type.tp_new != object_new or type.tp_flags & Py_TPFLAGS_IS_ABSTRACT
-            or not (own or (init is shipped_init and 1 <= count <= 3 and names == NULL))):
+            or not (own or init is shipped_init)):
         return call_any(cls, args, count, names)
     value = steal(<PyObject*>checked(type.tp_alloc(type, 0)))   # may run Python code
     if own:
         before, place[0] = place[0], <PyObject*>value
         result = PyObject_Vectorcall(<PyObject*>init, place, count + 1, names)
         place[0] = before
-        if result == NULL:
-            return NULL
-        returned = steal(result)
-        if returned is not None:
-            raise TypeError("__init__() should return None, "
-                            f"not '{Py_TYPE(result).tp_name.decode()}'")
     else:
-        initialize(value, <object>args[0], <object>args[1] if count > 1 else (),
-                   <object>args[2] if count > 2 else "")
+        result = call_init(<PyObject*>value, args, count, names)
+    if result == NULL:
+        return NULL
+    returned = steal(result)
+    if returned is not None:
+        raise TypeError("__init__() should return None, "
+                        f"not '{Py_TYPE(result).tp_name.decode()}'")
     Py_INCREF(<PyObject*>value)
     return <PyObject*>value
 
@@ -751,7 +752,7 @@ call_type.tp_new = call_type.tp_vectorcall = NULL       # only begin_call makes 
 del _Call.__new__
 PyType_Modified(call_type)
 gc.callbacks.append(_before_collection)
-for name in (*ACCESS, *OPERATORS, *POWERS, *ORDER, *activations):
+for name in (*ACCESS, *OPERATORS, "__pow__", *ORDER, *activations):
     value_attributes[name] = find_in_class(value_type, name)
 activation_functions.update({getattr(Value, name): op for name, op in activations.items()})
 _reduction = Value.__reduce__, Value.__reduce_ex__
