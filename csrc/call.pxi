@@ -12,8 +12,8 @@
 #   visit       puts its operands on the sort's stack
 #   sweep       adds to the gradients of its operands, from those of its outputs in call.grad; False
 #               where that needs Python
-#   is_current  says whether sweep would read the numbers that the original's nodes would read: no
-#               longer after an operand's data was set, nor after a first sweep
+#   is_current  says whether sweep may be called. Where not, plain nodes are swept in its place: of
+#               layers, after an operand's data was set and after a first sweep
 #   make_plain  makes every output the result of plain nodes; then nothing refers to the call, and
 #               it is freed
 #   accepts     says whether sweep can work with this gradient of an output
@@ -23,8 +23,8 @@
 # says so of each, and visit_output puts the operands of one on the stack (and is told whether it is
 # the first of the call).
 #
-# A call is made plain when a program could see the difference: it reads `_prev` or `_backward` of
-# an output, or sweeps a second time.
+# A call is made plain when a program could see the difference: it sets or calls `_backward` of an
+# output, or copies the graph; of layers, also when it reads `_prev` or sweeps a second time.
 
 cdef struct CallKind:
     int (*visit)(Call*, Sweep*) except -1
@@ -54,7 +54,7 @@ cdef struct Call:
     Kind* grad_kind
     int first, last             # the outputs that have delivered one are from first to last
     unsigned char* wanted       # NULL unless outputs have operands of their own
-    Py_ssize_t wanted_size      # nout, and what the kind of call notes of the operands that do
+    Py_ssize_t wanted_size      # its bytes: nout, and those that the kind of call marks operands in
 
 cdef Call* calls = NULL
 cdef Py_ssize_t divided_calls = 0       # those whose outputs have operands of their own

@@ -35,7 +35,7 @@ cdef struct LayersCall:
     int depth                   # how many stages, with that of the inputs
     bint swept
     bint rounds                 # a number is a numpy.float32: all are computed one by one
-    bint piecewise              # each layer is
+    bint piecewise              # each layer is piecewise linear
     bint integers               # an input is one of numpy's ints or bools
     Py_ssize_t size             # of its memory, in bytes
     PyObject** inputs           # each a Value, or one of numpy's ints or bools; else NULL

@@ -11,7 +11,8 @@
    float, float and numpy.float32 give numpy.float32, that and numpy.float64 give numpy.float64, and
    an OBJECT (which has no double) gives whatever its own operators give. */
 enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
-       /* A number that a layer keeps (parameters.pxi): with a second kind, no plain number. */
+       /* A number that a layer keeps (parameters.pxi). No result is plain that has it for an
+          operand: its intersection with any other kind is OBJECT. */
        PACKED = 16 };
 
 /* One operation a line. In a column's expression

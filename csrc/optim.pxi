@@ -65,7 +65,7 @@ def _sgd(list parameters, velocity, double lr, double momentum, double weight_de
                 continue
             n = node_of(<PyObject*>parameters[i])
             x, g = data_of_node(n).x, grad_of_node(n).x
-            if weight_decay != 0:       # which times infinity is nan
+            if weight_decay != 0:       # 0 times an infinite x is nan
                 g += weight_decay * x
             if momentum != 0:
                 v[i] = g if first else momentum * v[i] + g

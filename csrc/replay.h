@@ -36,8 +36,8 @@ typedef struct {
     int inputs, constants, singles, slots, parameters, packed, outputs;
     int step_count, layer_count, place_count;
     int scratch;                    /* doubles of scratch memory that the layers need */
-    int apart;                      /* `parameters` if steps take some of them one by one, else 0:
-                                       for how many a sweep has gradients besides those of layers */
+    int apart;                      /* how many gradients a sweep has besides those of the packed
+                                       ones: `parameters` if a step takes one by itself, else 0 */
     Step *steps;
     Dense *layers;
     int *places;
@@ -151,7 +151,7 @@ struct Job {
     const unsigned char *live;      /* of each slot: whether an output's gradient reaches it */
     int (*look)(void);              /* the first thread calls it at times; says whether to stop */
     volatile int stop, failed;
-    struct Worker *team[MOST_THREADS];      /* who does the parts; the first is done by who calls */
+    struct Worker *team[MOST_THREADS];      /* the worker of each part; the caller does part 0 */
 };
 
 /* Memory for the numbers of a run, kept for the next run: pages new to the process cost more than

@@ -21,10 +21,11 @@ cdef class _Program:
     cdef bytearray picked               # of each parameter: whether it is a choice of a pick
     cdef list sources                   # of all outputs, once they are needed; see ReplayCall
     cdef bint parameters_differ, inputs_differ      # ... whether these are not the same for all
-    cdef list matrices                  # layers that nn has packed too: (Parameters, packed place)
-    cdef Ints loose_places              # places of packed parameters that are in no such layer
-    cdef Ints held, place               # parameters that are taken alone; where in a Matrix
-    cdef list holders                   # ... of which Parameters: (these, their end in `held`)
+    # Where the numbers of the parameters stand, as long as is_packed:
+    cdef list matrices                  # layers laid out as nn's: (its Parameters, packed place)
+    cdef Ints loose_places              # the packed places of parameters outside these layers
+    cdef Ints held, place               # other parameters that are in a Matrix; where in it
+    cdef list holders                   # ... in whose: (Parameters, where theirs end in `held`)
     cdef Ints loose                     # the parameters that hold their own numbers
     cdef Ints every                     # all parameters
 
@@ -84,7 +85,8 @@ cdef class _Program:
         return 0
 
     cdef list sources_of_outputs(self, bint by_inputs, bint by_parameters):
-        """The `sources` of a ReplayCall, if they make a difference by inputs or by parameters."""
+        """What each output was computed from: `sources` of a ReplayCall. None where that is the
+        same for all outputs, of the inputs and of the parameters, as far as these are asked for."""
         cdef Code* c = &self.code
         cdef list sources = self.sources
         if sources is None:

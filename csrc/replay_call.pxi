@@ -469,8 +469,8 @@ cdef inline int gradients_in(const Kind* kinds, int count) noexcept:
     return seeded
 
 
-# When the graph is copied, or Python code runs during a sweep, each output becomes the result of an
-# operation with local gradients.
+# When the graph is copied, `_backward` of an output is set or called, or a sweep needs Python, each
+# output becomes the result of an operation with local gradients.
 
 cdef int make_replay_plain(Call* call) except -1:
     cdef _Run run = run_of(call)
