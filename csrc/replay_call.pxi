@@ -400,7 +400,7 @@ cdef bint sweep_row(_Run run, const Job* rows, Py_ssize_t row, const double* see
     if fine:
         for k in range(c.outputs):
             live[c.output[k]] |= kinds == NULL or kinds[k] != NO_GRADIENT
-        take_row(run, rows, row, &job, v)
+        take_row(rows, row, &job, v)
         mark_live(c, v, live)
         job.values = v
         fine = sweep_job(run, &job, seeds, live, found)
@@ -408,13 +408,15 @@ cdef bint sweep_row(_Run run, const Job* rows, Py_ssize_t row, const double* see
     give_memory(v)
     return fine
 
-cdef void take_row(_Run run, const Job* rows, Py_ssize_t row, Job* job, double* v) noexcept:
+cdef void take_row(const Job* rows, Py_ssize_t row, Job* job, double* v) noexcept:
     """Reduce a copy of the job `rows` to one row, whose slots v becomes; v has room for scratch
     memory after them."""
     cdef Py_ssize_t slots = rows.code.slots, wide = rows.wide, k
     cdef const double* kept = rows.values
     cdef unsigned char odd[8]
-    alone(run, job, row)
+    divide(job, 1, 1)
+    job.inputs += row * rows.code.inputs
+    job.values = NULL
     if kept == NULL:
         job.odd = odd
         forward_block(job, 0, v, v + slots)
@@ -422,12 +424,6 @@ cdef void take_row(_Run run, const Job* rows, Py_ssize_t row, Job* job, double* 
         kept += row // wide * wide * slots + row % wide
         for k in range(slots):
             v[k] = kept[k * wide]
-
-cdef void alone(_Run run, Job* job, Py_ssize_t row) noexcept:
-    """Reduce a job to one row."""
-    divide(job, 1, 1)
-    job.inputs += row * run.program.code.inputs
-    job.values = NULL
 
 cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_t whole,
                      Swept* found) noexcept:
@@ -560,7 +556,7 @@ cdef bytearray live_in_row(_Run run, Py_ssize_t row, bytearray outputs, double* 
     """Of each slot, whether a marked output was computed from it in a row, whose slots become v."""
     cdef bytearray live = outputs[:]
     cdef Job job = run.job
-    take_row(run, &run.job, row, &job, v)
+    take_row(&run.job, row, &job, v)
     mark_live(&run.program.code, v, <unsigned char*>PyByteArray_AS_STRING(live))
     return live
 
