@@ -62,7 +62,7 @@ cdef class _Program:
             c.packed_number[<int>place] = x
         self.picks = made.graph.choices.count > 0
         self.find_choices()
-        self.live = marked_outputs(c)
+        self.live = marked_outputs(c, 0, c.outputs)
         self.partly = mark_live(c, NULL, <unsigned char*>PyByteArray_AS_STRING(self.live))
         self.partly |= self.picks
         self.used = bytearray(c.parameters)
@@ -90,7 +90,7 @@ cdef class _Program:
         cdef Code* c = &self.code
         cdef list sources = self.sources
         if sources is None:
-            sources = [what_may_be_used(c, mark_of_output(c, k)) for k in range(c.outputs)]
+            sources = [what_may_be_used(c, marked_outputs(c, k, 1)) for k in range(c.outputs)]
             self.parameters_differ = any([used != sources[0][0] for used, _ in sources])
             self.inputs_differ = any([inputs != sources[0][1] for _, inputs in sources])
             self.sources = sources
@@ -225,11 +225,11 @@ cdef class _Program:
         run.go_forward()
         return run
 
-cdef bytearray marked_outputs(Code* c):
-    """A 1 for each slot of an output, a 0 for each other."""
+cdef bytearray marked_outputs(Code* c, int first, int count):
+    """A 1 for the slot of each of these outputs, a 0 for each other slot."""
     cdef bytearray marks = bytearray(c.slots)
     cdef int k
-    for k in range(c.outputs):
+    for k in range(first, first + count):
         marks[c.output[k]] = 1
     return marks
 
@@ -445,7 +445,7 @@ cdef class _Run:
             raise MemoryError
         raise_if_stopped(self)
         if found.raises:
-            raise_error_of_sweep(self, range(self.rows), marked_outputs(c))
+            raise_error_of_sweep(self, range(self.rows), marked_outputs(c, 0, c.outputs))
         return [[found.inputs[row * c.inputs + i] for i in range(c.inputs)]
                 for row in range(self.rows)]
 

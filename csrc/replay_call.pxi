@@ -56,13 +56,7 @@ cdef tuple source_in_rows(Call* call, int j):
     cdef Py_ssize_t row = (<ReplayCall*>call).row, outputs = run.program.code.outputs
     row = row if row >= 0 else j // outputs
     rows = range(run.rows) if run.factor else range(row, row + 1)
-    return what_is_used(run, rows, mark_of_output(&run.program.code, j % outputs))
-
-cdef bytearray mark_of_output(Code* c, int k):
-    """A 1 for the slot of output k, a 0 for each other."""
-    cdef bytearray marks = bytearray(c.slots)
-    marks[c.output[k]] = 1
-    return marks
+    return what_is_used(run, rows, marked_outputs(&run.program.code, j % outputs, 1))
 
 cdef int new_replay(_Run run, Py_ssize_t row, dict given, list values,
                     const double* numbers) except -1:
@@ -321,7 +315,7 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     cdef Job job = given[0]
     cdef Code* c = &run.program.code
     cdef Py_ssize_t size = c.packed + c.apart, t
-    cdef bint fine
+    cdef bint fine, by_rows, in_narrow_blocks
     job.seeds, job.look = seeds, look_in_sweep
     job.live = live if live != NULL else <unsigned char*>PyByteArray_AS_STRING(run.program.live)
     job.input_grads = found.inputs
@@ -332,28 +326,25 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     give_workers(&job)
     for t in range(1, job.tiles if fine else 0):
         add_numbers_to(job.grads, job.grads + t * size, size)
-    if fine and live == NULL and run.program.partly and sweep_is_odd(&job):
-        # What a pick has not taken, and a neuron that leads to no output, has a gradient of 0 here:
-        # its product with an infinite slope is nan.
-        give_memory(job.grads)
-        PyMem_Free(job.odd)
-        return sweep_each(run, given, seeds, found)
-    if fine and job.rows % job.wide and not all_finite(job.grads, size):
-        # In the last block, surplus rows have a gradient of 0: its product with an infinite slope
-        # is nan.
-        give_memory(job.grads)
-        PyMem_Free(job.odd)
-        job = given[0]
-        divide(&job, job.rows, 1)
-        job.values = NULL
-        return sweep_job(run, &job, seeds, live, found)
-    if fine:
+    # What a pick has not taken, and a neuron that leads to no output, has a gradient of 0 here, and
+    # so have surplus rows in the last block: its product with an infinite slope is nan.
+    by_rows = fine and live == NULL and run.program.partly and sweep_is_odd(&job)
+    in_narrow_blocks = (fine and not by_rows and job.rows % job.wide != 0
+                        and not all_finite(job.grads, size))
+    if fine and not by_rows and not in_narrow_blocks:
         add_numbers_to(found.parameters + c.parameters, job.grads, c.packed)
         add_numbers_to(found.parameters, job.grads + c.packed, c.apart)
         found.raises = found.raises or memchr(job.odd, 1, job.rows) != NULL
         run.job.stop |= job.stop
     give_memory(job.grads)
     PyMem_Free(job.odd)
+    if by_rows:
+        return sweep_each(run, given, seeds, found)
+    if in_narrow_blocks:
+        job = given[0]
+        divide(&job, job.rows, 1)
+        job.values = NULL
+        return sweep_job(run, &job, seeds, live, found)
     return fine
 
 cdef bint sweep_is_odd(const Job* job) noexcept:
@@ -497,7 +488,7 @@ cdef _Locals local_gradients(_Run run, dict given, Py_ssize_t j):
     cdef Py_ssize_t row = 0 if run.factor else j // c.outputs
     cdef Py_ssize_t rows = run.rows if run.factor else 1, i
     cdef Swept found
-    cdef bytearray live = mark_of_output(c, j % c.outputs)
+    cdef bytearray live = marked_outputs(c, j % c.outputs, 1)
     cdef bytearray seeds = bytearray(rows * c.outputs * sizeof(double))
     cdef bytearray kinds = bytearray(b"\xff") * c.outputs
     cdef bytearray by_parameter = bytearray((c.parameters + c.packed) * sizeof(double))
