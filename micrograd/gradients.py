@@ -53,8 +53,9 @@ def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
     """The gradients of f([x, ...]) by each x, as numbers; a list of such rows if f returns a list.
 
     An x is a number, or a Value, which then stands for itself: f may use it without being given
-    it, as a loss does the parameters of its model. One reverse sweep a row; every `.grad` stays as
-    it is.
+    it, as a loss does the parameters of its model. One reverse sweep a row; of a recording with no
+    more inputs than results, forward mode, eight columns at a time. Every `.grad` stays as it is.
+    TypeError for another x, and where f gives anything but Values; ValueError as from grad.
     """
     leaves = inputs(xs)
     if isinstance(f, Recording) and not __core__._is_recording():
@@ -73,8 +74,8 @@ def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
 def hessian(f: Callable[[list[Value]], Value], xs: Iterable[Any]) -> list[list[Any]]:
     """The second derivatives of f([x, ...]) by each two of xs, as numbers.
 
-    The jacobian of the gradient. f returns one Value; xs as in jacobian. One reverse sweep a row,
-    over the graph of the gradient.
+    A list of rows, one for each x: the jacobian of the gradient. f returns one Value; xs, errors
+    and passes as in jacobian.
     """
     leaves = inputs(xs)
     found = by_recorded_gradient(

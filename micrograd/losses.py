@@ -1,8 +1,9 @@
 """Losses: one Value that says how wrong a model is, to call backward() on.
 
-Outputs (scores, logits) are Values; targets are numbers, numpy's included, or Values. Each loss is
-the mean over its samples. TypeError for an output that is no Value; ValueError where there are
-none, or not as many targets as outputs.
+Outputs (scores, logits) are Values; targets are numbers, numpy's included, or Values. A loss of
+outputs and targets is the mean over the samples, one output and target each. TypeError for an
+output that is no Value and a target that is no number; ValueError where there are none, or not as
+many targets as outputs.
 
 All can be recorded (micrograd.recording), with targets that differ from call to call.
 """
@@ -34,8 +35,8 @@ def binary_cross_entropy(logits: Iterable[Value], targets: Iterable[Any]) -> Val
 
     As torch.nn.functional.binary_cross_entropy_with_logits. Computed as `t*softplus(-z) +
     (1-t)*softplus(z)`, which is the same: nothing overflows, and no small loss is a difference of
-    large numbers. ValueError for a target outside 0..1. In a recording its text is that of the
-    square root of a negative number, and a target of nan gives nan without an error.
+    large numbers. ValueError for a target outside 0..1. In a recording that error names the square
+    root of a negative number, and a target of nan gives nan without an error.
     """
     return mean([probability(t) * (-z).softplus() + (1 - t) * z.softplus()
                  for z, t in pairs(logits, targets)])

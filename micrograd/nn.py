@@ -6,6 +6,7 @@ class Module(__core__._ModuleBase):
     """Anything with parameters."""
 
     def zero_grad(self):
+        """Set the gradients of all parameters to 0."""
         if not __core__._zero_grad(self):
             parameters = self.parameters()
             if not __core__._zeroed(parameters):
@@ -13,6 +14,7 @@ class Module(__core__._ModuleBase):
                     p.grad = 0
 
     def parameters(self):
+        """The list of all parameters, which are Values."""
         return []
 
     def named_parameters(self):
@@ -38,7 +40,8 @@ class Module(__core__._ModuleBase):
 
 class Neuron(Module, __core__._NeuronParts):
     """f(w . x + b), for nin inputs. nonlin says what f is: the ReLU where it is true, no activation
-    where it is false, or a function of Value such as Value.tanh, or its name, "tanh"."""
+    where it is false, or a function of Value such as Value.tanh, or its name, "tanh"; ValueError
+    for anything else. The weights are drawn evenly from -1..1 by `random`, the bias is 0."""
 
     @staticmethod
     def _check_activation(nonlin):
@@ -63,6 +66,7 @@ class Neuron(Module, __core__._NeuronParts):
         self.nonlin = nonlin
 
     def __call__(self, x):
+        """The output, a Value, for a list of nin numbers or Values."""
         act = sum((wi * xi for wi, xi in zip(self.w, x)), self.b)
         nonlin = self.nonlin
         if not nonlin:
@@ -88,6 +92,7 @@ class Layer(Module, __core__._LayerParts):
         self.neurons = [Neuron(nin, **kwargs) for _ in range(nout)]
 
     def __call__(self, x):
+        """The neurons' outputs in a list, or the only one, for a list of nin numbers or Values."""
         out = __core__._fused([self], x)
         if out is not None:
             return out
@@ -102,7 +107,8 @@ class Layer(Module, __core__._LayerParts):
 
 
 class MLP(Module):
-    """Layers of widths nouts over nin inputs; all but the last have nonlin, which is a Neuron's."""
+    """Layers of widths nouts over nin inputs; all but the last have nonlin, which is a Neuron's.
+    TypeError unless nouts is a list."""
 
     def __init__(self, nin, nouts, *, nonlin=True):
         if not isinstance(nouts, list):
@@ -123,6 +129,7 @@ class MLP(Module):
         return as_written(layer) and all(map(as_written, getattr(layer, "neurons", ())))
 
     def __call__(self, x):
+        """The outputs of the last layer, for a list of nin numbers or Values."""
         layers = self.layers
         out = __core__._fused(layers, x)   # the same as one node; None where it must run as written
         if out is not None:

@@ -26,7 +26,11 @@ from micrograd.engine import Value, __core__
 
 class Optimizer:
     """What they share: the parameters, `lr`, which may be set between steps, `weight_decay`, and
-    `maximize`, with which steps go along the gradient and not against it."""
+    `maximize`, with which steps go along the gradient and not against it.
+
+    The constructors raise TypeError for a parameter that is no Value and a setting that is no real
+    number, ValueError for no parameters, one that is there twice, and a setting out of its range.
+    """
 
     arguments: tuple[str, ...] = ("lr", "weight_decay", "maximize")
     memory: tuple[str, ...] = ()        # what one step leaves for the next
@@ -305,6 +309,8 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
     """Scale the gradients so that their Euclidean norm is max_norm at most; returns what it was.
 
     As torch.nn.utils.clip_grad_norm_: the factor is max_norm / (norm + 1e-6), where below 1.
+    TypeError, and nothing changed, where a gradient is no real number; ValueError for a negative
+    max_norm.
     """
     check("max_norm", max_norm)
     parameters = listed_values(parameters, "parameters", "parameter")
@@ -318,7 +324,8 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
 
 
 def clip_grad_value(parameters: Iterable[Value], limit: float) -> None:
-    """Clip every gradient to -limit..limit, as torch.nn.utils.clip_grad_value_."""
+    """Clip every gradient to -limit..limit, as torch.nn.utils.clip_grad_value_. Errors as from
+    clip_grad_norm."""
     check("limit", limit)
     parameters = listed_values(parameters, "parameters", "parameter")
     for p, g in zip(parameters, numbers(parameters, "grad")):
@@ -327,7 +334,8 @@ def clip_grad_value(parameters: Iterable[Value], limit: float) -> None:
 
 
 def linear(k: int, steps: int, start: float, end: float) -> float:
-    """The learning rate of step k, going from start at step 0 to end at step `steps`, and staying.
+    """The learning rate of step k, an int from 0: from start at step 0 evenly to end at step
+    `steps`, and staying there.
 
     The notebook's 1.0 - 0.9*k/100 is linear(k, 100, 1.0, 0.1).
     """
@@ -340,7 +348,7 @@ def cosine(k: int, steps: int, start: float, end: float = 0.0) -> float:
 
 
 def exponential(k: int, start: float, factor: float) -> float:
-    """start, times factor at every step."""
+    """start * factor**k, for step k."""
     return start * factor ** k
 
 

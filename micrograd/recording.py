@@ -60,7 +60,9 @@ def record(function: Callable[..., Any] | None = None, *, static: Iterable[str] 
     them all as Values; it gives a Value, or lists and tuples of Values. Arguments that are None, a
     bool or a str, and those named in `static`, arrive as they are, and each has a recording of its
     own. `threads` share the rows of `mean`, `sum` and `map`. Used as `@record` or
-    `@record(static=("n",), threads=2)`. TypeError and ValueError for other arguments.
+    `@record(static=("n",), threads=2)`. TypeError for what is no function, and for a `static` that
+    is no list of names; ValueError for a name of no argument, and unless `threads` is an int from
+    1. A call raises RecordingError where the function does what a recording cannot repeat.
     """
     if function is None:
         return lambda function: Recording(function, static, threads)
@@ -70,8 +72,10 @@ def record(function: Callable[..., Any] | None = None, *, static: Iterable[str] 
 def pick(values: Any, i: Any) -> Any:
     """values[i], where i is an int, or a Value that holds one: a recording chooses when it is run.
 
-    With a Value i, the values are Values or numbers, or lists of these, all of one length. The
-    gradient goes to what is chosen. IndexError where there is no such place.
+    With a Value i, the values are Values or numbers, or lists of these, all of one length; else
+    TypeError or, for the lengths, ValueError. The result is a Value, or a list of them. The
+    gradient goes to what is chosen. IndexError where there is no such place, TypeError where i is
+    no whole number.
     """
     if not isinstance(i, Value):
         return values[i]
