@@ -28,7 +28,7 @@ def leaves(x: Any) -> Any:
     x is a number, nested lists or tuples of numbers, or an array (numpy's gives Python's numbers).
     TypeError for anything else.
     """
-    x = listed(x)
+    x = in_lists(x)
     if isinstance(x, (list, tuple)):
         return [leaves(item) for item in x]
     if isinstance(x, Number):
@@ -52,13 +52,13 @@ def grads(values: Any) -> Any:
     return mapped(lambda v: v.grad, values)
 
 
-def listed(x: Any) -> Any:
-    """An array in lists."""
+def in_lists(x: Any) -> Any:
+    """The numbers of an array in nested lists; anything else as it is."""
     return x.tolist() if hasattr(x, "tolist") else x
 
 
 def mapped(f: Callable[[Value], Any], values: Any) -> Any:
-    values = listed(values)
+    values = in_lists(values)
     if isinstance(values, (list, tuple)):
         return [mapped(f, item) for item in values]
     if is_value(values):
