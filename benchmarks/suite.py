@@ -184,9 +184,7 @@ class Suite:
 
     def weigh(self, results, bar):
         """Bytes a node and peak memory, each in a process of its own."""
-        sizes = [n for n, e in self.entries.items() if e.sweep in ("chain", "tree")]
-        sizes = [n for n in sizes if self.entries[n].nodes > 9000]
-        for name in sizes:
+        for name in self.weighed():
             weights = {}
             for engine in self.processes:
                 if ENGINES[engine].graph and "median" in results[name]["results"].get(engine, {}):
@@ -194,6 +192,11 @@ class Suite:
                     weights[engine] = self.weight(engine, name)
                 bar.update()
             results[name]["memory"] = weights
+
+    def weighed(self):
+        """The workloads whose memory is measured: smaller ones fit into what a process has."""
+        return [name for name, entry in self.entries.items()
+                if entry.sweep in report.SWEEPS and entry.nodes > 9000]
 
     def weight(self, engine, name):
         answer = engines.alone(engine, "memory", name)
@@ -204,9 +207,7 @@ class Suite:
 
     def run(self):
         self.start()
-        weighed = sum(e.sweep in ("chain", "tree") and e.nodes > 9000
-                      for e in self.entries.values())
-        total = len(self.processes) * (len(self.entries) + weighed)
+        total = len(self.processes) * (len(self.entries) + len(self.weighed()))
         results = {}
         with tqdm(total=total, unit="part", file=sys.stdout) as bar:
             for name, entry in self.entries.items():
