@@ -67,8 +67,8 @@ def jacobian(f: Callable[[list[Value]], Any], xs: Iterable[Any]) -> list[Any]:
                         else found)
     y = f(leaves)
     if isinstance(y, Value):
-        return rows(leaves, [y])[0]
-    return rows(leaves, listed_values(y, "what f returns"))
+        return jacobian_of_graph(leaves, [y])[0]
+    return jacobian_of_graph(leaves, listed_values(y, "what f returns"))
 
 
 def hessian(f: Callable[[list[Value]], Value], xs: Iterable[Any]) -> list[list[Any]]:
@@ -80,7 +80,7 @@ def hessian(f: Callable[[list[Value]], Value], xs: Iterable[Any]) -> list[list[A
     leaves = inputs(xs)
     found = by_recorded_gradient(
         f, leaves, lambda run: run.jacobian(f._threads, True))      # type: ignore[attr-defined]
-    return found or rows(leaves, grad(checked_result(f, leaves), leaves))
+    return found or jacobian_of_graph(leaves, grad(checked_result(f, leaves), leaves))
 
 
 def hvp(f: Callable[[list[Value]], Value], xs: Iterable[Any], v: Iterable[Any]) -> list[Any]:
@@ -403,8 +403,8 @@ def no_second_derivative() -> None:
     raise ValueError("a local gradient that is a number has no derivative of its own")
 
 
-def rows(xs: list[Value], ys: list[Value]) -> list[list[Any]]:
-    """The gradients of each y by each x, as numbers."""
+def jacobian_of_graph(xs: list[Value], ys: list[Value]) -> list[list[Any]]:
+    """The gradients of each y, a row, by each x, as numbers."""
     tape = Tape(xs, ys)
     steps = tape.numbers()
     return [tape.sweep(steps, [(y, 1)]) for y in ys]
