@@ -22,7 +22,7 @@ cdef struct Sweep:
     bint pinned
     bint broken                 # pinned, and a call could not be expanded
     bint plain                  # all calls are to be made plain, for copies of the graph,
-    bint named                  # ... except those whose outputs are shown as results of one
+    bint named                  # ... except those that are shown as one operation
     bint ahead                  # the sort only finds out which outputs of calls take part
     bint foreign                # the sort has met a node to be read through Python's attributes
 

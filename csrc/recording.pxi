@@ -86,8 +86,8 @@ def _given(Value value not None):
     return value
 
 cdef inline int forbid_if_given(object o) except -1:
-    """Raise RecordingError for the equality, hash or truth of what is a number where the function
-    is run as written: a Value has others."""
+    """Raise RecordingError where a Value that stands for a number is asked for its equality, hash
+    or truth: the number has others."""
     if made_flag and is_recording() and is_value(o) and node_of(<PyObject*>o).flags & GIVEN:
         refused("number")
     return 0

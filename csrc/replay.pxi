@@ -12,7 +12,8 @@ cdef class _Program:
     cdef str name
     cdef object refuse                  # raises RecordingError
     cdef readonly tuple parameters      # the Values that the function uses and has not made
-    cdef list memory                    # bytearrays: the arrays of the code
+    cdef list memory                    # bytearrays, the arrays of the code: six of ints, then the
+                                        # constants and the packed numbers
     cdef bytearray live                 # of each slot: whether an output's gradient reaches it
     cdef bytearray used                 # of each parameter: the same
     cdef bint picks                     # whether a step is a pick
@@ -196,16 +197,14 @@ cdef class _Program:
 
     def difference(self, _Program other not None):
         """How the other program differs, in words; None if it does not."""
-        cdef int i
         if len(self.parameters) != len(other.parameters) or any(
                 [a is not b for a, b in zip(self.parameters, other.parameters)]):
             return "other Values take part"
-        for i in (0, 1, 2, 3, 4, 5):
-            if self.memory[i] != other.memory[i]:
-                return "it computes something else"
-        for i in (6, 7):
-            if self.memory[i] != other.memory[i]:
-                before, now = doubles_that_differ(self.memory[i], other.memory[i])
+        if self.memory[:6] != other.memory[:6]:
+            return "it computes something else"
+        for numbers, others in zip(self.memory[6:], other.memory[6:]):
+            if numbers != others:
+                before, now = doubles_that_differ(numbers, others)
                 return f"a number that was {before!r} is {now!r}"
         return None
 

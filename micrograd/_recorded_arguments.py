@@ -92,7 +92,7 @@ def flattened_other(x: Any, leaves: list[Any]) -> Any:
         return (cls, *flattened_items(x, leaves))
     if cls is dict or cls is OrderedDict:
         return cls, keys_of(x), *flattened_items(x.values(), leaves)
-    if isinstance(x, float) or isinstance(x, Real):     # which takes longer to say
+    if isinstance(x, float) or isinstance(x, Real):     # the second check takes longer
         leaves.append(float(x))
         return Value
     if is_array(x):
@@ -158,7 +158,8 @@ def flattened_results(y: Any, outputs: list[Value], name: str) -> Any:
 
 
 def contents(arguments: list[Any]) -> Any:
-    """What the arguments hold: their structures, and which Values; None where these are none."""
+    """What the arguments hold: their structures, and the ids of their leaves; None where one holds
+    what no recording takes."""
     leaves: list[Any] = []
     try:
         return [flattened(x, leaves) for x in arguments], list(map(id, leaves))

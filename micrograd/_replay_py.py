@@ -89,8 +89,8 @@ def _given(value):
 
 
 def forbid_if_given(*values):
-    """RecordingError for the equality, hash or truth of what is a number where the function is run
-    as written: a Value has others."""
+    """RecordingError where a Value that stands for a number is asked for its equality, hash or
+    truth: the number has others."""
     if _is_recording() and not called_by_engine(3) and any(id(value) in given for value in values):
         _engine_py.recorder.refuse("number")
 

@@ -112,7 +112,8 @@ class Kept(NamedTuple):
     results: Any                # the structure of what the function gives
     numbers: list[float]        # of the results, where the function was run as written
     by_inputs: list[int]        # the places of the inputs that it takes gradients by
-    by: list[Any]               # weak references to all Values that it does; inputs have died
+    by: list[Any]               # weak references to all Values that it does so by; dead ones of
+                                # inputs, whose Values end with the recording
     calls: list[int]            # how many there were, and how many rows were checked
 
 
@@ -134,7 +135,7 @@ class Recording:
         self._kept: dict[Any, Kept] = {}        # by the structure of the arguments
         self._gradients: dict[int, Any] = {}        # what micrograd.gradients made of this one
         self._columns: Any = None               # the structure of the columns that were given last
-        self._methods: dict[int, Any] = {}      # the two of a method, by its instance
+        self._methods: dict[int, Any] = {}      # a method's _kept and _gradients, by its instance
         self._origin: Any = None        # of a method: the recording of the function; the instance
         self._signatures: dict[bool, Any] = {}  # of the function, and of the method that it becomes
         unknown = self._static - set(self._single_arguments()) if self._static else ()
