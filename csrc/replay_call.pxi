@@ -8,8 +8,8 @@ cdef struct ReplayCall:
     PyObject* given                     # {place: Value} of that row's leaves, or of all
     # Where outputs may have operands of their own, of the sort that is under way:
     bint by_inputs, by_parameters       # whether one given, or a parameter, is no leaf
-    PyObject* sources                   # for each output (the parameters, and the leaves, that it
-                                        # was computed from, marked in bytearrays); None if that
+    PyObject* sources                   # of each output: two bytearrays, which mark the parameters
+                                        # and the leaves that it was computed from; None if that
                                         # makes no difference. `wanted` marks such leaves too
 
 cdef inline _Run run_of(Call* call):
@@ -18,10 +18,10 @@ cdef inline _Run run_of(Call* call):
 cdef inline dict given_to(Call* call):
     return <dict>(<ReplayCall*>call).given
 
-# A sweep must visit the nodes that an output was computed from, and no others: these may have
-# gradients of an earlier sweep. So each row to which Values were given has a call of its own; and
-# where an operand is no leaf, each output has its own operands. (A leaf has nothing to sweep, and
-# makes no difference.)
+# A sweep must visit the nodes that an output was computed from, and no others, which may hold
+# gradients of an earlier sweep, and would pass them on again. So each row to which Values were
+# given has a call of its own; and where an operand is no leaf, each output has its own operands.
+# (A leaf has nothing to sweep, and makes no difference.)
 
 cdef list results_by_row(_Run run):
     """The results of all rows."""

@@ -204,7 +204,7 @@ backward_of_marked.operation = marked_operation
 
 # What was recorded.
 
-LEAVES = "input", "parameter", "constant", "detach", "sign"       # whose operands get no gradient
+ENDS = "input", "parameter", "constant", "detach", "sign"      # of a sweep: they pass nothing on
 
 class _Program:
     """The steps that lead from inputs to outputs, each as (symbol, operands): the places of other
@@ -268,7 +268,7 @@ class _Program:
                 *operands, at = operands
                 if numbers is not None:
                     operands = [operands[place_of(numbers[at], len(operands))]]
-            for x in operands if symbol not in LEAVES else ():
+            for x in operands if symbol not in ENDS else ():
                 if x not in under:
                     under.add(x)
                     stack.append(x)
@@ -442,7 +442,7 @@ class _Run:
         for i in reversed(gradients):
             symbol, *operands = self.program.steps[i]
             g = gradients[i]
-            if symbol in LEAVES:
+            if symbol in ENDS:
                 continue
             if symbol == "pick":
                 *places, at = operands
