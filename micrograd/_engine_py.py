@@ -141,6 +141,10 @@ class Value:
     """ stores a single scalar value and its gradient """
 
     def __init__(self, data, _children=(), _op='', *, label=None):
+        """ a node: its data, its operands, and the name of its operation or, in a tuple or list,
+        dy/da for each operand, numbers or Values; label names it in drawings. With dy/da, TypeError
+        for operands that are no Values or have no order, ValueError unless there is one for each
+        """
         if recorder is not None:
             recorder.check_constructor(self, _children)
         self.data = data
