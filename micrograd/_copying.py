@@ -101,7 +101,8 @@ class EndOfNodes:
         return type(None), ()
 
 
-ENTRIES = {"_graph", "_slots", "_attributes", "_own values"}    # of a state, besides attributes
+# Of a state, beside attributes; the last one in older pickles of the reference.
+ENTRIES = {"_graph", "_slots", "_attributes", "_own values", "_under"}
 
 
 def reduced(value, core):
