@@ -37,7 +37,7 @@ cdef inline bint access_as_shipped() noexcept:
 cdef inline bint value_has_length() noexcept:
     return (value_is_as_seen() or look_at_value()) and has_length
 
-cdef dict value_attributes = {}     # those of these three tuples, __pow__ and the activations
+cdef dict value_attributes = {}     # as shipped: those below, __pow__ and the activations
 cdef tuple ACCESS = ("data", "grad", "_prev", "_op", "_backward")
 cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
 cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
@@ -80,7 +80,8 @@ cdef bint classes_are_as_seen() noexcept:
     return class_count > 0
 
 cdef bint look_at_classes() noexcept:
-    """The same. While it looks, and where that fails, the classes are not seen."""
+    """The same for these classes. class_count is 0 while it looks, and stays so where that
+    fails."""
     global class_count, networks_shipped, own_functions
     cdef unsigned int versions[4]
     cdef unsigned long long functions = 0
@@ -130,7 +131,7 @@ cdef bint overrides(PyTypeObject* cls, tuple names) except -1:
 
 cdef enum:
     SUBCLASSES = 32
-cdef struct Subclass:           # one that was looked up; its address gives its place
+cdef struct Subclass:           # one that was looked up; its class's address gives its place below
     PyTypeObject* cls
     unsigned int version
     bint overrides

@@ -182,7 +182,7 @@ cdef object compare(object a, object b, int than):
 
 cdef inline object equals(object a, object b):
     """By identity, as any object."""
-    if b is not None and type(b) is not str:        # a number is neither
+    if b is not None and type(b) is not str:        # no number equals these, either
         forbid_if_given(a)
         forbid_if_given(b)
     return True if a is b else NotImplemented
@@ -354,7 +354,7 @@ cdef class Value:
     """ stores a single scalar value and its gradient """
 
     cdef Node node
-    cdef object attrs       # laid out as Body; objects in it make the collector track the type
+    cdef object attrs       # laid out as Body; for these objects, Cython gives the type to the collector
     cdef object __weakref__
     cdef object backward_
 
@@ -495,7 +495,7 @@ cdef class Value:
         return unary(ERF, self)
 
     def gelu(self):
-        """ self * P(X <= self), X normal (Hendrycks and Gimpel, 2016); the exact one """
+        """ self * P(X <= self), X standard normal (Hendrycks and Gimpel, 2016); the exact one """
         return unary(GELU, self)
 
     def tanh(self):
@@ -550,7 +550,7 @@ cdef class Value:
         return detached(self)
 
     def clamp(self, low, high):
-        """ self between low and high; a half of the gradient where it is one of them """
+        """ self between low and high; half of the gradient where it equals one of them """
         return self.maximum(low).minimum(high)
 
     def __richcmp__(self, other, int than):     # < by data; == is identity

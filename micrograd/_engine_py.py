@@ -208,7 +208,7 @@ class Value:
         return apply("erf", self)
 
     def gelu(self):
-        """ self * P(X <= self), X normal (Hendrycks and Gimpel, 2016); the exact one """
+        """ self * P(X <= self), X standard normal (Hendrycks and Gimpel, 2016); the exact one """
         return apply("gelu", self)
 
     def tanh(self):
@@ -287,7 +287,7 @@ class Value:
         return Value(other) ** self
 
     def clamp(self, low, high):
-        """ self between low and high; a half of the gradient where it is one of them """
+        """ self between low and high; half of the gradient where it equals one of them """
         return self.maximum(low).minimum(high)
 
     def __lt__(self, other):            # by data; == is identity
