@@ -354,7 +354,7 @@ cdef class Value:
     """ stores a single scalar value and its gradient """
 
     cdef Node node
-    cdef object attrs       # laid out as Body; for these objects, Cython gives the type to the collector
+    cdef object attrs       # laid out as Body; as objects, so that the type takes part in collections
     cdef object __weakref__
     cdef object backward_
 
