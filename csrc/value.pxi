@@ -354,7 +354,7 @@ cdef class Value:
     """ stores a single scalar value and its gradient """
 
     cdef Node node
-    cdef object attrs       # laid out as Body; as objects, so that the type takes part in collections
+    cdef object attrs       # laid out as Body; objects, so that collections visit Values
     cdef object __weakref__
     cdef object backward_
 
