@@ -188,6 +188,9 @@ cdef object result_of_objects(int op, a, b):
     if op == POW:
         return PyNumber_Power(a, b, None)
     if op == RELU:
+        if is_value(a) and not has_own_order(a):        # the original's Values have no order
+            raise TypeError("'<' not supported between instances of "
+                            f"'{type(a).__name__}' and 'int'")
         return 0 if a < 0 else a
     return function_of(op).y(a, b)
 

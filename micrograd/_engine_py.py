@@ -137,6 +137,13 @@ def has_own_order(cls):
             and any(getattr(cls, name) is not own for name, own in ORDER.items()))
 
 
+def is_negative(data):
+    """For the ReLU, which is refused for data that is a Value: the original's have no order."""
+    if isinstance(data, Value) and not has_own_order(type(data)):
+        raise TypeError(f"'<' not supported between instances of '{type(data).__name__}' and 'int'")
+    return data < 0
+
+
 class Value:
     """ stores a single scalar value and its gradient """
 
@@ -183,7 +190,7 @@ class Value:
         return out
 
     def relu(self):
-        out = Value(0 if self.data < 0 else self.data, (self,), 'ReLU')
+        out = Value(0 if is_negative(self.data) else self.data, (self,), 'ReLU')
         out._backward = partial(backward_of_relu, self, out)
         return out
 
