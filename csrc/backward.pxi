@@ -158,11 +158,14 @@ cdef int visit(Sweep* s, Node* n) except -1:
     if n.op == OUTPUT and not call_of(n).body.node.flags & VISITED:
         if must_be_plain(s, call_of(n)):
             make_plain_and_keep(s, call_of(n))
+    elif n.op == OUTPUT and is_on_stack(s, call_of(n)):
+        s.foreign = not s.plain     # a cycle: the output would be swept after its call
     n.flags |= VISITED
     append(&s.stack, tagged(n))
     if n.flags & OWN_PREV:
         visit_own_prev(s, n)
     if n.op == CALL:
+        call_of(n).depth = s.stack.count - 1
         call_of(n).kind.visit(call_of(n), s)
         return 0
     s.foreign = s.foreign or (not s.plain and has_own_access(<object>value_of(n)))
@@ -173,6 +176,11 @@ cdef int visit(Sweep* s, Node* n) except -1:
     if s.ahead and n.op == OUTPUT and call_of(n).wanted != NULL:
         return visit_output(s, call_of(n), n.index)
     return visit_operands(s, n)
+
+cdef bint is_on_stack(Sweep* s, Call* call) noexcept:
+    """Whether the sort has still to go through the nodes under a call."""
+    return (call.depth < s.stack.count
+            and s.stack.items[call.depth] == tagged(&call.body.node))
 
 cdef int visit_output(Sweep* s, Call* call, int j) except -1:
     """Note that an output with operands of its own takes part, and visit these."""

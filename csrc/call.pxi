@@ -53,6 +53,7 @@ cdef struct Call:
     double* grad                # each output's gradient, as delivered in this sweep
     Kind* grad_kind
     int first, last             # the outputs that have delivered one are from first to last
+    Py_ssize_t depth            # where the last sort had it on its stack
     unsigned char* wanted       # NULL unless outputs have operands of their own
     Py_ssize_t wanted_size      # its bytes: nout, and those that the kind of call marks operands in
 
@@ -80,7 +81,7 @@ cdef inline void begin_call(Call* call, const CallKind* kind) noexcept:
     call.body.node.op = CALL
     call.body.attrs = call.body.weakrefs = call.body.backward = NULL
     call.kind, call.sweep = kind, NULL
-    call.first, call.last = 0, call.nout - 1
+    call.first, call.last, call.depth = 0, call.nout - 1, 0
     forget_gradients(call)
     divided_calls += call.wanted != NULL
     call.next, call.previous = calls, NULL
