@@ -8,6 +8,8 @@
 cdef inline bint is_value(object o):
     return Py_TYPE(<PyObject*>o) == value_type or isinstance(o, Value)
 
+from _weakref import getweakrefs
+
 # What only Python code can make: a signature with the original's error messages, functions that
 # inspect recognises, and a docstring indented as this version of Python does it.
 cdef dict python = {"__name__": "micrograd.engine"}
@@ -459,7 +461,8 @@ cdef class Value:
         """__mul__($self, other)\n--\n\nself * other"""
         return binary(MUL, self, other)
 
-    def __pow__(self, other, modulo):   # self ** other, other ** self
+    def __pow__(self, other, modulo):   # and other ** self
+        """__pow__($self, other)\n--\n\nself ** other"""
         if not is_value(self):
             if modulo is not None or has_own_power(other):
                 return NotImplemented       # a __pow__ of the program's own has no reflected one
@@ -722,6 +725,8 @@ init_method.ml_flags = METH_FASTCALL | METH_KEYWORDS | METH_COEXIST
 init_method.ml_doc = "__init__($self, data, _children=(), _op='', *, label=None)\n--\n\n"
 shipped_init = PyDescr_NewMethod(value_type, &init_method)
 dict_of_class(value_type)["__init__"] = shipped_init
+dict_of_class(value_type)["__weakref__"] = property(
+    lambda value: next(iter(getweakrefs(value)), None))
 value_hash, value_compare = value_type.tp_hash, value_type.tp_richcompare
 value_type.tp_new = object_new
 del Value.__new__

@@ -248,7 +248,9 @@ def test_state_outlives_the_variable(Value):
 def test_weak_references(Value):
     died = []
     v = Value(1.0)
+    assert v.__weakref__ is None
     r = weakref.ref(v, lambda _: died.append(1))
+    assert v.__weakref__ is r
     w = v * 2
     del v
     assert r() is not None
@@ -302,7 +304,7 @@ def test_patched_operators_are_used_by_the_others(engine, name, count):
     assert calls.split() == [str(count), "0"]
 
 
-@pytest.mark.parametrize("name", ["__add__", "__mul__", "__sub__", "__truediv__"])
+@pytest.mark.parametrize("name", ["__add__", "__mul__", "__pow__", "__sub__", "__truediv__"])
 def test_operators_have_signatures(Value, name):
     assert [*inspect.signature(getattr(Value, name)).parameters] == ["self", "other"]
 
