@@ -22,7 +22,7 @@ def operands_first(*roots, operands=lambda node: node._prev):
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack += [(child, False) for child in operands(node)]
+            stack += [(child, False) for child in reversed(list(operands(node)))]
     return order
 
 

@@ -160,7 +160,7 @@ def topological_order(root: Value) -> list[Value]:
         under = sorted(fingerprints.get(operand, 0) for operand in node._prev)    # 0 in a cycle
         fingerprints[node] = crc32(repr((cells(node), node._op, under)).encode())
     order: list[Value] = operands_first(        # type: ignore[no-untyped-call]
-        root, operands=lambda node: sorted(node._prev, key=fingerprints.__getitem__))
+        root, operands=lambda node: sorted(node._prev, key=fingerprints.__getitem__, reverse=True))
     return order
 
 
