@@ -168,7 +168,7 @@ cdef int visit(Sweep* s, Node* n) except -1:
         call_of(n).depth = s.stack.count - 1
         call_of(n).kind.visit(call_of(n), s)
         return 0
-    s.foreign = s.foreign or (not s.plain and has_own_access(<object>value_of(n)))
+    s.foreign = s.foreign or (not s.plain and is_foreign(<object>value_of(n)))
     if n.op == CUSTOM_PREV or (n.flags & OWN_PREV and not s.plain):
         return 0
     if n.op == LOCAL:
@@ -176,6 +176,14 @@ cdef int visit(Sweep* s, Node* n) except -1:
     if s.ahead and n.op == OUTPUT and call_of(n).wanted != NULL:
         return visit_output(s, call_of(n), n.index)
     return visit_operands(s, n)
+
+cdef inline bint is_foreign(object value) except -1:
+    """Whether the original would see more in a node than the engine does: attributes of its class's
+    own, or that it equals another."""
+    cdef PyTypeObject* cls = Py_TYPE(<PyObject*>value)
+    return has_own_access(value) or (
+        cls.tp_hash != value_hash and cls.tp_richcompare != value_compare
+        and find_in_class(cls, "__hash__") is not None)
 
 cdef bint is_on_stack(Sweep* s, Call* call) noexcept:
     """Whether the sort has still to go through the nodes under a call."""
