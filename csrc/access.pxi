@@ -10,6 +10,7 @@ cdef void* object_setattro = (<PyTypeObject*>object).tp_setattro
 cdef Py_hash_t (*object_hash)(PyObject*) noexcept
 object_hash = <Py_hash_t (*)(PyObject*) noexcept>(<PyTypeObject*>object).tp_hash
 cdef void* value_hash = NULL
+cdef void* no_hash = <void*>PyObject_HashNotImplemented
 cdef int (*value_init)(PyObject*, PyObject*, PyObject*) noexcept
 cdef object shipped_init = None         # Value.__init__
 cdef PyMethodDef init_method

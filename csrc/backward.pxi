@@ -182,8 +182,8 @@ cdef inline bint is_foreign(object value) except -1:
     own, or that it equals another."""
     cdef PyTypeObject* cls = Py_TYPE(<PyObject*>value)
     return has_own_access(value) or (
-        cls.tp_hash != value_hash and cls.tp_richcompare != value_compare
-        and find_in_class(cls, "__hash__") is not None)
+        cls.tp_richcompare != value_compare and cls.tp_hash != value_hash
+        and cls.tp_hash != no_hash)
 
 cdef bint is_on_stack(Sweep* s, Call* call) noexcept:
     """Whether the sort has still to go through the nodes under a call."""

@@ -8,8 +8,6 @@
 cdef inline bint is_value(object o):
     return Py_TYPE(<PyObject*>o) == value_type or isinstance(o, Value)
 
-from _weakref import getweakrefs
-
 # What only Python code can make: a signature with the original's error messages, functions that
 # inspect recognises, and a docstring indented as this version of Python does it.
 cdef dict python = {"__name__": "micrograd.engine"}
@@ -312,6 +310,11 @@ cdef PyObject* find_attribute(object value, str name) noexcept:
         if PyUnicode_CheckExact(key) and PyUnicode_Compare(key, <PyObject*>name) == 0:
             return found
     return NULL
+
+def first_weakref(Value value not None):
+    """__weakref__, which Python gives instances of its own classes."""
+    from weakref import getweakrefs
+    return next(iter(getweakrefs(value)), None)
 
 cdef int set_label(object value, object label) except -1:
     if not hasattr(Value, "label"):
@@ -725,8 +728,7 @@ init_method.ml_flags = METH_FASTCALL | METH_KEYWORDS | METH_COEXIST
 init_method.ml_doc = "__init__($self, data, _children=(), _op='', *, label=None)\n--\n\n"
 shipped_init = PyDescr_NewMethod(value_type, &init_method)
 dict_of_class(value_type)["__init__"] = shipped_init
-dict_of_class(value_type)["__weakref__"] = property(
-    lambda value: next(iter(getweakrefs(value)), None))
+dict_of_class(value_type)["__weakref__"] = property(first_weakref)
 value_hash, value_compare = value_type.tp_hash, value_type.tp_richcompare
 value_type.tp_new = object_new
 del Value.__new__
