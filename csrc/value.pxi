@@ -668,7 +668,9 @@ cdef PyObject* call_class(PyObject* cls, PyObject** args, size_t flags,
     cdef PyObject** place = args - 1        # which is the callee's to use
     cdef PyObject* before
     cdef PyObject* result
-    init = <object>lookup(type, <PyObject*>"__init__")      # object has one
+    cdef PyObject* found = lookup(type, <PyObject*>"__init__")
+    # object has one, but a class that the collector has cleared finds nothing.
+    init = None if found == NULL else <object>found
     cdef bint own = (Py_TYPE(<PyObject*>init) == function_type
                      and flags & PY_VECTORCALL_ARGUMENTS_OFFSET)
     if (type.tp_new != object_new or type.tp_flags & Py_TPFLAGS_IS_ABSTRACT

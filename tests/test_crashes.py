@@ -325,3 +325,58 @@ def test_a_key_whose_comparison_raises_while_classes_are_looked_at():
     for _ in range(3):
         assert model([1.0, 2.0]) == 7
     """)
+
+
+def test_a_constructor_that_cannot_be_looked_up():
+    """A key of the class dict raises; the original says AttributeError too."""
+    ends_well("""
+    class Key(str):
+        on = False
+        def __hash__(self): return hash("__init__")
+        def __eq__(self, other):
+            if Key.on:
+                raise KeyError
+            return False
+
+    V = type("V", (Value,), {Key("x"): 1})
+    assert V(1.0).data == V(1.0).data       # from the first instance on, the engine calls the class
+    Key.on, V.changed = True, 1
+    try:
+        V(1.0)
+    except AttributeError:
+        pass
+    else:
+        raise AssertionError
+    """)
+
+
+def test_a_class_that_the_collector_has_cleared():
+    """Its instance, still alive, has a weak reference to it from a finalizer."""
+    ends_well("""
+    import gc
+    import weakref
+    errors = []
+
+    class Late:
+        def __del__(self):
+            try:
+                seen()(1.0)
+            except AttributeError as error:
+                errors.append(error)
+
+    class Holder:
+        def __del__(self):
+            global seen
+            seen = weakref.ref(self.cls)
+            self.late = Late()
+
+    class V(Value):
+        pass
+
+    V(1.0).data = 2.0
+    V.holder = holder = Holder()
+    holder.late, holder.cls, holder.value, holder.me = None, V, V(1.0), holder
+    del V, holder
+    gc.collect()
+    assert len(errors) <= 1
+    """)
