@@ -264,8 +264,9 @@ cdef void forget_attributes(Body* body) noexcept:
     """Delete the attributes that the constructor sets again."""
     Py_CLEAR(body.backward)
     if body.attrs != NULL:
+        attrs = <dict>body.attrs            # held: a key's comparison may drop it
         for name in ("_prev", "_op"):
-            (<dict>body.attrs).pop(name, None)
+            attrs.pop(name, None)
 
 cdef object prev_of(object value):
     cdef Node* n = node_of(<PyObject*>value)

@@ -380,3 +380,25 @@ def test_a_class_that_the_collector_has_cleared():
     gc.collect()
     assert len(errors) <= 1
     """)
+
+
+def test_a_key_whose_comparison_drops_the_dict():
+    ends_well("""
+    class Key(str):
+        on = False
+        def __hash__(self): return hash("_prev")
+        def __eq__(self, other):
+            if Key.on:
+                vars(v).clear()
+                v.data = 1.0
+            return False
+
+    class V(Value):
+        pass
+
+    v = V(1.0)
+    vars(v)[Key("x")] = 1
+    Key.on = True
+    v.__init__(2.0)
+    assert v.data == 2.0
+    """)
