@@ -121,8 +121,23 @@ cdef inline tuple mro_of(PyTypeObject* cls):
     return () if cls.tp_mro == NULL else <tuple>cls.tp_mro
 
 cdef bint overrides_access(PyTypeObject* cls) except -1:
+    """Runs no Python code, which could change the graph that is being sorted."""
     return (cls.tp_getattro != object_getattro or cls.tp_setattro != object_setattro
-            or overrides(cls, ACCESS))
+            or has_odd_keys(cls) or overrides(cls, ACCESS))
+
+cdef bint has_odd_keys(PyTypeObject* cls) except -1:
+    """Whether a key in the dict of the class, or of a base that Python code has made, is of a class
+    of the program's own: a lookup may run its comparison."""
+    cdef Py_ssize_t at
+    cdef PyObject* key
+    for base in mro_of(cls):
+        attributes = dict_of_class(<PyTypeObject*>base)
+        at = 0
+        while (base is not Value and not is_static_type(<PyTypeObject*>base)
+                and PyDict_Next(<PyObject*>attributes, &at, &key, NULL)):
+            if not PyUnicode_CheckExact(key):
+                return True
+    return False
 
 cdef bint overrides(PyTypeObject* cls, tuple names) except -1:
     for name in names:

@@ -402,3 +402,30 @@ def test_a_key_whose_comparison_drops_the_dict():
     v.__init__(2.0)
     assert v.data == 2.0
     """)
+
+
+def test_a_key_of_a_class_whose_comparison_changes_the_graph_that_is_sorted():
+    ends_well("""
+    class Key(str):
+        on = False
+        def __hash__(self): return hash("data")
+        def __eq__(self, other):
+            if Key.on:
+                Key.on = False
+                top.__init__(0.0)
+                for i in range(1000):       # in the places of nodes that were to be visited
+                    junk.append(Value(i))
+                    junk[i]._backward = fail
+            return False
+
+    def fail():
+        raise AssertionError
+
+    junk = []
+    V = type("V", (Value,), {Key("x"): 1})
+    v, a, b = V(1.0), Value(2.0), Value(3.0)
+    top = ((b + b * 2) * (v * 2 + a) * ((b * a) + v * v)) * ((b + a) * (b * b))
+    V.changed, Key.on = 1, True
+    top.backward()
+    assert top.data == 0
+    """)
