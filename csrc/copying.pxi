@@ -56,7 +56,8 @@ cdef dict state_of(object value):
         state["_backward"] = <object>(<Body*>value).backward
     if n.op == CUSTOM_PREV:
         state["_prev"] = <object>own_prev(value)
-    if is_custom(n.op) and n.index and "_op" not in state:
+    if "_op" not in state and (
+            n.index if is_custom(n.op) else n.op == LOCAL and locals_of(n).name is not None):
         state["_op"] = op_of(value)
     return state
 

@@ -48,6 +48,8 @@ cdef object op_of(object value):
         return op_names[n.index]
     if n.op == OUTPUT:
         return call_of(n).kind.name(call_of(n), n.index)
+    if n.op == LOCAL:
+        return locals_of(n).name or ""
     return operation_name(n.op, n.b)
 
 cdef int set_children(object value, object children) except -1:
@@ -139,6 +141,7 @@ cdef class _Locals:
     cdef tuple gradients
     cdef object run             # of what a recording gives: its run, and the place among the
     cdef Py_ssize_t place       # results, by which it has second derivatives; else None
+    cdef str name               # ... and its function's name, the `_op` of the result; else None
 
     def __init__(self, operands, gradients):
         if isinstance(operands, (set, frozenset)) and len(operands) > 1:

@@ -470,14 +470,12 @@ cdef int make_replay_plain(Call* call) except -1:
         for j in range(count):
             if outputs[j] != NULL:
                 value = <object>value_of(outputs[j])    # held: a collection may drop it meanwhile
-                make_local(outputs[j], local_gradients(run, given, before + j), run.program.name)
+                make_local(outputs[j], local_gradients(run, given, before + j))
     finally:
         Py_DECREF(&call.body.head)
     return 0
 
-cdef int make_local(Node* out, _Locals pair, str name) except -1:
-    if find_attribute(<object>value_of(out), "_op") == NULL:
-        attrs_of(<object>value_of(out))["_op"] = name
+cdef int make_local(Node* out, _Locals pair) except -1:
     track(value_of(out))
     replace_operands(out, LOCAL, node_of(<PyObject*>pair), NULL)
     return 0
@@ -516,7 +514,7 @@ cdef _Locals local_gradients(_Run run, dict given, Py_ssize_t j):
     terms += [(leaf, found.inputs[<Py_ssize_t>place - row * c.inputs])
               for place, leaf in given.items() if inputs[place - row * c.inputs]]
     cdef _Locals pair = _Locals([operand for operand, _ in terms], [slope for _, slope in terms])
-    pair.run, pair.place = run, j
+    pair.run, pair.place, pair.name = run, j, run.program.name
     return pair
 
 cdef tuple what_may_be_used(Code* c, bytearray outputs):

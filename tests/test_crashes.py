@@ -429,3 +429,32 @@ def test_a_key_of_a_class_whose_comparison_changes_the_graph_that_is_sorted():
     top.backward()
     assert top.data == 0
     """)
+
+
+def test_a_key_of_a_result_whose_comparison_changes_the_graph_that_is_sorted():
+    for sort in ("copy.deepcopy(top)", "top.backward()"):
+        ends_well(f"""
+    import copy
+    from micrograd.recording import record
+
+    class Key(str):
+        def __hash__(self): return hash("_op")
+        def __eq__(self, other):
+            top.__init__(0.0)
+            for i in range(1000):           # in the places of nodes that were to be visited
+                junk.append(Value(i))
+                junk[i]._backward = fail
+            return False
+
+    def fail():
+        raise AssertionError
+
+    junk, w, x, a, b = [], Value(2.0), Value(3.0), Value(4.0), Value(5.0)
+    y = record(lambda x: x * w + x)(x)
+    top = ((b + b * 2) * (y + a) * ((b * a) + y)) * ((b + a) * (b * b))
+    vars(y)[Key("x")] = 1
+    x.grad = 2 ** 70            # no number of the engine's own
+    {sort}
+    del vars(y)[next(iter(vars(y)))]
+    assert y._op == "<lambda>"
+    """)
