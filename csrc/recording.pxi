@@ -201,9 +201,9 @@ cdef class _Graph:
         self.numbers, self.parameters, self.leaf_of, self.leaf_of_number = [], [], {}, {}
         for k, value in enumerate(inputs):
             self.leaf_of[<size_t>node_of(<PyObject*>value)] = self.new_leaf(INPUT, k)
-        for y in reversed(outputs):
-            append(&self.sorted.stack, node_of(<PyObject*>y))
         try:
+            for y in reversed(outputs):
+                self.push(node_of(<PyObject*>y))
             self.sort()
             self.number()
             for y in outputs:
@@ -232,23 +232,28 @@ cdef class _Graph:
                 if n.op == OUTPUT:
                     make_plain_and_keep(s, call_of(n))
                 n.flags |= VISITED
-                reserve(&s.stack, 3)
-                push(&s.stack, tagged(n))
+                append(&s.stack, tagged(n))
                 self.push_operands(n)
         return 0
+
+    cdef int push(self, Node* n) except -1:
+        """Put n on the stack, and hold it: to read a number may run Python code, in which another
+        thread may change the graph."""
+        keep(&self.sorted, n)
+        return append(&self.sorted.stack, n)
 
     cdef int push_operands(self, Node* n) except -1:
         cdef _Marked pair = marked_operands(n)
         if pair is not None:
             for operand in reversed(pair.operands):
-                append(&self.sorted.stack, node_of(<PyObject*>operand))
+                self.push(node_of(<PyObject*>operand))
         elif n.flags & (CALLBACK | OWN_PREV) or not is_operation(n.op):
             refused("operation")
         else:
-            checked_number(n)
             if n.b != NULL:
-                push(&self.sorted.stack, n.b)
-            push(&self.sorted.stack, n.a)
+                self.push(n.b)
+            self.push(n.a)
+            checked_number(n)
         return 0
 
     cdef int number(self) except -1:
@@ -260,7 +265,7 @@ cdef class _Graph:
             n.index = <unsigned int>i
             pair = marked_operands(n)
             if pair is None:
-                self.add(n.op, self.use(n.a), self.use(n.b) if n.b != NULL else NONE)
+                self.add_operation(n.op, operands_of(n))
             elif pair.op != PICK:
                 self.add(pair.op, self.use(node_of(<PyObject*>pair.operands[0])), NONE)
             else:
@@ -273,6 +278,12 @@ cdef class _Graph:
         put(&self.b, b)
         return put(&self.uses, 0)
 
+    cdef int add_operation(self, int op, list operands) except -1:
+        if not is_operation(op):
+            refused("operation")        # another thread has changed it
+        return self.add(op, self.use(node_of(<PyObject*>operands[0])),
+                        self.use(node_of(<PyObject*>operands[1])) if len(operands) > 1 else NONE)
+
     cdef int add_pick(self, tuple operands) except -1:
         cdef int choices = self.choices.count
         put(&self.choices, len(operands) - 1)
@@ -283,6 +294,8 @@ cdef class _Graph:
     cdef int use(self, Node* n) except? -1:
         """The operand that stands for n, which gets one use more."""
         if n.flags & VISITED:
+            if n.index >= self.op.count:
+                refused("operation")    # the same: operands come first
             self.uses.items[n.index] += 1
             return n.index
         if Py_TYPE(value_of(n)) != value_type and has_own_access(<object>value_of(n)):

@@ -458,3 +458,38 @@ def test_a_key_of_a_result_whose_comparison_changes_the_graph_that_is_sorted():
     del vars(y)[next(iter(vars(y)))]
     assert y._op == "<lambda>"
     """)
+
+
+def test_a_thread_that_changes_what_is_being_recorded():
+    ends_well("""
+    from threading import Thread
+    from micrograd.recording import RecordingError, record
+
+    def change():
+        for value in made:
+            value.__init__(0.0)
+        made.clear()
+        junk.extend([Value(i) + 2 for i in range(1000)])
+
+    class Slow(float):
+        def __float__(self):
+            thread = Thread(target=change)
+            thread.start()
+            thread.join()
+            return 1.0
+
+    def function(x):
+        a, d = x * Value(Slow(3.0)), (x + 1.0) * w
+        e = d * 2.0 + d
+        g = e * x
+        made.append(a * g + g * e + (a + e) * (x + w * 3.0))
+        return made[0]
+
+    made, junk, w = [], [], Value(2.0)
+    try:
+        record(function)(2.0)
+    except RecordingError:
+        pass
+    else:
+        raise AssertionError
+    """)
