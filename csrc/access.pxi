@@ -13,7 +13,6 @@ cdef void* value_hash = NULL
 cdef void* no_hash = <void*>PyObject_HashNotImplemented
 cdef int (*value_init)(PyObject*, PyObject*, PyObject*) noexcept
 cdef object shipped_init = None         # Value.__init__
-cdef PyMethodDef init_method
 cdef void* value_compare = NULL
 
 # What was found when Value was last looked at, which is after each change of it.

@@ -33,7 +33,7 @@ cdef extern from "Python.h":
         void* tp_setattro
         void* tp_hash
         void* tp_richcompare
-        Py_ssize_t tp_dictoffset, tp_weaklistoffset
+        Py_ssize_t tp_dictoffset, tp_weaklistoffset, tp_vectorcall_offset
         PyObject* (*tp_alloc)(PyTypeObject*, Py_ssize_t) noexcept
         void (*tp_free)(void*) noexcept
         void (*tp_dealloc)(PyObject*) noexcept
@@ -99,14 +99,6 @@ cdef extern from *:
     PyTypeObject* function_type "&PyFunction_Type"
     object steal(PyObject*)     # as an object that Cython releases; p is a new reference
     size_t PyVectorcall_NARGS(size_t) noexcept
-    ctypedef PyObject* (*PyCFunction)(PyObject*, PyObject*) noexcept
-    ctypedef struct PyMethodDef:
-        const char* ml_name
-        PyCFunction ml_meth
-        int ml_flags
-        const char* ml_doc
-    enum: METH_FASTCALL, METH_KEYWORDS, METH_COEXIST
-    object PyDescr_NewMethod(PyTypeObject*, PyMethodDef*)
     enum: PY_VECTORCALL_ARGUMENTS_OFFSET
     enum: Py_TPFLAGS_IS_ABSTRACT
     PyObject* PyObject_Vectorcall(PyObject*, PyObject**, size_t, PyObject*) noexcept

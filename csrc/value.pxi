@@ -693,20 +693,29 @@ cdef PyObject* call_class(PyObject* cls, PyObject** args, size_t flags,
     Py_INCREF(<PyObject*>value)
     return <PyObject*>value
 
-cdef PyObject* call_init(PyObject* value, PyObject** args, Py_ssize_t count,
+cdef PyObject* call_init(PyObject* function, PyObject** args, size_t flags,
                          PyObject* names) except NULL:
-    """Value.__init__, as a method that gets no tuple: most constructors of subclasses call it."""
+    """Value.__init__, as a function that gets no tuple: most constructors of subclasses call it."""
+    cdef Py_ssize_t count = PyVectorcall_NARGS(flags)
     cdef tuple given
     cdef dict keywords
-    if 1 <= count <= 3 and names == NULL:
-        initialize(<object>value, <object>args[0], <object>args[1] if count > 1 else (),
-                   <object>args[2] if count > 2 else "")
+    if 2 <= count <= 4 and names == NULL and is_value(<object>args[0]):
+        initialize(<object>args[0], <object>args[1], <object>args[2] if count > 2 else (),
+                   <object>args[3] if count > 3 else "")
     else:
-        given, keywords = arguments_of(args, count, names)
-        if value_init(value, <PyObject*>given, <PyObject*>keywords) < 0:
+        if count == 0 or not is_value(<object>args[0]):
+            raise TypeError("Value.__init__() needs a Value as its first argument")
+        given, keywords = arguments_of(args + 1, count - 1, names)
+        if value_init(args[0], <PyObject*>given, <PyObject*>keywords) < 0:
             return NULL
     Py_INCREF(<PyObject*>None)
     return <PyObject*>None
+
+# As a function of Cython's, as the other methods are: inspect.signature(Value) on 3.13 and later
+# fails where __init__ is a method of C. The body gives its signature; what runs is call_init.
+@cython.binding(True)
+def __init__(self, data, _children=(), _op='', *, label=None):
+    pass
 
 cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count,
                         PyObject* names) except NULL:
@@ -724,12 +733,12 @@ cdef tuple arguments_of(PyObject** args, Py_ssize_t count, PyObject* names):
 
 value_type = <PyTypeObject*>Value
 value_init = value_type.tp_init
-init_method.ml_name, init_method.ml_meth = "__init__", <PyCFunction><void*>call_init
-# METH_COEXIST keeps CPython 3.11 to 3.13 from their own short cut for such methods. Where there are
-# no arguments, Value.__init__(), that takes what lies above the top of the stack for the object.
-init_method.ml_flags = METH_FASTCALL | METH_KEYWORDS | METH_COEXIST
-init_method.ml_doc = "__init__($self, data, _children=(), _op='', *, label=None)\n--\n\n"
-shipped_init = PyDescr_NewMethod(value_type, &init_method)
+shipped_init = __init__
+del __init__
+shipped_init.__qualname__ = "Value.__init__"
+cdef PyTypeObject* init_type = Py_TYPE(<PyObject*>shipped_init)
+cdef void** run = <void**>(<char*><PyObject*>shipped_init + init_type.tp_vectorcall_offset)
+run[0] = <void*>call_init
 dict_of_class(value_type)["__init__"] = shipped_init
 dict_of_class(value_type)["__weakref__"] = property(first_weakref)
 value_hash, value_compare = value_type.tp_hash, value_type.tp_richcompare

@@ -4,8 +4,10 @@ import gc
 import inspect
 import math
 import random
+import sys
 import threading
 import weakref
+from unittest import mock
 
 import pytest
 
@@ -307,6 +309,35 @@ def test_patched_operators_are_used_by_the_others(engine, name, count):
 @pytest.mark.parametrize("name", ["__add__", "__mul__", "__pow__", "__sub__", "__truediv__"])
 def test_operators_have_signatures(Value, name):
     assert [*inspect.signature(getattr(Value, name)).parameters] == ["self", "other"]
+
+
+def test_classes_have_signatures(Value):
+    class Plain(Value):
+        pass
+
+    class Own(Value):
+        def __init__(self, x, *, k=1):
+            super().__init__(x)
+
+    class Made(Value):
+        def __new__(cls, *numbers):
+            return super().__new__(cls)
+
+    for cls in (Value, Plain, Value.__init__):
+        parameters = inspect.signature(cls).parameters
+        assert [name for name in parameters if name not in ("self", "label")] == [
+            "data", "_children", "_op"]
+    assert str(inspect.signature(Own)) == "(x, *, k=1)"
+    if sys.version_info >= (3, 13):
+        assert str(inspect.signature(Made)) == "(*numbers)"
+    assert isinstance(mock.create_autospec(Value)(1.0), Value)
+
+
+@pytest.mark.parametrize("call", [lambda init: init(), lambda init: init(3, 4.0),
+                                  lambda init: init(data=4.0)])
+def test_a_constructor_wants_a_value_to_fill(Value, call):
+    with pytest.raises((TypeError, AttributeError)):
+        call(Value.__init__)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
