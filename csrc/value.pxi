@@ -666,24 +666,20 @@ cdef PyObject* call_class(PyObject* cls, PyObject** args, size_t flags,
     """The same for a class whose __init__ is Value's or a Python function."""
     cdef PyTypeObject* type = <PyTypeObject*>cls
     cdef Py_ssize_t count = PyVectorcall_NARGS(flags)
-    cdef PyObject** place = args - 1        # which is the callee's to use
+    cdef PyObject** place = args - 1        # which is the callee's to use, if the flags say so
     cdef PyObject* before
     cdef PyObject* result
     cdef PyObject* found = lookup(type, <PyObject*>"__init__")
-    # object has one, but a class that the collector has cleared finds nothing.
-    init = None if found == NULL else <object>found
-    cdef bint own = (Py_TYPE(<PyObject*>init) == function_type
-                     and flags & PY_VECTORCALL_ARGUMENTS_OFFSET)
-    if (type.tp_new != object_new or type.tp_flags & Py_TPFLAGS_IS_ABSTRACT
-            or not (own or init is shipped_init)):
+    if (found == NULL                       # in a class that the collector has cleared
+            or not (found == <PyObject*>shipped_init or Py_TYPE(found) == function_type)
+            or not flags & PY_VECTORCALL_ARGUMENTS_OFFSET
+            or type.tp_new != object_new or type.tp_flags & Py_TPFLAGS_IS_ABSTRACT):
         return call_any(cls, args, count, names)
-    value = steal(<PyObject*>checked(type.tp_alloc(type, 0)))   # may run Python code
-    if own:
-        before, place[0] = place[0], <PyObject*>value
-        result = PyObject_Vectorcall(<PyObject*>init, place, count + 1, names)
-        place[0] = before
-    else:
-        result = call_init(<PyObject*>value, args, count, names)
+    init = <object>found                    # held: what follows may run Python code
+    value = steal(<PyObject*>checked(type.tp_alloc(type, 0)))
+    before, place[0] = place[0], <PyObject*>value
+    result = PyObject_Vectorcall(<PyObject*>init, place, count + 1, names)
+    place[0] = before
     if result == NULL:
         return NULL
     returned = steal(result)
@@ -693,29 +689,58 @@ cdef PyObject* call_class(PyObject* cls, PyObject** args, size_t flags,
     Py_INCREF(<PyObject*>value)
     return <PyObject*>value
 
+# Value.__init__ is a function of Cython's, as the other methods are: where it is a method of C,
+# inspect.signature(Value) fails on Python 3.13 and later. It has the signature of this one, and
+# what runs is call_init.
+@cython.binding(True)
+def __init__(self, data, _children=(), _op='', *, label=None):
+    pass
+
 cdef PyObject* call_init(PyObject* function, PyObject** args, size_t flags,
                          PyObject* names) except NULL:
-    """Value.__init__, as a function that gets no tuple: most constructors of subclasses call it."""
-    cdef Py_ssize_t count = PyVectorcall_NARGS(flags)
+    """Value.__init__ without a tuple and a dict: most constructors of subclasses call it."""
+    cdef Py_ssize_t count = PyVectorcall_NARGS(flags) - 1
+    cdef PyObject* read[3]
     cdef tuple given
     cdef dict keywords
-    if 2 <= count <= 4 and names == NULL and is_value(<object>args[0]):
-        initialize(<object>args[0], <object>args[1], <object>args[2] if count > 2 else (),
-                   <object>args[3] if count > 3 else "")
+    if count < 0 or not is_value(<object>args[0]):
+        raise TypeError("Value.__init__() needs a Value as its first argument")
+    if read_arguments(args + 1, count, names, read):
+        initialize(<object>args[0], <object>read[0], <object>read[1], <object>read[2])
     else:
-        if count == 0 or not is_value(<object>args[0]):
-            raise TypeError("Value.__init__() needs a Value as its first argument")
-        given, keywords = arguments_of(args + 1, count - 1, names)
+        given, keywords = arguments_of(args + 1, count, names)
         if value_init(args[0], <PyObject*>given, <PyObject*>keywords) < 0:
             return NULL
     Py_INCREF(<PyObject*>None)
     return <PyObject*>None
 
-# As a function of Cython's, as the other methods are: inspect.signature(Value) on 3.13 and later
-# fails where __init__ is a method of C. The body gives its signature; what runs is call_init.
-@cython.binding(True)
-def __init__(self, data, _children=(), _op='', *, label=None):
-    pass
+cdef tuple ARGUMENTS = ("data", "_children", "_op")
+cdef tuple NO_CHILDREN = ()
+cdef str NO_OP = ""
+
+cdef bint read_arguments(PyObject** args, Py_ssize_t count, PyObject* names,
+                         PyObject** read) noexcept:
+    """The constructor's arguments, given in place or by name. False where there are others, or no
+    data: then Python parses them, which knows what to say."""
+    cdef Py_ssize_t i, place
+    if count > 3:
+        return False
+    read[0], read[1], read[2] = NULL, <PyObject*>NO_CHILDREN, <PyObject*>NO_OP
+    for i in range(count):
+        read[i] = args[i]
+    for i in range(0 if names == NULL else PyTuple_GET_SIZE(names)):
+        place = place_of_argument(PyTuple_GET_ITEM(names, i), count)
+        if place == 3:
+            return False
+        read[place] = args[count + i]
+    return read[0] != NULL
+
+cdef inline Py_ssize_t place_of_argument(PyObject* name, Py_ssize_t place) noexcept:
+    """Where, from this place on; 3 if nowhere. Names that a program writes are interned, as these
+    are."""
+    while place < 3 and PyTuple_GET_ITEM(<PyObject*>ARGUMENTS, place) != name:
+        place += 1
+    return place
 
 cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count,
                         PyObject* names) except NULL:
@@ -724,6 +749,9 @@ cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count,
     cdef dict keywords
     given, keywords = arguments_of(args, count, names)
     return (<PyTypeObject*>type).tp_call(cls, <PyObject*>given, <PyObject*>keywords)
+
+cdef void set_vectorcall(PyObject* callable, void* function) noexcept:
+    (<void**>(<char*>callable + Py_TYPE(callable).tp_vectorcall_offset))[0] = function
 
 cdef tuple arguments_of(PyObject** args, Py_ssize_t count, PyObject* names):
     return (tuple([<object>args[i] for i in range(count)]),
@@ -736,9 +764,7 @@ value_init = value_type.tp_init
 shipped_init = __init__
 del __init__
 shipped_init.__qualname__ = "Value.__init__"
-cdef PyTypeObject* init_type = Py_TYPE(<PyObject*>shipped_init)
-cdef void** run = <void**>(<char*><PyObject*>shipped_init + init_type.tp_vectorcall_offset)
-run[0] = <void*>call_init
+set_vectorcall(<PyObject*>shipped_init, <void*>call_init)
 dict_of_class(value_type)["__init__"] = shipped_init
 dict_of_class(value_type)["__weakref__"] = property(first_weakref)
 value_hash, value_compare = value_type.tp_hash, value_type.tp_richcompare

@@ -333,6 +333,39 @@ def test_classes_have_signatures(Value):
     assert isinstance(mock.create_autospec(Value)(1.0), Value)
 
 
+@pytest.mark.parametrize("named", [
+    {}, {"_children": 1}, {"_op": 1}, {"_op": 1, "_children": 1}, {"label": 1},
+    {"data": 1}, {"data": 1, "_op": 1}, {"other": 1}, {"_children": 1, "label": 1, "_op": 1}])
+@pytest.mark.parametrize("count", range(5))
+def test_constructors_take_their_arguments_by_name(Value, count, named):
+    """Value's, a subclass's without one, and one that passes them on agree with Python's."""
+    class Plain(Value):
+        pass
+
+    class Own(Value):
+        def __init__(self, *args, **named):
+            super().__init__(*args, **named)
+
+    def parse(data, _children=(), _op="", *, label=None):
+        return data, set(_children), _op
+
+    child = Value(1.0)
+    passed = {"data": 3.0, "_children": (child,), "_op": "x", "label": "l", "other": 0}
+    args = (2.0, (child,), "y", "z")[:count]
+    named = {name: passed[name] for name in named}
+    try:
+        expected = parse(*args, **named)
+    except TypeError:
+        expected = None
+    for cls in (Value, Plain, Own):
+        if expected is None:
+            with pytest.raises(TypeError):
+                cls(*args, **named)
+        elif "label" not in named:      # a label would give one to each Value of this process
+            v = cls(*args, **named)
+            assert (v.data, v._prev, v._op) == expected
+
+
 @pytest.mark.parametrize("call", [lambda init: init(), lambda init: init(3, 4.0),
                                   lambda init: init(data=4.0)])
 def test_a_constructor_wants_a_value_to_fill(Value, call):
