@@ -512,8 +512,11 @@ cdef int replace_grad(object value, object grad) except -1:
 
 cdef bint any_has_own_access(object value) except -1:
     """Whether a node or one of its operands must be read or written by Python's attributes."""
-    operands = operands_of(node_of(<PyObject*>value))
-    return has_own_access(value) or any([has_own_access(operand) for operand in operands])
+    cdef Node* n = node_of(<PyObject*>value)
+    if n.op == LOCAL:
+        return any([has_own_access(x) for x in (value, *locals_of(n).operands)])
+    return (has_own_access(value) or has_own_access(<object>value_of(n.a))
+            or (n.b != NULL and has_own_access(<object>value_of(n.b))))
 
 cdef void finish(Sweep* s) noexcept:
     """Wipe the marks, and release what the sweep holds; keep the arrays for the next one."""

@@ -123,7 +123,7 @@ cdef object backward_of(object value):
         return attribute_object(value, NULL, "_backward")
     if body.backward != NULL:
         return <object>body.backward
-    return make_nothing() if body.node.op <= CUSTOM_PREV else make_backward(_run, value)
+    return make_nothing() if body.node.op <= CUSTOM_PREV else make_backward(value)
 
 def _run(Value value not None):
     """The operation's own backward, for one node; what `_backward` calls."""

@@ -97,6 +97,9 @@ cdef extern from *:
     #define steal(p) ((PyObject *)(p))
     """
     PyTypeObject* function_type "&PyFunction_Type"
+    object PyFunction_NewWithQualName(object code, object globals, object name)
+    int PyFunction_SetClosure(object, object) except -1
+    object PyCell_New(object)
     object steal(PyObject*)     # as an object that Cython releases; p is a new reference
     size_t PyVectorcall_NARGS(size_t) noexcept
     enum: PY_VECTORCALL_ARGUMENTS_OFFSET

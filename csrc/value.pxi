@@ -17,7 +17,7 @@ class Value:
 
     def __init__(self, data, _children=(), _op='', *, label=None):
         return data, _children, _op, label
-def make_backward(run, value):
+def backward(run, value):
     def _backward():
         run(value)
     return _backward
@@ -25,7 +25,17 @@ def make_nothing():
     return lambda: None
 """, python)
 arguments = python["Value"].__init__
-make_backward, make_nothing = python["make_backward"], python["make_nothing"]
+make_nothing = python["make_nothing"]
+cdef object backward_function = python["backward"](_run, None)
+cdef object backward_code = backward_function.__code__
+cdef object backward_name = backward_function.__qualname__
+cdef object run_cell = backward_function.__closure__[0]
+
+cdef object make_backward(object value):
+    """backward(_run, value), but without the time that a call of it takes."""
+    function = PyFunction_NewWithQualName(backward_code, python, backward_name)
+    PyFunction_SetClosure(function, (run_cell, PyCell_New(value)))
+    return function
 
 
 # Making nodes.
@@ -99,7 +109,7 @@ cdef int become_result(object value, int op, str name, Node* a, Node* b) except 
     make_plain(n)
     unpack(n)
     if has_own_access(value):
-        value._backward = make_backward(_run, value)
+        value._backward = make_backward(value)
     else:
         n.flags &= ~CALLBACK
         Py_CLEAR(body.backward)
