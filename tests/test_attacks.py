@@ -152,6 +152,29 @@ def test_a_repr_that_runs_backward(Value):
     root._prev = ()
 
 
+def test_operands_whose_class_has_an_equality_of_its_own(Value):
+    """A `_prev` of such a class: to tell what it is must run no code, which could drop the nodes
+    that are being sorted."""
+    class Meta(type):
+        def __eq__(cls, other):
+            root.__init__(5.0)
+            return True
+
+        __hash__ = type.__hash__
+
+    class Operands(metaclass=Meta):
+        def __iter__(self):
+            return iter((x,))
+
+    x = Value(1.0)
+    below = x * 2
+    below._prev = Operands()
+    root = below * 3 * 1
+    del below
+    root.backward()
+    assert x.grad == 6
+
+
 def test_data_that_reinitialises_the_node(Value):
     class Rude:
         def __mul__(self, other):
