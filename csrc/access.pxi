@@ -174,11 +174,20 @@ cdef inline void call_quickly(PyTypeObject* cls) noexcept:
 
 cdef int init_by_attributes(object value, object data, object children, object op) except -1:
     """What the original's __init__ does, attribute by attribute."""
+    cdef Body* body = <Body*>value
+    cdef bint has_locals = isinstance(op, (tuple, list))
     value.data = data
     value.grad = 0
-    value._backward = make_nothing()
+    if has_locals:
+        set_locals(value, children, op)
+        children, op = locals_of(&body.node).operands, ""
+    backward = make_backward(_run, value) if has_locals else make_nothing()
+    value._backward = backward
     value._prev = set(children)
     value._op = op
+    if has_locals and body.backward == <PyObject*>backward:
+        body.node.flags &= ~CALLBACK        # which is what the node does without it
+        Py_CLEAR(body.backward)
     return 0
 
 cdef object reference():

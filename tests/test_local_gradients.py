@@ -34,6 +34,28 @@ def test_values_for_local_gradients(Value):
     assert (a.grad, slope.grad) == (5.0, 0)
 
 
+@pytest.mark.parametrize("name", ["data", "grad", "_prev", "_op", "_backward", "__setattr__"])
+def test_of_a_class_with_attributes_of_its_own(Value, name):
+    """All of what the constructor sets goes through them."""
+    seen = {}
+    own = (object.__setattr__ if name == "__setattr__" else
+           property(lambda self: seen[self], lambda self, new: seen.__setitem__(self, new)))
+    kind = type("Own", (Value,), {name: own})
+    a, b = Value(2.0), kind(-3.0)
+    y = kind(5.0, iter((a, b)), (10.0, 20.0))
+    (y * 2).backward()
+    assert (a.grad, b.grad, y.grad, y._op, y._prev) == (20.0, 40.0, 2, "", {a, b})
+    y._backward()
+    assert (a.grad, b.grad) == (40.0, 80.0)
+    if name == "__setattr__":
+        copied, operand = copy.deepcopy((y, a))
+        copied.backward()
+        assert (a.grad, operand.grad) == (40.0, 50.0)
+    y.__init__(1.0)
+    y.backward()
+    assert (a.grad, b.grad, y._prev) == (40.0, 80.0, set())
+
+
 @pytest.mark.parametrize("local", [Fraction(1, 3), 1j, 10**20, math.inf, True, -0.0])
 def test_numbers_of_any_kind(Value, local):
     a = Value(1.0)
