@@ -713,9 +713,10 @@ cdef PyObject* call_init(PyObject* function, PyObject** args, size_t flags,
     cdef PyObject* read[3]
     cdef tuple given
     cdef dict keywords
-    if count < 0 or not is_value(<object>args[0]):
-        raise TypeError("Value.__init__() needs a Value as its first argument")
-    if read_arguments(args + 1, count, names, read):
+    if count < 0 or not is_value(<object>args[0]):      # as in relu
+        given, keywords = arguments_of(args, count + 1, names)
+        reference().__init__(*given, **keywords)
+    elif read_arguments(args + 1, count, names, read):
         initialize(<object>args[0], <object>read[0], <object>read[1], <object>read[2])
     else:
         given, keywords = arguments_of(args + 1, count, names)

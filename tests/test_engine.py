@@ -505,3 +505,17 @@ def test_reflected_operators_of_a_subclass_are_of_sums_and_products_only(Value):
     y = a.maximum(b)
     y.backward()
     assert (a.grad, b.grad) == (0, 1)
+
+
+def test_the_constructor_of_an_object_of_another_class(Value):
+    """As the original's, it takes any object that has attributes, and self by name."""
+    class Other:
+        __init__ = Value.__init__
+
+    a, b = Value(1.0), Value(2.0)
+    other = Other(3.0, (a,), "op")
+    assert (other.data, other.grad, other._prev, other._op) == (3.0, 0, {a}, "op")
+    Value.__init__(self=b, data=4.0)
+    assert (b.data, b._prev) == (4.0, set())
+    with pytest.raises(TypeError, match="missing 2 required positional arguments"):
+        Value.__init__()
