@@ -181,7 +181,7 @@ cdef int init_by_attributes(object value, object data, object children, object o
     if has_locals:
         set_locals(value, children, op)
         children, op = locals_of(&body.node).operands, ""
-    backward = make_backward(_run, value) if has_locals else make_nothing()
+    backward = make_backward(value) if has_locals else make_nothing()
     value._backward = backward
     value._prev = set(children)
     value._op = op

@@ -234,9 +234,9 @@ cdef int undisturbed(int (*work)(Sweep*) except -1, Sweep* s) except -1:
 
 cdef int visit_own_prev(Sweep* s, Node* n) except -1:
     cdef PyObject* prev = own_prev(<object>value_of(n))     # NULL if deleted through vars()
-    cdef PyTypeObject* cls = NULL if prev == NULL else Py_TYPE(prev)    # a metaclass may have an ==
-    if (cls == <PyTypeObject*>set or cls == <PyTypeObject*>frozenset
-            or cls == <PyTypeObject*>list or cls == <PyTypeObject*>tuple):
+    cls = None if prev == NULL else type(<object>prev)
+    # By identity: a metaclass may have an == of its own.
+    if cls is set or cls is frozenset or cls is list or cls is tuple:
         visit_all(s, <object>prev)
     else:
         s.foreign = not s.plain
