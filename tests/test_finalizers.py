@@ -13,6 +13,7 @@ if twins.COMPILED is None:
 
 PREAMBLE = """
 import array, gc
+from keys import Key, put_key
 from micrograd import nn
 from micrograd.engine import Value, __core__
 
@@ -33,25 +34,6 @@ def soon(do, work):
         try: work()
         except (TypeError, ValueError, AttributeError, IndexError): pass
         finally: gc.set_threshold(700)
-
-class Key(str):
-    "A name with the hash of another; what it does when it is asked whether it is the other."
-    do = staticmethod(lambda: None)
-    def __new__(cls, name):
-        self = str.__new__(cls, "key")
-        self.hash = hash(name)
-        return self
-    def __hash__(self): return self.hash
-    def __eq__(self, other):
-        Key.do()
-        return False
-
-def put_key(owner, name):
-    "Put it before the attribute of that name."
-    attributes = vars(owner)
-    value = attributes.pop(name)
-    attributes[Key(name)] = 0
-    attributes[name] = value
 """
 
 ENDING = """
