@@ -15,6 +15,7 @@ include "modules.pxi"     # fused layers: what a network is made of, and that it
 include "parameters.pxi"  # ... where their parameters stand
 include "layer.pxi"       # ... the call: forward, backward, the plain nodes
 include "predict.pxi"     # ... forward without a graph
+include "constructor.pxi" # the constructor of Value and of its subclasses
 include "value.pxi"       # class Value: the operators and attributes of the original
 include "recording.pxi"   # recorded functions: what must not be done, and the graph
 include "recording_steps.pxi"   # ... as a list of steps

@@ -11,8 +11,6 @@ cdef Py_hash_t (*object_hash)(PyObject*) noexcept
 object_hash = <Py_hash_t (*)(PyObject*) noexcept>(<PyTypeObject*>object).tp_hash
 cdef void* value_hash = NULL
 cdef void* no_hash = <void*>PyObject_HashNotImplemented
-cdef int (*value_init)(PyObject*, PyObject*, PyObject*) noexcept
-cdef object shipped_init = None         # Value.__init__
 cdef void* value_compare = NULL
 
 # What was found when Value was last looked at, which is after each change of it.
@@ -166,29 +164,6 @@ cdef bint subclass_has_own_access(PyTypeObject* cls) except -1:
         seen.cls, seen.version = cls, version
         call_quickly(cls)
     return seen.overrides
-
-cdef inline void call_quickly(PyTypeObject* cls) noexcept:
-    """Have Python call a subclass by `call_class`, if its metaclass does nothing of its own."""
-    if cls.tp_vectorcall == NULL and Py_TYPE(<PyObject*>cls) == <PyTypeObject*>type:
-        cls.tp_vectorcall = <void*>call_class
-
-cdef int init_by_attributes(object value, object data, object children, object op) except -1:
-    """What the original's __init__ does, attribute by attribute."""
-    cdef Body* body = <Body*>value
-    cdef bint has_locals = isinstance(op, (tuple, list))
-    value.data = data
-    value.grad = 0
-    if has_locals:
-        set_locals(value, children, op)
-        children, op = locals_of(&body.node).operands, ""
-    backward = make_backward(value) if has_locals else make_nothing()
-    value._backward = backward
-    value._prev = set(children)
-    value._op = op
-    if has_locals and body.backward == <PyObject*>backward:
-        body.node.flags &= ~CALLBACK        # which is what the node does without it
-        Py_CLEAR(body.backward)
-    return 0
 
 cdef object reference():
     """The reference's Value, whose methods take what has the attributes of one, as the original's

@@ -117,6 +117,11 @@ cdef int set_backward(object value, object function) except -1:
     set_reference(&body.backward, function)
     return 0
 
+cdef int forget_backward(Body* body) except -1:
+    body.node.flags &= ~CALLBACK
+    Py_CLEAR(body.backward)
+    return 0
+
 cdef object backward_of(object value):
     cdef Body* body = <Body*>value
     if body.backward == <PyObject*>deleted:
@@ -131,6 +136,30 @@ def _run(Value value not None):
     if (is_swept_by_engine(value.node.op)
             and (any_has_own_access(value) or not add_by_rule(&value.node))):
         add_objects(&value.node)
+
+
+# The functions that `_backward` gives, which only Python code can make.
+
+cdef dict python = {"__name__": "micrograd.engine"}
+exec("""
+def backward(run, value):
+    def _backward():
+        run(value)
+    return _backward
+def make_nothing():
+    return lambda: None
+""", python)
+make_nothing = python["make_nothing"]
+cdef object backward_function = python["backward"](_run, None)
+cdef object backward_code = backward_function.__code__
+cdef object backward_name = backward_function.__qualname__
+cdef object run_cell = backward_function.__closure__[0]
+
+cdef object make_backward(object value):
+    """backward(_run, value), but without the time that a call of it takes."""
+    function = PyFunction_NewWithQualName(backward_code, python, backward_name)
+    PyFunction_SetClosure(function, (run_cell, PyCell_New(value)))
+    return function
 
 
 # Local gradients: Value(y, (a, b), (dy/da, dy/db)) adds dy/da * out.grad to a.grad, and so on.

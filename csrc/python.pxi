@@ -42,7 +42,6 @@ cdef extern from "Python.h":
         void* tp_vectorcall
         PyObject* (*tp_call)(PyObject*, PyObject*, PyObject*) noexcept
         void* tp_new
-        int (*tp_init)(PyObject*, PyObject*, PyObject*) noexcept
         void* tp_finalize
         unsigned long tp_flags
         PyObject* (*tp_descr_get)(PyObject*, PyObject*, PyObject*) noexcept

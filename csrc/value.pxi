@@ -8,34 +8,11 @@
 cdef inline bint is_value(object o):
     return Py_TYPE(<PyObject*>o) == value_type or isinstance(o, Value)
 
-# What only Python code can make: a signature with the original's error messages, functions that
-# inspect recognises, and a docstring indented as this version of Python does it.
-cdef dict python = {"__name__": "micrograd.engine"}
-exec("""
-class Value:
-    ''' stores a single scalar value and its gradient '''
-
-    def __init__(self, data, _children=(), _op='', *, label=None):
-        return data, _children, _op, label
-def backward(run, value):
-    def _backward():
-        run(value)
-    return _backward
-def make_nothing():
-    return lambda: None
-""", python)
-arguments = python["Value"].__init__
-make_nothing = python["make_nothing"]
-cdef object backward_function = python["backward"](_run, None)
-cdef object backward_code = backward_function.__code__
-cdef object backward_name = backward_function.__qualname__
-cdef object run_cell = backward_function.__closure__[0]
-
-cdef object make_backward(object value):
-    """backward(_run, value), but without the time that a call of it takes."""
-    function = PyFunction_NewWithQualName(backward_code, python, backward_name)
-    PyFunction_SetClosure(function, (run_cell, PyCell_New(value)))
-    return function
+cdef int check_child(object child) except -1:
+    if not is_value(child):
+        raise TypeError("the operands of a node must be Values, "
+                        f"not {type(child).__name__}: {child!r:.60}")
+    return 0
 
 
 # Making nodes.
@@ -111,8 +88,7 @@ cdef int become_result(object value, int op, str name, Node* a, Node* b) except 
     if has_own_access(value):
         value._backward = make_backward(value)
     else:
-        n.flags &= ~CALLBACK
-        Py_CLEAR(body.backward)
+        forget_backward(body)
     if not overrides(cls, ("_op",)) and op_of(value) != name:
         attrs_of(value)["_op"] = op_of(value)
     if not overrides(cls, ("_prev",)) and not was_given(n, a, NULL if gradients[op] == 1 else b):
@@ -259,25 +235,6 @@ cdef object divisor(object o):
 
 # Attributes besides the node's own.
 
-cdef int set_children_and_op(object value, object children, object op) except -1:
-    """The constructor's second and third argument."""
-    if made_flag and children:
-        forbid("operation", NULL)
-    if isinstance(op, (tuple, list)):
-        return set_locals(value, children, op)
-    set_children(value, children)
-    if type(op) is not str or op != "":
-        set_op(value, op)
-    return 0
-
-cdef void forget_attributes(Body* body) noexcept:
-    """Delete the attributes that the constructor sets again."""
-    Py_CLEAR(body.backward)
-    if body.attrs != NULL:
-        attrs = <dict>body.attrs            # held: a key's comparison may drop it
-        for name in ("_prev", "_op"):
-            attrs.pop(name, None)
-
 cdef object prev_of(object value):
     cdef Node* n = node_of(<PyObject*>value)
     cdef PyObject* own = own_prev(value)
@@ -327,44 +284,6 @@ def first_weakref(Value value not None):
     from weakref import getweakrefs
     return next(iter(getweakrefs(value)), None)
 
-cdef int set_label(object value, object label) except -1:
-    if not hasattr(Value, "label"):
-        Value.label = ""        # the label of all other Values, once a program uses labels
-    value.label = label
-    return 0
-
-cdef int initialize(Value self, object data, object children, object op) except -1:
-    """What Value.__init__ does."""
-    cdef Node* n = &self.node
-    if has_own_access(self):
-        become_custom(n)                        # so that the sort visits it
-        return init_by_attributes(self, data, children, op)
-    if made_flag and not n.flags & MADE and has_data(n):
-        forbid("writing", NULL)
-    n.flags = flag_of_new(self)
-    drop_unused_dict(self)
-    unpack(n)
-    make_plain(n)
-    replace_operands(n, LEAF, NULL, NULL)
-    forget_attributes(<Body*>self)
-    if type(self) is not Value:
-        become_custom(n)
-    put_data(n, data)
-    put_grad(n, 0)
-    set_children_and_op(self, children, op)
-    if n.op != LEAF:                            # it may be its own operand
-        track(<PyObject*>self)
-        if type(self) is Value:
-            attrs_of(self)      # so that collections come: they count dicts, and no Values
-    return 0
-
-cdef int check_child(object child) except -1:
-    if not is_value(child):
-        raise TypeError("the operands of a node must be Values, "
-                        f"not {type(child).__name__}: {child!r:.60}")
-    return 0
-
-
 @cython.binding(True)           # methods have names and signatures, as those of Python have
 cdef class Value:
     """ stores a single scalar value and its gradient """
@@ -373,12 +292,6 @@ cdef class Value:
     cdef object attrs       # laid out as Body; objects, so that collections visit Values
     cdef object __weakref__
     cdef object backward_
-
-    def __init__(self, *args, **kwargs):
-        data, children, op, label = arguments(self, *args, **kwargs)
-        initialize(self, data, children, op)
-        if label is not None:
-            set_label(self, label)
 
     @property
     def data(self):
@@ -657,127 +570,9 @@ if sys.version_info < (3, 12):
     Value.__array_ufunc__ = _NoArrayUfunc()
 
 
-# Calls of Value, and of its subclasses, without the steps by which Python calls any class: these
-# make a tuple of the arguments and, in 3.11 and 3.12, a dict for each instance.
-
-cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags,
-                                PyObject* names) except NULL:
-    cdef Py_ssize_t count = PyVectorcall_NARGS(flags)
-    if not (1 <= count <= 3 and names == NULL and shipped()):
-        return call_class(cls, args, flags, names)
-    result = plain_leaf(<object>args[0])
-    if count > 1:
-        set_children_and_op(result, <object>args[1], <object>args[2] if count == 3 else "")
-    Py_INCREF(<PyObject*>result)
-    return <PyObject*>result
-
-cdef PyObject* call_class(PyObject* cls, PyObject** args, size_t flags,
-                          PyObject* names) except NULL:
-    """The same for a class whose __init__ is Value's or a Python function."""
-    cdef PyTypeObject* type = <PyTypeObject*>cls
-    cdef Py_ssize_t count = PyVectorcall_NARGS(flags)
-    cdef PyObject** place = args - 1        # which is the callee's to use, if the flags say so
-    cdef PyObject* before
-    cdef PyObject* result
-    cdef PyObject* found = lookup(type, <PyObject*>"__init__")
-    if (found == NULL                       # in a class that the collector has cleared
-            or not (found == <PyObject*>shipped_init or Py_TYPE(found) == function_type)
-            or not flags & PY_VECTORCALL_ARGUMENTS_OFFSET
-            or type.tp_new != object_new or type.tp_flags & Py_TPFLAGS_IS_ABSTRACT):
-        return call_any(cls, args, count, names)
-    init = <object>found                    # held: what follows may run Python code
-    value = steal(<PyObject*>checked(type.tp_alloc(type, 0)))
-    before, place[0] = place[0], <PyObject*>value
-    result = PyObject_Vectorcall(<PyObject*>init, place, count + 1, names)
-    place[0] = before
-    if result == NULL:
-        return NULL
-    returned = steal(result)
-    if returned is not None:
-        raise TypeError("__init__() should return None, "
-                        f"not '{Py_TYPE(result).tp_name.decode()}'")
-    Py_INCREF(<PyObject*>value)
-    return <PyObject*>value
-
-# Value.__init__ is a function of Cython's, as the other methods are: where it is a method of C,
-# inspect.signature(Value) fails on Python 3.13 and later. It has the signature of this one, and
-# what runs is call_init.
-@cython.binding(True)
-def __init__(self, data, _children=(), _op='', *, label=None):
-    pass
-
-cdef PyObject* call_init(PyObject* function, PyObject** args, size_t flags,
-                         PyObject* names) except NULL:
-    """Value.__init__ without a tuple and a dict: most constructors of subclasses call it."""
-    cdef Py_ssize_t count = PyVectorcall_NARGS(flags) - 1
-    cdef PyObject* read[3]
-    cdef tuple given
-    cdef dict keywords
-    if count < 0 or not is_value(<object>args[0]):      # as in relu
-        given, keywords = arguments_of(args, count + 1, names)
-        reference().__init__(*given, **keywords)
-    elif read_arguments(args + 1, count, names, read):
-        initialize(<object>args[0], <object>read[0], <object>read[1], <object>read[2])
-    else:
-        given, keywords = arguments_of(args + 1, count, names)
-        if value_init(args[0], <PyObject*>given, <PyObject*>keywords) < 0:
-            return NULL
-    Py_INCREF(<PyObject*>None)
-    return <PyObject*>None
-
-cdef tuple ARGUMENTS = ("data", "_children", "_op")
-cdef tuple NO_CHILDREN = ()
-cdef str NO_OP = ""
-
-cdef bint read_arguments(PyObject** args, Py_ssize_t count, PyObject* names,
-                         PyObject** read) noexcept:
-    """The constructor's arguments, given in place or by name. False where there are others, or no
-    data: then Python parses them, which knows what to say."""
-    cdef Py_ssize_t i, place
-    if count > 3:
-        return False
-    read[0], read[1], read[2] = NULL, <PyObject*>NO_CHILDREN, <PyObject*>NO_OP
-    for i in range(count):
-        read[i] = args[i]
-    for i in range(0 if names == NULL else PyTuple_GET_SIZE(names)):
-        place = place_of_argument(PyTuple_GET_ITEM(names, i), count)
-        if place == 3:
-            return False
-        read[place] = args[count + i]
-    return read[0] != NULL
-
-cdef inline Py_ssize_t place_of_argument(PyObject* name, Py_ssize_t place) noexcept:
-    """Where, from this place on; 3 if nowhere. Names that a program writes are interned, as these
-    are."""
-    while place < 3 and PyTuple_GET_ITEM(<PyObject*>ARGUMENTS, place) != name:
-        place += 1
-    return place
-
-cdef PyObject* call_any(PyObject* cls, PyObject** args, Py_ssize_t count,
-                        PyObject* names) except NULL:
-    """Call it as Python calls any class."""
-    cdef tuple given
-    cdef dict keywords
-    given, keywords = arguments_of(args, count, names)
-    return (<PyTypeObject*>type).tp_call(cls, <PyObject*>given, <PyObject*>keywords)
-
-cdef void set_vectorcall(PyObject* callable, void* function) noexcept:
-    (<void**>(<char*>callable + Py_TYPE(callable).tp_vectorcall_offset))[0] = function
-
-cdef tuple arguments_of(PyObject** args, Py_ssize_t count, PyObject* names):
-    return (tuple([<object>args[i] for i in range(count)]),
-            {name: <object>args[count + i]
-             for i, name in enumerate(() if names == NULL else <tuple>names)})
-
-
 value_type = <PyTypeObject*>Value
-value_init = value_type.tp_init
-shipped_init = __init__
-del __init__
-shipped_init.__qualname__ = "Value.__init__"
-set_vectorcall(<PyObject*>shipped_init, <void*>call_init)
-dict_of_class(value_type)["__init__"] = shipped_init
-dict_of_class(value_type)["__weakref__"] = property(first_weakref)
+Value.__init__ = shipped_init
+Value.__weakref__ = property(first_weakref)
 value_hash, value_compare = value_type.tp_hash, value_type.tp_richcompare
 value_type.tp_new = object_new
 del Value.__new__

@@ -13,6 +13,7 @@ import pytest
 
 from conftest import ENGINES
 from processes import python
+from twins import REFERENCE
 
 
 def graph_of_a_few(a, b):
@@ -331,6 +332,15 @@ def test_classes_have_signatures(Value):
     if sys.version_info >= (3, 13):
         assert str(inspect.signature(Made)) == "(*numbers)"
     assert isinstance(mock.create_autospec(Value)(1.0), Value)
+
+
+@pytest.mark.parametrize("name", [
+    "__init__", *(name for name in dir(REFERENCE.Value) if name[0] != "_")])
+def test_documentation_is_the_same(Value, name):
+    def words(cls):
+        return str(inspect.getdoc(getattr(cls, name))).split()
+
+    assert words(Value) == words(REFERENCE.Value)
 
 
 @pytest.mark.parametrize("named", [
