@@ -38,20 +38,16 @@ cdef int initialize(Value self, object data, object children, object op) except 
 
 cdef int init_by_attributes(object value, object data, object children, object op) except -1:
     """What the original's __init__ does, attribute by attribute."""
-    cdef Body* body = <Body*>value
-    cdef bint has_locals = isinstance(op, (tuple, list))
+    backward = make_nothing()
     value.data = data
     value.grad = 0
-    if has_locals:
+    if isinstance(op, (tuple, list)):
         set_locals(value, children, op)
-        children, op = locals_of(&body.node).operands, ""
-    backward = make_backward(value) if has_locals else make_nothing()
+        children, op = locals_of(node_of(<PyObject*>value)).operands, ""
+        backward = make_backward(value)
     value._backward = backward
     value._prev = set(children)
     value._op = op
-    if has_locals and body.backward == <PyObject*>backward:
-        body.node.flags &= ~CALLBACK        # which is what the node does without it
-        Py_CLEAR(body.backward)
     return 0
 
 cdef int set_children_and_op(object value, object children, object op) except -1:

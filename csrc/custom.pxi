@@ -108,9 +108,12 @@ cdef inline PyObject* own_prev(object value) noexcept:
     return value_of(n.a) if n.op == CUSTOM_PREV else find_attribute(value, "_prev")
 
 cdef int set_backward(object value, object function) except -1:
-    """Replace the operation's derivative by the function; `deleted` deletes `_backward`."""
+    """Replace the operation's derivative by the function; `deleted` deletes `_backward`. The
+    operation's own function puts its derivative back."""
     cdef Body* body = <Body*>value
     make_plain(&body.node)
+    if is_own_backward(<PyObject*>function, value):
+        return forget_backward(body)
     become_custom(&body.node)
     body.node.flags |= CALLBACK
     track_if_needed(<PyObject*>value, <PyObject*>function)
@@ -151,15 +154,21 @@ def make_nothing():
 """, python)
 make_nothing = python["make_nothing"]
 cdef object backward_function = python["backward"](_run, None)
-cdef object backward_code = backward_function.__code__
+cdef PyObject* backward_code = PyFunction_GetCode(<PyObject*>backward_function)
 cdef object backward_name = backward_function.__qualname__
 cdef object run_cell = backward_function.__closure__[0]
 
 cdef object make_backward(object value):
     """backward(_run, value), but without the time that a call of it takes."""
-    function = PyFunction_NewWithQualName(backward_code, python, backward_name)
+    function = PyFunction_NewWithQualName(<object>backward_code, python, backward_name)
     PyFunction_SetClosure(function, (run_cell, PyCell_New(value)))
     return function
+
+cdef bint is_own_backward(PyObject* function, object value) noexcept:
+    """Whether make_backward made it for this value."""
+    return (Py_TYPE(function) == function_type and PyFunction_GetCode(function) == backward_code
+            and PyCell_GET(PyTuple_GET_ITEM(PyFunction_GetClosure(function), 1))
+            == <PyObject*>value)
 
 
 # Local gradients: Value(y, (a, b), (dy/da, dy/db)) adds dy/da * out.grad to a.grad, and so on.

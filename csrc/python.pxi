@@ -98,7 +98,10 @@ cdef extern from *:
     PyTypeObject* function_type "&PyFunction_Type"
     object PyFunction_NewWithQualName(object code, object globals, object name)
     int PyFunction_SetClosure(object, object) except -1
+    PyObject* PyFunction_GetCode(PyObject*) noexcept
+    PyObject* PyFunction_GetClosure(PyObject*) noexcept
     object PyCell_New(object)
+    PyObject* PyCell_GET(PyObject*) noexcept
     object steal(PyObject*)     # as an object that Cython releases; p is a new reference
     size_t PyVectorcall_NARGS(size_t) noexcept
     enum: PY_VECTORCALL_ARGUMENTS_OFFSET

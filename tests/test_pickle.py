@@ -353,3 +353,15 @@ def test_what_stands_in_the_dict_of_a_class_with_defaults():
         assert (twin.data, twin.grad, twin._own, twin._backward) == (3.0, 2.0, 5, gc.collect)
         twin.data += 1
     assert (d.data, Defaulted.data) == (3.0, 0.0)
+
+
+def test_a_graph_whose_backward_was_put_back():
+    a = Value(2.0)
+    y = a.exp()
+    own = y._backward
+    y._backward = print
+    y._backward = own
+    copied = pickle.loads(pickle.dumps(y))
+    copied.backward()
+    assert [v.grad for v in copied._prev] == [y.data]
+    assert a.grad == 0
