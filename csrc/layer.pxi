@@ -256,11 +256,11 @@ def _fused(layers, x):
     cdef int nin, j
     if type(layers) is not list or is_traced():
         return None
+    know_numpy_types()
     if type(x) is not list and type(x) is not tuple:
-        if type(x).__name__ != "ndarray":
+        if Py_TYPE(<PyObject*>x) != numpy_array:
             return None         # a generator, for example, which the first neuron empties
         x = list(x)
-    know_numpy_types()
     parameters = parameters_of_layers(<list>layers)
     if parameters is None:
         return None

@@ -218,12 +218,13 @@ cdef dict activation_functions = {}
 cdef int activation(object nonlin) except -1:
     """The operation that nonlin stands for; ADD for none, LEAF for one that the engine does not
     have."""
-    if (nonlin is None or type(nonlin) in (bool, int, float)
-            or Py_TYPE(<PyObject*>nonlin) == numpy_bool):
+    cls = type(nonlin)          # compared by identity: a metaclass may have an == of its own
+    if (nonlin is None or cls is bool or cls is int or cls is float
+            or <PyTypeObject*>cls == numpy_bool):
         return RELU if nonlin else ADD
-    if type(nonlin) is str:
+    if cls is str:
         return activations.get(nonlin, LEAF)
-    return activation_functions.get(nonlin, LEAF) if type(nonlin) is type(Value.relu) else LEAF
+    return activation_functions.get(nonlin, LEAF) if cls is type(Value.relu) else LEAF
 
 cdef tuple parameters_of_layers(list layers):
     """The Parameters of each layer, or None where one cannot be fused. is_unchanged is true of each

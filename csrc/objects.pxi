@@ -9,19 +9,20 @@ cdef PyTypeObject* numpy_float64 = NULL
 cdef PyTypeObject* numpy_float32 = NULL
 cdef PyTypeObject* numpy_integer = NULL     # the base of its ints
 cdef PyTypeObject* numpy_bool = NULL
+cdef PyTypeObject* numpy_array = NULL
 cdef object numpy_generic = None            # the base of all its scalars
 
 cdef inline int know_numpy_types() except -1:
     return learn_numpy_types() if numpy_generic is None and "numpy" in sys.modules else 0
 
 cdef int learn_numpy_types() except -1:
-    global numpy_float64, numpy_float32, numpy_integer, numpy_bool, numpy_generic
+    global numpy_float64, numpy_float32, numpy_integer, numpy_bool, numpy_array, numpy_generic
     numpy = sys.modules.get("numpy")        # it may be half imported, or a mock
     if isinstance(getattr(numpy, "generic", None), type):
         if is_laid_out_as_float(kept_type(numpy.float64)):
             numpy_float64 = kept_type(numpy.float64)
         numpy_float32, numpy_bool = kept_type(numpy.float32), kept_type(numpy.bool_)
-        numpy_integer = kept_type(numpy.integer)
+        numpy_integer, numpy_array = kept_type(numpy.integer), kept_type(numpy.ndarray)
         numpy_generic = numpy.generic
     return 0
 
