@@ -71,9 +71,8 @@ cdef inline bint is_to_visit(Node* n) noexcept:
     """Whether the sort has still to visit n. A leaf has nothing to sweep."""
     return n.op != LEAF and not n.flags & VISITED
 
-cdef inline void visit_later(Sweep* s, Node* n) noexcept:
-    if is_to_visit(n):
-        push(&s.stack, n)
+cdef inline int visit_later(Sweep* s, Node* n) except -1:
+    return append(&s.stack, n) if is_to_visit(n) else 0
 
 cdef int sort(Sweep* s) except -1:
     """Fill s.order with the nodes under those on the stack, operands before results, each once."""
@@ -201,7 +200,6 @@ cdef int visit_output(Sweep* s, Call* call, int j) except -1:
     return call.kind.visit_output(call, j, is_first, s)
 
 cdef int visit_operands(Sweep* s, Node* n) except -1:
-    reserve(&s.stack, 2)
     if n.b != NULL:
         visit_later(s, n.b)
     if n.a != NULL:
@@ -248,7 +246,6 @@ cdef int visit_all(Sweep* s, object children) except -1:
     given = children if ordered else list(children)
     cdef PyObject** items = PySequence_Fast_ITEMS(<PyObject*>given)
     cdef Py_ssize_t i, count = PySequence_Fast_GET_SIZE(<PyObject*>given)
-    reserve(&s.stack, count)
     for i in range(count - 1, -1, -1):
         if is_value(<object>items[i]):
             visit_later(s, node_of(items[i]))

@@ -299,7 +299,6 @@ cdef int visit_layers(Call* call, Sweep* s) except -1:
     for i in range(1, c.depth):
         if matrix(&c.stages[i]).unpacked:       # then they may be no leaves
             visit_all(s, (<Parameters>c.stages[i].parameters).values)
-    reserve(&s.stack, c.stages[0].nout)
     for i in range(c.stages[0].nout - 1, -1, -1):
         if input_node(c, i) != NULL:
             visit_later(s, input_node(c, i))

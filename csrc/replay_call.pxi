@@ -131,7 +131,6 @@ cdef int visit_replay(Call* call, Sweep* s) except -1:
     cdef int j
     for place, leaf in given_to(call).items():
         if visits_all or call.wanted[call.nout + <Py_ssize_t>place - first_place(call)]:
-            reserve(&s.stack, 1)
             visit_later(s, node_of(<PyObject*>leaf))
     if visits_all or not c.by_parameters:
         return visit_parameters(program, program.used, s)
@@ -162,7 +161,6 @@ cdef int visit_leaves(Call* call, bytearray leaves, Sweep* s) except -1:
             seen[i] = True
             leaf = given_to(call).get(first + i)
             if leaf is not None:
-                reserve(&s.stack, 1)
                 visit_later(s, node_of(<PyObject*>leaf))
     return 0
 
@@ -180,7 +178,6 @@ cdef int visit_parameters(_Program program, bytearray used, Sweep* s) except -1:
     cdef int i
     for i in range(places.count):
         if used[places.items[i]]:
-            reserve(&s.stack, 1)
             visit_later(s, node_of(values[places.items[i]]))
     return 0
 
