@@ -495,11 +495,9 @@ cdef int add_objects(Node* n) except -1:
         return add_locals_as_objects(out)
     a = <object>value_of(n.a)
     b = <object>value_of(n.b) if n.b != NULL else a if gradients[op] == 2 else None
-    before = grad_of(a)
-    replace_grad(a, PyNumber_InPlaceAdd(before, share_of_first(op, a, b, out)))
+    replace_grad(a, PyNumber_InPlaceAdd(grad_of(a), share_of_first(op, a, b, out)))
     if gradients[op] == 2:
-        before = grad_of(b)
-        replace_grad(b, PyNumber_InPlaceAdd(before, share_of_second(op, a, b, out)))
+        replace_grad(b, PyNumber_InPlaceAdd(grad_of(b), share_of_second(op, a, b, out)))
     return 0
 
 cdef int replace_grad(object value, object grad) except -1:
