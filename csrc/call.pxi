@@ -73,13 +73,11 @@ cdef inline Call* call_of(Node* n) noexcept:
     return <Call*>value_of(n.a if n.op == OUTPUT else n)
 
 cdef inline void begin_call(Call* call, const CallKind* kind) noexcept:
-    """Fill in a call whose arrays are in place; it counts one reference."""
+    """Fill in a new call whose arrays are in place; the caller owns the one reference to it."""
     global calls, divided_calls
-    memset(<char*>call - sizeof(GCHead), 0, sizeof(GCHead))
+    memset(<char*>call - sizeof(GCHead), 0, sizeof(GCHead) + sizeof(Body))
     init_head(&call.body.head, call_type)
-    memset(&call.body.node, 0, sizeof(Node))
     call.body.node.op = CALL
-    call.body.attrs = call.body.weakrefs = call.body.backward = NULL
     call.kind, call.sweep = kind, NULL
     call.first, call.last, call.depth = 0, call.nout - 1, 0
     forget_gradients(call)
