@@ -427,9 +427,8 @@ cdef int make_layers_plain(Call* call) except -1:
     cdef int i, j, last = c.depth - 1
     cdef Node* n
     kept = <object>&call.body.head
-    cdef list nodes = []        # those of each stage. No Python code runs until they are made.
-    for i in range(c.depth):
-        nodes.append([None] * c.stages[i].nout)
+    # The nodes of each stage. No Python code runs from here on until they are made.
+    cdef list nodes = [[None] * c.stages[i].nout for i in range(c.depth)]
     for j in range(c.stages[0].nout):
         if input_node(c, j) != NULL:
             nodes[0][j] = <object>c.inputs[j]
@@ -472,8 +471,9 @@ cdef object plain_sum(LayersCall* c, Stage* s, int j, list inputs):
         wx = times(w, x)
         y = plus(y, wx)
         weight, operand = values[at + k], inputs[k]
-        if operand is None:
-            operand = leaf_of_input(c, k, x)
+        if operand is None:     # each product gets its own, as in the original
+            operand = (number_node(x, LEAF, NULL, NULL) if c.inputs[k] == NULL
+                       else plain_leaf(<object>c.inputs[k]))
         product = number_node(wx, MUL, node_of(<PyObject*>weight), node_of(<PyObject*>operand))
         total = number_node(y, ADD, node_of(<PyObject*>total), node_of(<PyObject*>product))
         if swept:
@@ -482,12 +482,6 @@ cdef object plain_sum(LayersCall* c, Stage* s, int j, list inputs):
             if inputs[k] is None:
                 add(node_of(<PyObject*>operand), times(w, g))
     return total
-
-cdef object leaf_of_input(LayersCall* c, int k, Number x):
-    """A leaf for an input that is no Value. Each product gets its own, as in the original."""
-    if c.inputs[k] != NULL:
-        return plain_leaf(<object>c.inputs[k])
-    return number_node(x, LEAF, NULL, NULL)
 
 cdef object name_of_neuron(Call* call, int j):
     cdef LayersCall* c = <LayersCall*>call
