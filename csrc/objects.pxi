@@ -12,11 +12,10 @@ cdef PyTypeObject* numpy_bool = NULL
 cdef PyTypeObject* numpy_array = NULL
 cdef object numpy_generic = None            # the base of all its scalars
 
-cdef inline int know_numpy_types() except -1:
-    return learn_numpy_types() if numpy_generic is None and "numpy" in sys.modules else 0
-
-cdef int learn_numpy_types() except -1:
+cdef int know_numpy_types() except -1:
     global numpy_float64, numpy_float32, numpy_integer, numpy_bool, numpy_array, numpy_generic
+    if numpy_generic is not None or "numpy" not in sys.modules:
+        return 0
     numpy = sys.modules.get("numpy")        # it may be half imported, or a mock
     if isinstance(getattr(numpy, "generic", None), type):
         if is_laid_out_as_float(kept_type(numpy.float64)):
@@ -33,11 +32,9 @@ cdef PyTypeObject* kept_type(cls) except NULL:
 cdef inline int read_number(object o, Number* n) except -1:
     """n becomes the number that o is, or one of kind OBJECT."""
     n[0] = known_number(<PyObject*>o)
-    return learn_and_read_number(o, n) if n.kind == OBJECT else 0
-
-cdef int learn_and_read_number(object o, Number* n) except -1:
-    know_numpy_types()
-    n[0] = known_number(<PyObject*>o)
+    if n.kind == OBJECT:
+        know_numpy_types()
+        n[0] = known_number(<PyObject*>o)
     return 0
 
 cdef inline Number known_number(PyObject* o) noexcept:
