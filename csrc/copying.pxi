@@ -50,7 +50,7 @@ cdef dict state_of(object value):
         state.update(attrs_of(value))
     if has_data(n):
         state["data"] = own_data(value)
-    if has_grad(n):
+    if n.grad_kind != OBJECT or n.grad.object != NULL:
         state["grad"] = own_grad(value)
     if n.flags & CALLBACK:
         state["_backward"] = <object>(<Body*>value).backward
@@ -70,9 +70,6 @@ cdef dict own_state_of(object value):
 
 cdef bint has_data(Node* n) noexcept:
     return n.data_kind != OBJECT or n.data.object != NULL
-
-cdef bint has_grad(Node* n) noexcept:
-    return n.grad_kind != OBJECT or n.grad.object != NULL
 
 cdef int share_with_copy(object value, dict state) except -1:
     """Complete what a copy gets of a result. As in the original, it shares the first one's `_prev`,
