@@ -240,8 +240,7 @@ cdef tuple parameters_of_layers(list layers):
             set_reference(&(<ModuleBody*>layer).packed, p)
         if p is None:
             return None
-        if not p.m.kinds_known:
-            know_kinds(&p.m)
+        know_kinds(&p.m)
         found.append(p)
     return tuple(found) if found else None
 
@@ -279,7 +278,8 @@ cdef Parameters look_at_layer(_ModuleBase layer):
     for value in values:
         if type(value) is not Value:
             return None
-    if p is None or p.m.unpacked or not p.holds(values, ops):
+    if (p is None or p.m.unpacked or ops != p.ops or len(values) != len(p.values)
+            or not stand_at(p.values, values, 0)):
         p = pack_layer(values, ops, nin)
     if p is not None:
         p.seen, p.held = before, held

@@ -53,11 +53,6 @@ cdef class Parameters:
     cdef unsigned long long seen        # the count of touches when the layer was last looked at
     cdef bint held                      # the program holds a list or dict of the layer
 
-    cdef bint holds(self, list values, bytearray ops):
-        """Whether these are its parameters and activations."""
-        return (len(values) == len(self.values) and ops == self.ops
-                and stand_at(self.values, values, 0))
-
     def __dealloc__(self):
         if self.values is not None:
             unpack_layer(self)
@@ -169,6 +164,8 @@ cdef inline void set_packed_grad(Matrix* m, Py_ssize_t place, Number new) noexce
 
 cdef void know_kinds(Matrix* m) noexcept:
     cdef Py_ssize_t size = matrix_size(m), i, j
+    if m.kinds_known:
+        return
     memset(m.sum_kind, INTEGER, m.width)
     for i in range(m.nin + 1):
         for j in range(m.nout):
@@ -189,8 +186,7 @@ cdef void zero_grads(Matrix* m) noexcept:
     m.kinds_known = m.kinds_known and not m.rounds
 
 cdef bint holds_floats(Matrix* m) noexcept:
-    if not m.unpacked and not m.kinds_known:
-        know_kinds(m)
+    know_kinds(m)
     return not m.unpacked and not m.rounds
 
 cdef inline void add_to_place(Matrix* m, Py_ssize_t place, double more) noexcept:
