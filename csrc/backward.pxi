@@ -433,8 +433,7 @@ cdef int sweep_pinned(Sweep* s, Node* n) except -1:
     reserve(&s.kept, 1)
     if not (call.kind.is_current(call) and sweep_numbers(n)):
         return make_call_plain(call)    # n is no OUTPUT now, or no longer in the order
-    push(&s.kept, n)
-    s.order.count -= 1
+    push(&s.kept, pop(&s.order))
     if n.op == CALL:
         call.sweep = NULL
     return 0
