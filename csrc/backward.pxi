@@ -177,8 +177,8 @@ cdef int visit(Sweep* s, Node* n) except -1:
     return visit_operands(s, n)
 
 cdef inline bint is_foreign(object value) except -1:
-    """Whether the original would see more in a node than the engine does: attributes of its class's
-    own, or that it equals another."""
+    """Whether the original's sweep may take a node otherwise than the engine: its class overrides
+    how its attributes are read, or says which nodes are equal."""
     cdef PyTypeObject* cls = Py_TYPE(<PyObject*>value)
     return has_own_access(value) or (
         cls.tp_richcompare != value_compare and cls.tp_hash != value_hash
@@ -194,7 +194,7 @@ cdef int visit_output(Sweep* s, Call* call, int j) except -1:
     cdef bint is_first = not call.body.node.flags & VISITED
     if is_first:
         append(&s.order, &call.body.node)
-        call.body.node.flags |= VISITED         # which says that it need not be plain
+        call.body.node.flags |= VISITED         # `visit` has seen that it need not be plain
         memset(call.wanted, False, call.wanted_size)
     call.wanted[j] = True
     return call.kind.visit_output(call, j, is_first, s)

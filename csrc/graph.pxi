@@ -1,9 +1,8 @@
 # The graph as a list of nodes: for copies, pickle and micrograd.gradients.
 
 cdef list nodes_under(list roots, bint named):
-    """The nodes of the graph under roots, these among them, operands before results; of leaves only
-    roots. All calls are made plain, or, where `named`, those that are not shown as one
-    operation."""
+    """The roots and the nodes under them that are no leaves, operands before results. All calls are
+    made plain, or, where `named`, those that are not shown as one operation."""
     cdef Sweep s
     cdef Py_ssize_t i
     cdef list nodes = []

@@ -26,7 +26,7 @@ cdef struct Stage:
     int nout
     PyObject* parameters        # an owned reference. The inputs have neither this nor a version
     Version* version            # of the parameters' numbers, when the call was made
-    Numbers out, sum            # sum is that of b + w x, before the activation
+    Numbers out, sum            # sum: b + w x, before the activation
     Numbers out_grad, sum_grad
     Kind common                 # the intersection of the kinds of out
 
@@ -110,9 +110,6 @@ cdef inline void lay_out(Stage* s, int width, Numbers room) noexcept:
     s.out, s.sum = room, numbers_from(room, width)
     s.out_grad, s.sum_grad = numbers_from(room, 2 * width), numbers_from(room, 3 * width)
 
-cdef inline Numbers numbers_from(Numbers n, Py_ssize_t i) noexcept:
-    return Numbers(n.x + i, n.kind + i)
-
 cdef inline void enter_layer(LayersCall* c, Stage* s, Parameters p) noexcept:
     lay_out(s, p.m.width, numbers_from((s - 1).sum_grad, (s - 1).width))
     s.parameters, s.version, s.nout = <PyObject*>p, p.m.version, p.m.nout
@@ -180,7 +177,7 @@ cdef double index_of(PyObject* x) noexcept:
     return result
 
 cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
-    """Fill in the inputs; False where one is no number."""
+    """Fill in the inputs; False where one is no number, or too large an int."""
     cdef Stage* s = &c.stages[0]
     cdef Number n
     cdef bint integer
@@ -427,8 +424,8 @@ cdef int make_layers_plain(Call* call) except -1:
     cdef int i, j, last = c.depth - 1
     cdef Node* n
     kept = <object>&call.body.head
-    # The nodes of each stage. No Python code runs from here on until they are made.
-    cdef list nodes = [[None] * c.stages[i].nout for i in range(c.depth)]
+    cdef list nodes = [[None] * c.stages[i].nout for i in range(c.depth)]   # of each stage
+    # From here on, no Python code runs until they are made.
     for j in range(c.stages[0].nout):
         if input_node(c, j) != NULL:
             nodes[0][j] = <object>c.inputs[j]

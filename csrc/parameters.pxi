@@ -22,6 +22,9 @@ cdef inline void add_number(Numbers n, Py_ssize_t i, Number more) noexcept:
 cdef inline Numbers numbers_in(void* memory, Py_ssize_t count) noexcept:
     return Numbers(<double*>memory, <Kind*>(<double*>memory + count))
 
+cdef inline Numbers numbers_from(Numbers n, Py_ssize_t i) noexcept:
+    return Numbers(n.x + i, n.kind + i)
+
 cdef struct Version:            # the numbers of the parameters, as they are or were
     Py_ssize_t users            # the Matrix, if this is its current one, and the calls made with it
     Numbers data                # nin rows of nout weights, one row of biases
@@ -40,7 +43,7 @@ cdef struct Matrix:
     Numbers data                # version.data
     Numbers grad                # in the same places
     const Kind* op              # of each neuron: its activation, or ADD where it has none
-    Kind* sum_kind              # of each column: the intersection of those of its weights and bias
+    Kind* sum_kind              # of each column: the intersection of its numbers' kinds
 
 @cython.final
 @cython.no_gc_clear
@@ -48,7 +51,7 @@ cdef class Parameters:
     """Owns a Matrix and the Values whose numbers it holds; kept by the Layer."""
     cdef tuple values           # neuron by neuron, each one's weights and then its bias
     cdef bytes ops              # m.op
-    cdef unsigned long long functions   # a bit for each of these (see access.pxi)
+    cdef unsigned long long functions   # bit_of each of these
     cdef Matrix m
     cdef unsigned long long seen        # the count of touches when the layer was last looked at
     cdef bint held                      # the program holds a list or dict of the layer
