@@ -210,7 +210,6 @@ cdef object python_number(object o):
     """The operand on the left; of a numpy scalar its Python number: numpy converts its scalar to
     one when it does not know the other operand."""
     cdef PyObject* p = <PyObject*>o
-    cdef PyObject* index
     if is_value(o) or PyLong_CheckExact(p) or PyFloat_CheckExact(p):
         return o
     if Py_TYPE(p) == numpy_float64:
@@ -219,18 +218,27 @@ cdef object python_number(object o):
     if numpy_generic is None or not isinstance(o, numpy_generic):
         return o
     if is_static_type(Py_TYPE(p)) and PyType_IsSubtype(Py_TYPE(p), numpy_integer):
-        index = PyNumber_Index(p)
-        if index != NULL:
-            return steal(index)
-        PyErr_Clear()           # a timedelta
+        integer = python_integer(o)
+        if integer is not o:
+            return integer
     return o.item()
 
 cdef object divisor(object o):
     """The divisor as a Python int if it is one of numpy's ints, which have no negative powers."""
     if PyFloat_Check(<PyObject*>o) or isinstance(o, int) or is_value(o):
         return o
-    from numbers import Integral
-    return int(o) if isinstance(o, Integral) else o
+    know_numpy_types()
+    if numpy_integer != NULL and PyType_IsSubtype(Py_TYPE(<PyObject*>o), numpy_integer):
+        return python_integer(o)
+    return o
+
+cdef object python_integer(object o):
+    """The Python int of one of numpy's; o itself if that is a timedelta."""
+    cdef PyObject* index = PyNumber_Index(<PyObject*>o)
+    if index == NULL:
+        PyErr_Clear()
+        return o
+    return steal(index)
 
 
 # Attributes besides the node's own.

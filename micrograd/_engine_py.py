@@ -5,6 +5,7 @@ compare with. Operands may be anything Python can add and multiply; its errors a
 """
 import operator
 import sys
+from contextlib import suppress
 from functools import partial
 from numbers import Integral, Number
 
@@ -142,6 +143,14 @@ def is_negative(data):
     if isinstance(data, Value) and not has_own_order(type(data)):
         raise TypeError(f"'<' not supported between instances of '{type(data).__name__}' and 'int'")
     return data < 0
+
+
+def divisor(other):
+    """As an int if it is one of numpy's integers, which have no negative powers."""
+    if isinstance(other, Integral) and any(c.__module__ == "numpy" for c in type(other).__mro__):
+        with suppress(TypeError):       # of a timedelta
+            return operator.index(other)
+    return other
 
 
 class Value:
@@ -321,9 +330,7 @@ class Value:
         return self.abs()
 
     def __truediv__(self, other):       # self / other
-        if isinstance(other, Integral) and not isinstance(other, int):
-            other = int(other)          # numpy's integers have no negative powers
-        return self * other**-1
+        return self * divisor(other)**-1
 
     def __rtruediv__(self, other):      # other / self
         return other * self**-1
