@@ -74,6 +74,7 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(PyObject*, int*) noexcept
     double PyFloat_AsDouble(PyObject*) noexcept
     bint PyObject_IsTrue(PyObject*) noexcept
+    int PyObject_IsInstance(PyObject*, PyObject*) except -1
     Py_hash_t PyObject_HashNotImplemented(PyObject*) noexcept
     PyObject* PyNumber_Index(PyObject*) noexcept
     bint PyType_IsSubtype(PyTypeObject*, PyTypeObject*) noexcept

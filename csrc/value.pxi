@@ -120,12 +120,31 @@ cdef object binary_of_any(int op, object a, object b):
     if not is_value(a):
         return reflected(op, python_number(a), b)
     if not is_value(b):
+        if (op == ADD or op == MUL) and stands_in(b):
+            return apply_to_stand_in(op, a, b)
         b = leaf(b)
     elif (op == ADD or op == MUL) and is_asked_first(op, a, b):
         return reflected(op, a, b)
     if goes_by_attributes(a) or goes_by_attributes(b):
         return compute_with_objects(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
     return compute(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
+
+cdef inline bint stands_in(object o) except -1:
+    """Whether isinstance takes o, which is none, for a Value: a mock or a proxy of one."""
+    cdef PyTypeObject* cls = Py_TYPE(<PyObject*>o)
+    if is_static_type(cls) and cls.tp_getattro == object_getattro:
+        return False                    # the numbers of Python and numpy
+    return PyObject_IsInstance(<PyObject*>o, <PyObject*>value_type)
+
+cdef object apply_to_stand_in(int op, object a, object b):
+    """a + b or a * b by the attributes of b, as the original does."""
+    from functools import partial
+
+    from micrograd import _engine_py
+    out = Value(a.data + b.data if op == ADD else a.data * b.data, (a, b), operation_symbols[op])
+    rule = _engine_py.backward_of_add if op == ADD else _engine_py.backward_of_mul
+    out._backward = partial(rule, a, b, out)
+    return out
 
 cdef bint is_asked_first(int op, object a, object b) except -1:
     """Whether Python asks b before a: b is of a subclass of a's class with another reflected

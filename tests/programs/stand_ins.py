@@ -1,0 +1,74 @@
+"""Operands that isinstance takes for Values: mocks, and proxies of Values."""
+import weakref
+from unittest import mock
+
+from micrograd import nn
+from micrograd.engine import Value
+
+
+class Proxy:
+    """All that it is asked for it takes from a Value."""
+    __class__ = property(lambda self: Value)
+
+    def __init__(self, value): self.__dict__["value"] = value
+
+    def __getattr__(self, name): return getattr(self.value, name)
+
+    def __setattr__(self, name, new): setattr(self.value, name, new)
+
+    def __repr__(self): return f"Proxy of {self.value}"
+
+    def __add__(self, other): return self.value + other
+
+    def __mul__(self, other): return self.value * other
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+class Counted(Value):
+    made = 0
+
+    def __init__(self, *arguments):
+        Counted.made += 1
+        super().__init__(*arguments)
+
+
+def attempt(function):
+    try:
+        print(function())
+    except TypeError as error:
+        print("TypeError", error)
+
+
+def show(root, *leaves):
+    for leaf in leaves:
+        leaf.grad = 0
+    root.backward()
+    print(root, root._op, len(root._prev), *leaves)
+
+
+a, v = Value(2.0), Value(3.0)
+p = Proxy(v)
+show(a * p, a, v)
+show(a + p, a, v)
+show(p * a + p, a, v)
+show(a * p * p + 1, a, v)
+show(a * 2 + p, a, v)
+show(Counted(4.0) * p, v)
+print(Counted.made, sum([a, p, p], p))
+twin = mock.Mock(spec=Value, data=5.0, grad=0, _prev=set(), _backward=mock.Mock())
+show(a * twin + twin, a)
+print(twin.grad, twin._backward.call_count)
+attempt(lambda: a * weakref.proxy(v))
+attempt(lambda: a + weakref.proxy(v))
+attempt(lambda: weakref.proxy(a) + v)
+neuron = nn.Neuron(2)
+layer = nn.Layer(2, 2)
+for i, w in enumerate(neuron.parameters() + layer.parameters()):
+    w.data = i / 4
+show(neuron([p, 3]), v, *neuron.w)
+show(sum(layer([p, 3])), v, *layer.parameters())
+neuron.w[0] = p
+show(neuron([2.0, 3]), v)
+neuron.b = p
+show(neuron([2.0, a]), a, v)
