@@ -5,6 +5,8 @@
 # and while __init__ or __new__ is patched (then shipped() is false), it is called for every new
 # node.
 
+cdef tuple NUMBERS = (int, float)
+
 cdef inline bint is_value(object o):
     return Py_TYPE(<PyObject*>o) == value_type or isinstance(o, Value)
 
@@ -425,7 +427,9 @@ cdef class Value:
             raise TypeError("Value.__pow__() takes 2 positional arguments but 3 were given")
         if is_value(other):
             return binary_of_any(POWER, self, other)
-        assert isinstance(other, (int, float)), "only supporting int/float powers for now"
+        assert (isinstance(other, (int, float))         # by its class; then by what it says
+                or PyObject_IsInstance(<PyObject*>other, <PyObject*>NUMBERS)), (
+            "only supporting int/float powers for now")
         return binary_of_any(POW, self, plain_leaf(other))
 
     def relu(self):

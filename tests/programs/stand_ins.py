@@ -1,4 +1,4 @@
-"""Operands that isinstance takes for Values: mocks, and proxies of Values."""
+"""What isinstance takes for Values, or for the numbers of a power: mocks and proxies."""
 import weakref
 from unittest import mock
 
@@ -25,6 +25,23 @@ class Proxy:
     __radd__, __rmul__ = __add__, __mul__
 
 
+class Power:
+    """It says to be what it holds."""
+
+    def __init__(self, number): self.number = number
+
+    @property
+    def __class__(self): return type(self.number)
+
+    def __rpow__(self, base): return base**self.number
+
+    def __sub__(self, other): return self.number - other
+
+    def __mul__(self, other): return self.number * other
+
+    def __str__(self): return f"Power of {self.number}"
+
+
 class Counted(Value):
     made = 0
 
@@ -36,8 +53,8 @@ class Counted(Value):
 def attempt(function):
     try:
         print(function())
-    except TypeError as error:
-        print("TypeError", error)
+    except (TypeError, AssertionError) as error:
+        print(type(error).__name__, error)
 
 
 def show(root, *leaves):
@@ -72,3 +89,8 @@ neuron.w[0] = p
 show(neuron([2.0, 3]), v)
 neuron.b = p
 show(neuron([2.0, a]), a, v)
+
+for number in 3, 2.5, True:
+    show(a ** Power(number), a)
+attempt(lambda: a ** Power("3"))
+attempt(lambda: a ** Power(None))
