@@ -288,33 +288,80 @@ cdef inline void add_float(Node* to, double more) noexcept:
     set_grad_of_node(to, plus(grad_of_node(to), Number(more, REAL)))
 
 cdef bint sweep_rows(_Run run, const double* seeds, const Kind* kinds, Swept* found) noexcept:
-    """Sweep at once the rows whose outputs all have a gradient, and one by one those with some. A
-    row with none is not swept: 0 times an infinite derivative would be nan."""
-    cdef int count = run.program.code.outputs, seeded
-    cdef Py_ssize_t whole = 0, row
+    """Sweep at once the rows in which the same outputs have a gradient, and one by one those in
+    which others have. A row with none is not swept: 0 times an infinite derivative would be nan."""
+    cdef int count = run.program.code.outputs
+    cdef const Kind* pattern = pattern_of_rows(kinds, run.rows, count)
+    cdef Py_ssize_t alike = 0, row
     cdef Swept of_row = found[0]
-    for row in range(run.rows):
-        seeded = count if kinds == NULL else gradients_in(kinds + row * count, count)
-        whole += seeded == count
-        if 0 < seeded < count:
+    for row in range(run.rows if kinds != NULL else 0):
+        if same_outputs(kinds + row * count, pattern, count):
+            alike += 1
+        elif gradients_in(kinds + row * count, count):
             of_row.inputs = (NULL if found.inputs == NULL
                              else found.inputs + row * run.program.code.inputs)
             if not sweep_row(run, &run.job, row, seeds + row * count, kinds + row * count, &of_row):
                 return False
             found.raises |= of_row.raises
-    if whole == run.rows:
-        return sweep_job(run, &run.job, seeds, NULL, found)
-    return whole == 0 or sweep_some(run, seeds, kinds, whole, found)
+    if kinds == NULL or alike == run.rows:
+        return sweep_alike(run, &run.job, seeds, pattern, found)
+    return alike == 0 or sweep_some(run, seeds, kinds, pattern, alike, found)
 
-cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsigned char* live,
-                    Swept* found) noexcept:
-    """Sweep the rows of a job."""
+cdef const Kind* pattern_of_rows(const Kind* kinds, Py_ssize_t rows, int count) noexcept:
+    """The kinds of a row in which the same outputs have a gradient as in most rows, if most of
+    those with any are alike; NULL where there is none. By votes, of which unlike rows cancel each
+    other's (Boyer and Moore)."""
+    cdef const Kind* pattern = NULL
+    cdef Py_ssize_t row, votes = 0
+    for row in range(rows if kinds != NULL else 0):
+        if gradients_in(kinds + row * count, count):
+            if votes == 0:
+                pattern = kinds + row * count
+            votes += 1 if same_outputs(kinds + row * count, pattern, count) else -1
+    return pattern
+
+cdef inline bint same_outputs(const Kind* kinds, const Kind* pattern, int count) noexcept:
+    """Whether the same outputs have a gradient in a row as in another."""
+    cdef int k
+    for k in range(count if pattern != NULL else 0):
+        if (kinds[k] != NO_GRADIENT) != (pattern[k] != NO_GRADIENT):
+            return False
+    return pattern != NULL
+
+cdef bint sweep_alike(_Run run, const Job* job, const double* seeds, const Kind* kinds,
+                      Swept* found) noexcept:
+    """Sweep the rows of a job from the outputs that have one of these kinds, in each row; from all
+    outputs, if kinds is NULL."""
+    cdef Code* c = &run.program.code
+    cdef unsigned char* live
+    cdef bint partly, fine
+    if kinds == NULL or gradients_in(kinds, c.outputs) == c.outputs:
+        live = <unsigned char*>PyByteArray_AS_STRING(run.program.live)
+        return sweep_job(run, job, seeds, NULL, live, run.program.partly, found)
+    live = <unsigned char*>PyMem_Calloc(c.slots, 1)
+    if live == NULL:
+        return False
+    mark_outputs(c, kinds, live)
+    partly = mark_live(c, NULL, live)
+    fine = sweep_job(run, job, seeds, kinds, live, partly or run.program.picks, found)
+    PyMem_Free(live)
+    return fine
+
+cdef void mark_outputs(Code* c, const Kind* kinds, unsigned char* live) noexcept:
+    """Mark the slots of the outputs that have a gradient; of all, if kinds is NULL."""
+    cdef int k
+    for k in range(c.outputs):
+        live[c.output[k]] |= kinds == NULL or kinds[k] != NO_GRADIENT
+
+cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const Kind* kinds,
+                    unsigned char* live, bint partly, Swept* found) noexcept:
+    """Sweep the rows of a job along the steps that are marked in `live`. partly: they are not, in
+    each row, all that get a gradient, so that where one is infinite the rows go one by one."""
     cdef Job job = given[0]
     cdef Code* c = &run.program.code
     cdef Py_ssize_t size = c.packed + c.apart, t
     cdef bint fine, by_rows, in_narrow_blocks
-    job.seeds, job.look = seeds, look_in_sweep
-    job.live = live if live != NULL else <unsigned char*>PyByteArray_AS_STRING(run.program.live)
+    job.seeds, job.look, job.live = seeds, look_in_sweep, live
     job.input_grads = found.inputs
     job.grads = take_memory(<size_t>job.tiles * size)
     job.odd = <unsigned char*>PyMem_Calloc(job.rows, 1)
@@ -325,7 +372,7 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
         add_numbers_to(job.grads, job.grads + t * size, size)
     # What a pick has not taken, and a neuron that leads to no output, has a gradient of 0 here, and
     # so have surplus rows in the last block: its product with an infinite slope is nan.
-    by_rows = fine and live == NULL and run.program.partly and sweep_is_odd(&job)
+    by_rows = fine and partly and sweep_is_odd(&job)
     in_narrow_blocks = (fine and not by_rows and job.rows % job.wide != 0
                         and not all_finite(job.grads, size))
     if fine and not by_rows and not in_narrow_blocks:
@@ -336,12 +383,12 @@ cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const unsig
     give_memory(job.grads)
     PyMem_Free(job.odd)
     if by_rows:
-        return sweep_each(run, given, seeds, found)
+        return sweep_each(run, given, seeds, kinds, found)
     if in_narrow_blocks:
         job = given[0]
         divide(&job, job.rows, 1)
         job.values = NULL
-        return sweep_job(run, &job, seeds, live, found)
+        return sweep_job(run, &job, seeds, kinds, live, partly, found)
     return fine
 
 cdef bint sweep_is_odd(const Job* job) noexcept:
@@ -351,14 +398,15 @@ cdef bint sweep_is_odd(const Job* job) noexcept:
             or (job.input_grads != NULL
                 and not all_finite(job.input_grads, job.rows * job.code.inputs)))
 
-cdef bint sweep_each(_Run run, const Job* job, const double* seeds, Swept* found) noexcept:
-    """Sweep the rows of a job one by one."""
+cdef bint sweep_each(_Run run, const Job* job, const double* seeds, const Kind* kinds,
+                     Swept* found) noexcept:
+    """Sweep the rows of a job one by one, each from the outputs that have one of these kinds."""
     cdef Code* c = &run.program.code
     cdef Swept of_row = found[0]
     cdef Py_ssize_t row
     for row in range(job.rows):
         of_row.inputs = NULL if found.inputs == NULL else found.inputs + row * c.inputs
-        if not sweep_row(run, job, row, seeds + row * c.outputs, NULL, &of_row):
+        if not sweep_row(run, job, row, seeds + row * c.outputs, kinds, &of_row):
             return False
     found.raises = of_row.raises
     return True
@@ -383,15 +431,13 @@ cdef bint sweep_row(_Run run, const Job* rows, Py_ssize_t row, const double* see
     cdef unsigned char* live = <unsigned char*>PyMem_Calloc(c.slots, 1)
     cdef double* v = take_memory(c.slots + c.scratch)
     cdef Job job = rows[0]
-    cdef int k
     cdef bint fine = live != NULL and v != NULL
     if fine:
-        for k in range(c.outputs):
-            live[c.output[k]] |= kinds == NULL or kinds[k] != NO_GRADIENT
+        mark_outputs(c, kinds, live)
         take_row(rows, row, &job, v)
         mark_live(c, v, live)
         job.values = v
-        fine = sweep_job(run, &job, seeds, live, found)
+        fine = sweep_job(run, &job, seeds, kinds, live, False, found)
     PyMem_Free(live)
     give_memory(v)
     return fine
@@ -413,32 +459,33 @@ cdef void take_row(const Job* rows, Py_ssize_t row, Job* job, double* v) noexcep
         for k in range(slots):
             v[k] = kept[k * wide]
 
-cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, Py_ssize_t whole,
-                     Swept* found) noexcept:
-    """Sweep the rows whose outputs all have a gradient, and no others, as a job of their own."""
+cdef bint sweep_some(_Run run, const double* seeds, const Kind* kinds, const Kind* pattern,
+                     Py_ssize_t alike, Swept* found) noexcept:
+    """Sweep the rows in which the outputs of the pattern have a gradient, and no others, as a job
+    of their own."""
     cdef Code* c = &run.program.code
     cdef Py_ssize_t row, i = 0
     cdef Job job = run.job
     cdef Swept part = found[0]
     cdef double* inputs = <double*>PyMem_Calloc(
-        whole * (2 * c.inputs + c.outputs) + 1, sizeof(double))
-    cdef double* own_seeds = inputs + whole * c.inputs
+        alike * (2 * c.inputs + c.outputs) + 1, sizeof(double))
+    cdef double* own_seeds = inputs + alike * c.inputs
     cdef bint fine = inputs != NULL
-    part.inputs = own_seeds + whole * c.outputs
+    part.inputs = own_seeds + alike * c.outputs
     for row in range(run.rows if fine else 0):
-        if gradients_in(kinds + row * c.outputs, c.outputs) == c.outputs:
+        if same_outputs(kinds + row * c.outputs, pattern, c.outputs):
             memcpy(inputs + i * c.inputs, run.job.inputs + row * c.inputs,
                    c.inputs * sizeof(double))
             memcpy(own_seeds + i * c.outputs, seeds + row * c.outputs, c.outputs * sizeof(double))
             i += 1
     if fine:
-        divide(&job, whole, 8)
+        divide(&job, alike, 8)
         job.inputs, job.values = inputs, NULL
-        fine = sweep_job(run, &job, own_seeds, NULL, &part)
+        fine = sweep_alike(run, &job, own_seeds, pattern, &part)
         found.raises = part.raises
     i = 0
     for row in range(run.rows if fine and found.inputs != NULL else 0):
-        if gradients_in(kinds + row * c.outputs, c.outputs) == c.outputs:
+        if same_outputs(kinds + row * c.outputs, pattern, c.outputs):
             memcpy(found.inputs + row * c.inputs, part.inputs + i * c.inputs,
                    c.inputs * sizeof(double))
             i += 1

@@ -857,3 +857,29 @@ def test_results_of_rows_that_are_swept_one_by_one(twin, part):
         found.append(slopes + [(w.grad, v.grad)])
     for ours, theirs in zip(*found):
         assert ours == pytest.approx(theirs, rel=1e-14)
+
+
+@pytest.mark.parametrize("given", ["numbers", "Values"])
+@pytest.mark.parametrize("swept_rows", [slice(None), slice(1, None, 3), slice(0, 1)])
+def test_rows_whose_first_results_are_swept(twin, swept_rows, given):
+    """They have the gradients of a function that gives these results alone: to the last bit where
+    rows go at once. The slope of the other result is infinite in one row."""
+    random.seed(1)
+    model, w = twin.nn.MLP(2, [5, 3], nonlin="tanh"), twin.Value(0.5)
+    X = [[random.uniform(-1, 1), random.uniform(-1, 1)] for _ in range(44)]
+    X[7] = [0.0, 0.5]
+    if given == "Values":
+        X = [twin.values(row) for row in X]
+
+    def score(x):
+        return sum(model(x)[:2])
+
+    both = twin.record(lambda x: (score(x), w * (x[0] * x[0] + 1e-320) ** -0.9))
+    found = []
+    for ys in [twin.record(score).map(X), [y for y, _ in both.map(X)]]:
+        model.zero_grad()
+        w.grad = 0
+        sum(ys[swept_rows]).backward()
+        found.append([p.grad for p in model.parameters()])
+        assert w.grad == 0
+    assert found[1] == (found[0] if twin.name == "c" else pytest.approx(found[0], rel=1e-12))
