@@ -151,7 +151,12 @@ def some_values(values: Iterable[Value], name: str, item: str) -> list[Value]:
 
 def number(target: Any) -> Any:
     """A scalar of numpy as Python's number: its unsigned integers have no negatives."""
-    return target.item() if hasattr(target, "item") else target
+    if not hasattr(target, "item"):
+        return target
+    try:
+        return target.item()
+    except (RuntimeError, ValueError):  # an array or a tensor of several numbers
+        return target
 
 
 def probability(target: Any) -> Any:

@@ -176,7 +176,7 @@ def test_errors_of_cross_entropy(Value):
     for k in (2, -1):
         with pytest.raises(ValueError, match=rf"class must be in 0\.\.1, .*, not {k}"):
             losses.cross_entropy(z, k)
-    for k in (1.0, "1", None):
+    for k in (1.0, "1", None, np.array([0, 1])):
         with pytest.raises(TypeError, match=f"class must be an int, not {type(k).__name__}"):
             losses.cross_entropy([z], [k])
     with pytest.raises(ValueError, match="not 2 outputs and 1 targets"):
@@ -212,7 +212,7 @@ def test_labels_of_the_other_kind(Value):
 
 
 @pytest.mark.parametrize("loss", [losses.mse, losses.binary_cross_entropy, losses.max_margin])
-@pytest.mark.parametrize("bad", ["a", None, [1.0], 1j])
+@pytest.mark.parametrize("bad", ["a", None, [1.0], 1j, np.zeros(2)])
 def test_targets_are_numbers(Value, loss, bad):
     with pytest.raises(TypeError,
                        match=f"target 1 must be a number or a Value, not {type(bad).__name__}"):
