@@ -47,7 +47,7 @@ class RecordedModule(torch.nn.Module):
     Called with a tensor for each argument but the fixed ones: of shape (rows,) for a number, and
     (rows, ...) for the numbers in a list, an array or any nesting of them. Gives what the function
     gives, with tensors of shape (rows,) in place of Values. ValueError for columns of another
-    shape. Where micrograd raises an error, as for the logarithm of 0, the result is infinite or
+    shape, TypeError for complex ones. Where micrograd raises an error, as for the logarithm of 0, the result is infinite or
     nan, or PyTorch raises one, as for a place that `pick` does not have. All parameters are one
     vector, `weights`.
     """
@@ -77,7 +77,11 @@ class RecordedModule(torch.nn.Module):
 
     def joined(self, columns: tuple[Any, ...]) -> Tensor:
         """The inputs, a line for each."""
-        tensors = [torch.as_tensor(column).to(self.weights) for column in columns]
+        for column in columns:
+            if isinstance(column, Tensor) and column.is_complex():
+                raise TypeError(f"the columns must be real, not {column.dtype}")
+        tensors = [torch.as_tensor(column, dtype=self.weights.dtype, device=self.weights.device)
+                   for column in columns]
         shapes = [tuple(t.shape) for t in tensors]
         fits = [len(s) > 0 and t[:1].numel() == width
                 for s, t, width in zip(shapes, tensors, self.widths)]

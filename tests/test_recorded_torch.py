@@ -220,6 +220,14 @@ def test_what_torch_does_with_modules():
     assert module.float()(X, t).tolist() == pytest.approx(expected.tolist(), rel=1e-4)
 
 
+def test_columns_that_are_no_tensors():
+    """Lists of floats are not rounded to PyTorch's usual float32."""
+    _, recording = small()
+    X, t = uniform(4, 2), uniform(4)
+    expected = [y.data for y in recording.map(X, t)]
+    assert to_torch(recording)(X, t).tolist() == pytest.approx(expected, **NEAR)
+
+
 def test_errors():
     _, recording = small()
     module, other = to_torch(recording), record(lambda x: x * 2)
@@ -237,6 +245,8 @@ def test_errors():
         with pytest.raises(ValueError,
                            match="must have the same number of rows, of 2, 1 numbers each"):
             module(*map(torch.zeros, shapes))
+    with pytest.raises(TypeError, match="columns must be real, not torch.complex64"):
+        module(torch.zeros(3, 2), torch.zeros(3, dtype=torch.complex64))
 
 
 def test_where_micrograd_raises_an_error():
