@@ -66,7 +66,11 @@ def to_torch(model: nn.MLP | Recording) -> Any:
 
 def from_torch_parameters(module: Any, recording: Recording) -> None:
     """Set the parameters of a recording to those of a module that to_torch made of it, or of one
-    that PyTorch has wrapped around that. ValueError where their number differs."""
+    that PyTorch has wrapped around that. ValueError where their number differs; TypeError for what
+    is no module or no recording, and nothing is set."""
+    import torch
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(f"the parameters come from a torch.nn.Module, not {described(module)}")
     if not isinstance(recording, Recording):
         raise TypeError(f"the parameters go to a recording, not to {described(recording)}")
     _, kept = only(recording)

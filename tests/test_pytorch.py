@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from micrograd import nn
+from micrograd import nn, record
 from micrograd.engine import Value
 from micrograd.pytorch import ACTIVATIONS, from_torch, from_torch_parameters, to_torch
 
@@ -163,6 +163,8 @@ def test_what_is_no_network():
             to_torch(bad)
     with pytest.raises(TypeError, match="the parameters go to a recording, not to MLP"):
         from_torch_parameters(torch.nn.Linear(1, 1), nn.MLP(1, [1]))
+    with pytest.raises(TypeError, match="the parameters come from a torch.nn.Module, not MLP"):
+        from_torch_parameters(nn.MLP(1, [1]), record(lambda x: x))
     with pytest.raises(TypeError, match="weights must be real, not torch.complex64"):
         from_torch(torch.nn.Linear(1, 1, dtype=torch.complex64))
 
