@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any
 
-from micrograd._checks import described
+from micrograd._checks import described, listed_values
 from micrograd.engine import Value
 from micrograd.nn import Module
 from micrograd.optim import Optimizer
@@ -34,9 +34,10 @@ def named_parameters(module: Module) -> list[tuple[str, Value]]:
 
     A name is the path of attributes, indices and keys that first leads to the parameter, say
     'layers.0.neurons.1.w.0'; where none does, it is the parameter's place, 'parameters.7'.
+    TypeError where a parameter is no Value.
     """
     parameters: dict[int, tuple[int, Value]] = {}
-    for i, p in enumerate(module.parameters()):
+    for i, p in enumerate(listed_values(module.parameters(), "parameters()", "parameter")):
         parameters.setdefault(id(p), (i, p))
     paths: dict[str, int] = {}
     for path, x in walk(module):

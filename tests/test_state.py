@@ -100,6 +100,19 @@ def test_nothing_is_set_where_something_is_no_number(bad):
     assert model.state_dict() == before
 
 
+def test_nothing_is_set_where_a_parameter_is_no_value(tmp_path):
+    model, numbers = small(), small().state_dict()
+    model.layers[1].neurons[0].b = 5.0
+    before = [p.data for p in model.parameters()[:-1]]
+    for call in (model.named_parameters, model.state_dict, lambda: save(model, tmp_path / "x"),
+                 lambda: model.load_state_dict(dict.fromkeys(numbers, 1.0))):
+        with pytest.raises(TypeError, match="parameter 8 must be a Value, not float: 5.0"):
+            call()
+    assert [p.data for p in model.parameters()[:-1]] == before
+    with pytest.raises(TypeError, match=r"parameters\(\) must be a list of Values, not NoneType"):
+        module_with(None).state_dict()
+
+
 def test_nothing_is_set_where_names_do_not_fit():
     model = small()
     before = model.state_dict()
