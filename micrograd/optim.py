@@ -39,11 +39,10 @@ class Optimizer:
                  maximize: bool) -> None:
         check("lr", lr)
         check("weight_decay", weight_decay)
-        check_flag("maximize", maximize)
         self.parameters = distinct(parameters)
         self.lr = lr
         self.weight_decay = weight_decay
-        self.maximize = maximize
+        self.maximize = flag("maximize", maximize)
 
     def zero_grad(self) -> None:
         """Set the gradients to 0."""
@@ -127,11 +126,10 @@ class SGD(Optimizer):
                  maximize: bool = False) -> None:
         super().__init__(parameters, lr, weight_decay, maximize)
         check("momentum", momentum)
-        check_flag("nesterov", nesterov)
-        if nesterov and not momentum:
+        self.nesterov = flag("nesterov", nesterov)
+        if self.nesterov and not momentum:
             raise ValueError("nesterov needs a momentum above 0")
         self.momentum = momentum
-        self.nesterov = nesterov
         self.velocity = self.zeros()
         self.first = True       # the velocity is unset
 
@@ -173,7 +171,6 @@ class Adam(Optimizer):
                  weight_decay: float = 0, *, amsgrad: bool = False, maximize: bool = False) -> None:
         super().__init__(parameters, lr, weight_decay, maximize)
         check("eps", eps)
-        check_flag("amsgrad", amsgrad)
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise ValueError(f"betas must be two numbers, not {described(betas)}")
         beta1, beta2 = betas
@@ -183,8 +180,8 @@ class Adam(Optimizer):
         self.eps = eps
         self.mean = self.zeros()
         self.square = self.zeros()
-        self.amsgrad = amsgrad
-        self.greatest = self.zeros() if amsgrad else array("d")
+        self.amsgrad = flag("amsgrad", amsgrad)
+        self.greatest = self.zeros() if self.amsgrad else array("d")
         self.t = 0              # steps taken
 
     def step(self) -> None:
@@ -245,10 +242,11 @@ def check(name: str, x: float, below: float = math.inf) -> None:
         raise ValueError(f"{name} must be at least 0{bound}, not {x!r}")
 
 
-def check_flag(name: str, x: object) -> None:
-    """TypeError for what has no truth of its own, such as a word."""
+def flag(name: str, x: object) -> bool:
+    """The truth of x; TypeError for what has none of its own, such as a word."""
     if not hasattr(x, "__bool__"):
         raise TypeError(f"{name} must be True or False, not {described(x)}")
+    return bool(x)
 
 
 def check_names(state: object, names: set[str]) -> None:

@@ -218,7 +218,7 @@ def trained(optimizer, model, steps):
 
 @pytest.mark.parametrize("name, arguments", [
     ("SGD", {"lr": 0.1, "momentum": 0.9}), ("SGD", {"lr": 0.1}), ("Adam", {"lr": 0.1}),
-    ("AdamW", {"lr": 0.1, "amsgrad": True})])
+    ("AdamW", {"lr": 0.1, "amsgrad": 1, "maximize": None})])
 @pytest.mark.parametrize("steps", [0, 5])
 def test_training_goes_on_where_it_stopped(tmp_path, name, arguments, steps):
     model, other = small(), small()
