@@ -98,7 +98,8 @@ def draw(model, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--picture", default="moons.png",
                         help="where to save the decision boundary")
     parser.add_argument("--time", type=int, metavar="STEPS", help="only print the seconds a step")
