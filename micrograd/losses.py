@@ -108,7 +108,7 @@ def log_of_sum(zs: list[Value]) -> Value:
     return total([z.exp() for z in zs]).log()
 
 
-def l2(parameters: Iterable[Value], alpha: float) -> Value:
+def l2(parameters: Iterable[Value], alpha: float | Value) -> Value:
     """alpha * sum(p*p), the notebook's regularization. ValueError where there are no parameters."""
     parameters = some_values(parameters, "parameters", "parameter")
     if not isinstance(alpha, Real) and not is_value(alpha):

@@ -21,7 +21,7 @@ model = nn.MLP(2, [3, 1], nonlin="tanh")
 optimizer = optim.AdamW(model.parameters(), lr=0.1)
 for k in range(3):
     scores: list[Value] = [model([1.0, Value(2.0)]), model([0.5, 1])]
-    loss = losses.max_margin(scores, [1, -1]) + losses.l2(model.parameters(), 1e-4)
+    loss = losses.max_margin(scores, [1, -1]) + losses.l2(model.parameters(), Value(1e-4))
     optimizer.lr = optim.linear(k, 3, 1.0, 0.1)
     optimizer.zero_grad()
     loss.backward()
