@@ -101,8 +101,7 @@ class EndOfNodes:
         return type(None), ()
 
 
-# Of a state, beside attributes; the last one in older pickles of the reference.
-ENTRIES = {"_graph", "_slots", "_attributes", "_own values", "_under"}
+ENTRIES = {"_graph", "_slots", "_attributes", "_own values"}   # of a state, beside attributes
 
 
 def reduced(value, core):

@@ -350,8 +350,6 @@ class Value:
 
     def __setstate__(self, state):
         forbid("writing")
-        state = dict(state)
-        state.pop("_under", None)       # of older pickles: the nodes under it
         _copying.restored(self, state, this_module)
 
     def __repr__(self):

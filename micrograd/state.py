@@ -25,7 +25,7 @@ from micrograd.nn import Module
 from micrograd.optim import Optimizer
 
 FORMAT, VERSION = "micrograd state", 1
-WITH_OPTIMIZER = 2      # the version of a file that has one; older releases can read the others
+WITH_OPTIMIZER = 2      # the version of a file that has one
 DIGITS = 309            # of the greatest float; a file has no longer integers
 
 

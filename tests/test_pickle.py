@@ -286,7 +286,7 @@ def test_a_deep_graph_whose_root_was_copied_is_pickled():
     assert again(x).data == 20_001.0
 
 
-@pytest.mark.parametrize("name", ["_graph", "_slots", "_attributes", "_under", "_deleted"])
+@pytest.mark.parametrize("name", ["_graph", "_slots", "_attributes", "_deleted"])
 def test_attributes_with_names_that_a_pickle_has_too(name):
     for v in (Value(2.0), Value(2.0) * 3, Slotted(2.0, "a")):
         for x in (3, {"q": 1}, ([], "ADD", [v, v])):
