@@ -55,15 +55,15 @@ class Optimizer:
         unless all gradients and data are real numbers, and `lr` and `weight_decay` not negative."""
         check("lr", self.lr)
         check("weight_decay", self.weight_decay)
-        self.check_count(getattr(self, self.memory[0]))
-        if self.maximize or not self.step_in_c():       # which knows no maximize
-            self.step_in_python()
+        self._check_count(getattr(self, self.memory[0]))
+        if self.maximize or not self._step_in_c():       # which knows no maximize
+            self._step_in_python()
 
-    def step_in_c(self) -> bool:
+    def _step_in_c(self) -> bool:
         """Take a step where all are plain numbers; False, and nothing changed, where not."""
         raise NotImplementedError
 
-    def step_in_python(self) -> None:
+    def _step_in_python(self) -> None:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
@@ -87,17 +87,17 @@ class Optimizer:
             setattr(new, name, remembered(name, state[name], getattr(new, name)))
         vars(self).update(vars(new))
 
-    def zeros(self) -> array[float]:
+    def _zeros(self) -> array[float]:
         """A 0.0 for each parameter."""
         return array("d", bytes(8 * len(self.parameters)))
 
-    def check_count(self, kept: array[float]) -> None:
+    def _check_count(self, kept: array[float]) -> None:
         """ValueError where the list of parameters has got longer or shorter."""
         if len(kept) != len(self.parameters):
             raise ValueError(f"the optimizer was made for {len(kept)} parameters, and has "
                              f"{len(self.parameters)} now: make another")
 
-    def read(self) -> Iterable[tuple[float, float]]:
+    def _read(self) -> Iterable[tuple[float, float]]:
         """(datum, gradient) of each parameter, with `maximize` minus the gradient; TypeError unless
         all are real numbers."""
         gradients = numbers(self.parameters, "grad")
@@ -105,7 +105,7 @@ class Optimizer:
             gradients = [-g for g in gradients]
         return zip(numbers(self.parameters, "data"), gradients)
 
-    def write(self, data: Iterable[float]) -> None:
+    def _write(self, data: Iterable[float]) -> None:
         for p, x in zip(self.parameters, data):
             p.data = x
 
@@ -130,21 +130,21 @@ class SGD(Optimizer):
         if self.nesterov and not momentum:
             raise ValueError("nesterov needs a momentum above 0")
         self.momentum = momentum
-        self.velocity = self.zeros()
+        self.velocity = self._zeros()
         self.first = True       # the velocity is unset
 
     def step(self) -> None:
         super().step()
         self.first = self.first and not self.momentum
 
-    def step_in_c(self) -> bool:
+    def _step_in_c(self) -> bool:
         return not self.nesterov and bool(__core__._sgd(
             self.parameters, self.velocity, self.lr, self.momentum, self.weight_decay, self.first))
 
-    def step_in_python(self) -> None:
+    def _step_in_python(self) -> None:
         lr, momentum, decay = float(self.lr), float(self.momentum), float(self.weight_decay)
         data, velocity = [], array("d")
-        for (x, g), v in zip(self.read(), self.velocity):
+        for (x, g), v in zip(self._read(), self.velocity):
             if decay:       # an infinite x times 0 is nan
                 g += decay * x
             v = g if self.first or not momentum else momentum * v + g
@@ -152,7 +152,7 @@ class SGD(Optimizer):
             velocity.append(v)
         if momentum:
             self.velocity[:] = velocity
-        self.write(data)
+        self._write(data)
 
 
 class Adam(Optimizer):
@@ -178,29 +178,29 @@ class Adam(Optimizer):
         check("betas[1]", beta2, below=1)
         self.betas = beta1, beta2
         self.eps = eps
-        self.mean = self.zeros()
-        self.square = self.zeros()
+        self.mean = self._zeros()
+        self.square = self._zeros()
         self.amsgrad = flag("amsgrad", amsgrad)
-        self.greatest = self.zeros() if self.amsgrad else array("d")
+        self.greatest = self._zeros() if self.amsgrad else array("d")
         self.t = 0              # steps taken
 
     def step(self) -> None:
         super().step()
         self.t += 1
 
-    def step_in_c(self) -> bool:
+    def _step_in_c(self) -> bool:
         return not self.amsgrad and bool(__core__._adam(
             self.parameters, self.mean, self.square, self.lr, *self.betas, self.eps,
             self.weight_decay, self.decoupled, self.t + 1))
 
-    def step_in_python(self) -> None:
+    def _step_in_python(self) -> None:
         lr, eps, decay = float(self.lr), float(self.eps), float(self.weight_decay)
         beta1, beta2 = map(float, self.betas)
         rate = lr / (1 - beta1 ** (self.t + 1))
         scale = math.sqrt(1 - beta2 ** (self.t + 1))
-        tops = self.greatest or self.zeros()
+        tops = self.greatest or self._zeros()
         data, mean, square, greatest = [], array("d"), array("d"), array("d")
-        for (x, g), m, s, top in zip(self.read(), self.mean, self.square, tops):
+        for (x, g), m, s, top in zip(self._read(), self.mean, self.square, tops):
             if self.decoupled:
                 x *= 1 - lr * decay
             elif decay:
@@ -214,7 +214,7 @@ class Adam(Optimizer):
                 greatest.append(s)
             data.append(x - rate * quotient(m, math.sqrt(s) / scale + eps))
         self.mean, self.square, self.greatest = mean, square, greatest
-        self.write(data)
+        self._write(data)
 
 
 class AdamW(Adam):
