@@ -1,7 +1,7 @@
 """The extended run: the tests that look for errors, at length, one part after the other, each in
 processes of its own.
 
-    python3 run.py prove [--minutes N]    all of it, in about 30 minutes, and N of fuzzing: 60 if
+    python3 run.py prove [--minutes N]    all of it, in about 45 minutes, and N of fuzzing: 60 if
                                           unset, 0 for none
     python3 run.py prove depth fuzz       these parts, beside what was recorded of this engine
                                           before
