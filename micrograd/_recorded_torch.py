@@ -47,9 +47,9 @@ class RecordedModule(torch.nn.Module):
     Called with a tensor for each argument but the fixed ones: of shape (rows,) for a number, and
     (rows, ...) for the numbers in a list, an array or any nesting of them. Gives what the function
     gives, with tensors of shape (rows,) in place of Values. ValueError for columns of another
-    shape, TypeError for complex ones. Where micrograd raises an error, as for the logarithm of 0, the result is infinite or
-    nan, or PyTorch raises one, as for a place that `pick` does not have. All parameters are one
-    vector, `weights`.
+    shape, TypeError for complex ones. Where micrograd raises an error, as for the logarithm of 0,
+    the result is infinite or nan, or PyTorch raises one, as for a place that `pick` does not have.
+    All parameters are one vector, `weights`.
     """
 
     constants: Tensor
