@@ -495,7 +495,8 @@ REMEDIES = {
     "override": "uses a Value of a class that overrides how data or gradients are read and "
                 "written: use a Value with the number in it",
     "kind": "computes with what is no float: write float(x) for a fraction or a scalar of numpy, "
-            "and v for Value(v); the root of a negative number is complex",
+            "x[0] for an array of one number, and v for Value(v); the root of a negative number is "
+            "complex",
 }
 
 

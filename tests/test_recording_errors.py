@@ -410,6 +410,12 @@ def test_constants_of_other_kinds(twin, number):
             twin.record(f)(3.0)
 
 
+def test_columns_of_arrays_of_one_number(twin):
+    w = twin.Value(2.0)
+    with pytest.raises(twin.RecordingError, match=r"no float: .* x\[0\] for an array of one"):
+        twin.record(lambda x: w * x).mean(np.ones((3, 1)))
+
+
 def test_values_in_values(twin):
     with pytest.raises(twin.RecordingError, match="computes with what is no float: .* v for Value"):
         twin.record(lambda x: twin.Value(x) * 2)(3.0)
