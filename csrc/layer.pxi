@@ -424,8 +424,9 @@ cdef int make_layers_plain(Call* call) except -1:
     cdef int i, j, last = c.depth - 1
     cdef Node* n
     kept = <object>&call.body.head
-    cdef list nodes = [[None] * c.stages[i].nout for i in range(c.depth)]   # of each stage
-    # From here on, no Python code runs until they are made.
+    cdef list nodes = []        # those of each stage. No Python code runs until they are made.
+    for i in range(c.depth):
+        nodes.append([None] * c.stages[i].nout)
     for j in range(c.stages[0].nout):
         if input_node(c, j) != NULL:
             nodes[0][j] = <object>c.inputs[j]
