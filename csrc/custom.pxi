@@ -243,8 +243,6 @@ cdef inline Number local_number(PyObject* gradient) noexcept:
 cdef int add_locals_as_objects(object value) except -1:
     cdef _Locals pair = locals_of(node_of(<PyObject*>value))
     for operand, gradient in zip(pair.operands, pair.gradients):
-        before = grad_of(operand)
-        local = data_of(gradient) if is_value(gradient) else gradient
-        replace_grad(operand, PyNumber_InPlaceAdd(
-            before, PyNumber_Multiply(local, grad_of(value))))
+        replace_grad(operand, PyNumber_InPlaceAdd(grad_of(operand), PyNumber_Multiply(
+            data_of(gradient) if is_value(gradient) else gradient, grad_of(value))))
     return 0

@@ -285,7 +285,8 @@ def distinct(parameters: Iterable[Value]) -> list[Value]:
     places: dict[int, int] = {}
     for i, p in enumerate(parameters):
         if places.setdefault(id(p), i) != i:
-            raise ValueError(f"parameters {places[id(p)]} and {i} are the same Value")
+            raise ValueError(f"parameters {places[id(p)]} and {i} are the same Value; "
+                             "[p for _, p in model.named_parameters()] has each once")
     return parameters
 
 

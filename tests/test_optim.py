@@ -7,7 +7,7 @@ import pytest
 
 from micrograd import optim
 from micrograd.engine import Value
-from micrograd.nn import MLP
+from micrograd.nn import MLP, Layer
 
 KINDS = [
     ("SGD", dict(lr=0.1)),
@@ -185,6 +185,16 @@ def test_parameters():
     with pytest.raises(TypeError, match="parameter 1 must be a Value, not float: 1.0"):
         optim.AdamW([a, 1.0])
     assert optim.SGD((p for p in (a, b)), 0.1).parameters == [a, b]
+
+
+def test_parameters_that_two_neurons_share():
+    """The error says how to list each once, and that list is taken."""
+    model = Layer(1, 2)
+    model.neurons[1].w = model.neurons[0].w
+    with pytest.raises(ValueError, match="model.named_parameters.* has each once"):
+        optim.SGD(model.parameters(), 0.1)
+    assert optim.SGD([p for _, p in model.named_parameters()], 0.1).parameters == [
+        *model.neurons[0].parameters(), model.neurons[1].b]
 
 
 @pytest.mark.parametrize("name, arguments", KINDS)
