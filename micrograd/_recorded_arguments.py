@@ -92,6 +92,8 @@ def flattened_other(x: Any, leaves: list[Any]) -> Any:
         return (cls, *flattened_items(x, leaves))
     if cls is dict or cls is OrderedDict:
         return cls, keys_of(x), *flattened_items(x.values(), leaves)
+    if holds_times(x):
+        raise TypeError(not_taken(x))
     if isinstance(x, float) or isinstance(x, Real):     # the second check takes longer
         leaves.append(float(x))
         return Value
@@ -104,9 +106,17 @@ def flattened_other(x: Any, leaves: list[Any]) -> Any:
         del leaves[before:]
     if hasattr(x, "tolist"):
         return flattened(x.tolist(), leaves)
-    raise TypeError("an argument of a recording must be a number, a Value, a list, tuple, dict or "
-                    "array of these, None, a bool or a str, or be named in `static`, "
-                    f"not {described(x)}")
+    raise TypeError(not_taken(x))
+
+
+def holds_times(x: Any) -> bool:
+    """Whether it is a date or a duration of numpy, or an array of them: some convert to ints."""
+    return getattr(getattr(x, "dtype", None), "kind", None) in ("M", "m")
+
+
+def not_taken(x: Any) -> str:
+    return ("an argument of a recording must be a number, a Value, a list, tuple, dict or array of "
+            f"these, None, a bool or a str, or be named in `static`, not {described(x)}")
 
 
 def keys_of(x: dict[Any, Any]) -> Fixed:

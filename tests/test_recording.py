@@ -224,6 +224,21 @@ def test_other_arguments(twin, wrong):
         twin.record(lambda x: twin.Value(1.0))(wrong)
 
 
+@pytest.mark.parametrize("unit", ["ns", "D"])
+@pytest.mark.parametrize("kind", ["datetime64", "timedelta64"])
+def test_dates_and_durations_of_numpy(twin, kind, unit):
+    """Those in nanoseconds have ints for Python objects, which are no numbers to compute with."""
+    times = np.array([1, 2], f"{kind}[{unit}]")
+    f = twin.record(lambda x: x * 2)
+    assert f.mean(np.array([1.0, 2.0])).data == 3
+    for wrong in times, list(times):
+        with pytest.raises(TypeError, match="an argument of a recording must be"):
+            f.mean(wrong)
+    for wrong in times, times[0]:
+        with pytest.raises(TypeError, match="an argument of a recording must be"):
+            f(wrong)
+
+
 def test_other_uses_of_record(twin):
     with pytest.raises(TypeError, match="record takes a function, not int"):
         twin.record(5)
