@@ -259,10 +259,7 @@ TARGET static void NAME(backward)(const Code *c, const double *packed, const dou
         default:
             EACH_ROW {
                 Pair p = derivatives(s->op, a[r], REAL, b[r], REAL, y[r], REAL, g[r], REAL);
-                if (RAISES(s->op) && !(fabs(p.a.x) <= DBL_MAX) && fabs(a[r]) <= DBL_MAX) {
-                    Pair slope = derivatives(s->op, a[r], REAL, b[r], REAL, y[r], REAL, 1, REAL);
-                    if (!(fabs(slope.a.x) <= DBL_MAX)) odd[r] = 1;
-                }
+                if (!(fabs(p.a.x) <= DBL_MAX) && slope_raises(s->op, a[r], b[r])) odd[r] = 1;
                 da[r] += p.a.x;
                 if (gradients[s->op] == 2) db[r] += p.b.x;
             }

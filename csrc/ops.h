@@ -69,7 +69,7 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
                            !ALIKE(A, B) ? OBJECT : LEADS(a, <=, b) ? A : B,                     \
                            SHARE(b, a), KIND_OF_SHARE(b, a), SHARE(a, b), KIND_OF_SHARE(a, b))  \
     OP(POWER, "**", 2, 2, pow(a, b), ALIKE(INEXACT(A), B),                                      \
-                       (b ? b * pow(a, b-1) : 0) * g,                                           \
+                       (b ? b * pow(a || b >= 1 ? a : 0, b-1) : 0) * g,     /* -0.0 is 0 */     \
                        b ? ALIKE(ALIKE(INEXACT(A), B) & ALIKE(B, B), G) : A & B ? G : OBJECT,   \
                        y * LOG_OF_BASE * g, ALIKE(FLOAT(A & B) & ALIKE(Y, Y), G))
 

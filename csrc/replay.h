@@ -21,8 +21,12 @@ enum {
     SIGN_OF                 /* 1, 0 or -1, without a gradient */
 };
 
-/* The operations in whose sweep Python may raise an error: powers. */
-#define RAISES(op) ((op) == POW || (op) == POWER)
+/* Whether Python raises an error in the derivative of a power by its base: an infinite power of
+   finite numbers. Where both are Values, that derivative is infinite or 0 at a base of 0. */
+static inline int slope_raises(int op, double a, double b) {
+    return (op == POW || (op == POWER && a && b)) && fabs(a) <= DBL_MAX && fabs(b) <= DBL_MAX
+           && fabs(pow(a, b - 1)) > DBL_MAX;
+}
 
 typedef struct { int op, y, a, b; } Step;
 typedef struct { double a, b; } Slopes;     /* the derivatives of a step by its operands */

@@ -625,8 +625,8 @@ cdef int raise_if_stopped(_Run run) except -1:
     return 0
 
 cdef int raise_error_of_sweep(_Run run, rows, bytearray outputs) except -1:
-    """Raise the error that Python raises in the derivative of a power, if there is one among the
-    steps that lead to the outputs that are marked."""
+    """Raise the error that Python raises in the derivative of a power, one of the steps that lead
+    to the outputs that are marked."""
     from micrograd._functions import slope_of_power
     cdef Code* c = &run.program.code
     cdef bytearray slots = bytearray((c.slots + c.scratch + 1) * sizeof(double)), live
@@ -641,7 +641,7 @@ cdef int raise_error_of_sweep(_Run run, rows, bytearray outputs) except -1:
                 PyNumber_Power(v[c.steps[i].a], v[c.steps[i].b] - 1, None)
             elif c.steps[i].op == POWER:
                 slope_of_power(v[c.steps[i].a], v[c.steps[i].b])
-    return 0                            # no error, but an infinite slope, as that of the root at 0
+    return 0
 
 cdef Number result_of_replay(Call* call, int j) noexcept:
     return Number(0, REAL)              # any: local gradients do not depend on it

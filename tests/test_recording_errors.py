@@ -790,6 +790,23 @@ def test_gradients_by_infinite_bases_are_summed_before_they_are_passed_on():
         assert swept(-sum(f()), w)[1] == -math.inf
 
 
+@pytest.mark.parametrize("f, xs, seeds", [
+    (lambda x, y: [x ** math.inf] * 2, (2.0, 1.0), (1.0, -math.inf)),
+    (lambda x, y: [x.minimum(y) ** math.nan, x * y], (2.0, 1.0), (math.inf, 1.0)),
+    (lambda x, y: [x ** y, x * x], (-0.0, 5e-324), (1.0, 1.0)),
+    (lambda x, y: ((y + x ** -math.inf).sigmoid() ** 3,), (5e-324, 1.0), (1e308,))])
+def test_gradients_by_powers_that_raise_no_error(f, xs, seeds):
+    """Their slopes are infinite or nan, and all results are swept at once."""
+    engine = twins.COMPILED or pytest.skip("the reference passes each result's gradient on alone")
+
+    def gradients(f):
+        values = [engine.Value(x) for x in xs]
+        sum(y * seed for y, seed in zip(f(*values), seeds)).backward()
+        return [repr(float(value.grad)) for value in values]
+
+    assert gradients(engine.record(f)) == gradients(f)
+
+
 @pytest.mark.parametrize("f, x, error", [
     (lambda x: x ** 0.5, 0.0, ZeroDivisionError),
     (lambda x: (x * x) ** 0.5, 0.0, ZeroDivisionError),
