@@ -247,7 +247,7 @@ cdef class _Run:
     cdef Job job
     cdef readonly Py_ssize_t rows
     cdef int threads
-    cdef dict given                     # {place: Value} of the leaves that are Values, in order
+    cdef list given                     # of each leaf: the Value, or None; None if all are numbers
     cdef bytearray given_numbers
     cdef double* gathered               # the parameters, and those that are packed
     cdef double* outcome                # the results, and which rows are odd
@@ -263,7 +263,6 @@ cdef class _Run:
     cdef int take_leaves(self, leaves) except -1:
         cdef Py_ssize_t count = self.rows * self.program.code.inputs, i
         cdef double* x
-        self.given = {}
         if type(leaves) is bytearray:
             self.given_numbers, self.fixed, leaves = leaves, memoryview(leaves), None
         else:
@@ -282,6 +281,8 @@ cdef class _Run:
             return <double?>leaf
         if has_own_access(leaf):
             self.program.refuse("override")
+        if self.given is None:
+            self.given = [None] * (self.rows * self.program.code.inputs)
         self.given[place] = leaf
         cdef Number n = data_of_node(node_of(<PyObject*>leaf))
         if n.kind != OBJECT:
@@ -361,9 +362,10 @@ cdef class _Run:
         cdef int count = self.program.code.inputs, i
         if not 0 <= row < self.rows:
             raise IndexError(row)
-        leaves = [self.job.inputs[row * count + i] for i in range(count)]
-        for i in range(count if self.given else 0):
-            leaves[i] = self.given.get(row * count + i, leaves[i])
+        leaves = [None] * count if self.given is None else self.given[row * count:][:count]
+        for i in range(count):
+            if leaves[i] is None:
+                leaves[i] = self.job.inputs[row * count + i]
         return leaves
 
     def numbers(self, Py_ssize_t row):
@@ -463,13 +465,24 @@ cdef class _Run:
                 total += self.job.results[i * self.program.code.outputs]
             total *= self.factor
             count = 1
-        self.given = {place: leaf for place, leaf in self.given.items()
-                      if self.program.live[place % self.program.code.inputs]}
-        if self.given and not self.factor:
+        self.forget_dead_leaves()
+        if self.given is not None and not self.factor:
             return results_by_row(self)
         values = [None] * count
-        new_replay(self, -1, self.given, values, &total if self.factor else self.job.results)
+        new_replay(self, -1, values, &total if self.factor else self.job.results)
         return values
+
+    cdef int forget_dead_leaves(self) except -1:
+        """Forget the Values given that no result was computed from."""
+        cdef list given = self.given
+        cdef Py_ssize_t i
+        self.given = None
+        for i in range(0 if given is None else len(given)):
+            if not self.program.live[i % self.program.code.inputs]:
+                given[i] = None
+            elif given[i] is not None:
+                self.given = given
+        return 0
 
 # Only forward makes one.
 (<PyTypeObject*>_Run).tp_new = (<PyTypeObject*>_Run).tp_vectorcall = NULL

@@ -4,8 +4,7 @@
 cdef struct ReplayCall:
     Call call
     Py_ssize_t row                      # whose results the outputs are; -1: all rows', or their sum
-    PyObject* run                       # owned references
-    PyObject* given                     # {place: Value} of that row's leaves, or of all
+    PyObject* run                       # an owned reference
     # Where outputs may have operands of their own, of the sort that is under way:
     bint by_inputs, by_parameters       # whether one given, or a parameter, is no leaf
     PyObject* sources                   # of each output: two bytearrays, which mark the parameters
@@ -15,8 +14,22 @@ cdef struct ReplayCall:
 cdef inline _Run run_of(Call* call):
     return <_Run>(<ReplayCall*>call).run
 
-cdef inline dict given_to(Call* call):
-    return <dict>(<ReplayCall*>call).given
+cdef inline Py_ssize_t leaves_of(_Run run, Py_ssize_t row) noexcept:
+    """How many leaves a call for this row has, or for all: those among which Values were given."""
+    return 0 if run.given is None else run.program.code.inputs * (run.rows if row < 0 else 1)
+
+cdef inline Py_ssize_t leaf_count(Call* call) noexcept:
+    return leaves_of(run_of(call), (<ReplayCall*>call).row)
+
+cdef PyObject* given_to(Call* call, Py_ssize_t i) noexcept:
+    """The Value that was given for leaf i of the call; NULL for a number."""
+    cdef _Run run = run_of(call)
+    cdef PyObject* leaf
+    i += first_row(call) * run.program.code.inputs
+    if run.given is None or i >= len(run.given):        # a list that the collector has emptied
+        return NULL
+    leaf = PySequence_Fast_ITEMS(<PyObject*>run.given)[i]
+    return NULL if leaf == <PyObject*>None else leaf
 
 # A sweep must visit the nodes that an output was computed from, and no others, which may hold
 # gradients of an earlier sweep, and would pass them on again. So each row to which Values were
@@ -26,12 +39,10 @@ cdef inline dict given_to(Call* call):
 cdef list results_by_row(_Run run):
     """The results of all rows."""
     cdef Py_ssize_t outputs = run.program.code.outputs, row
-    cdef list values = [], of_row, given = [{} for _ in range(run.rows)]
-    for place, leaf in run.given.items():
-        given[place // run.program.code.inputs][place] = leaf
+    cdef list values = [], of_row
     for row in range(run.rows):
         of_row = [None] * outputs
-        new_replay(run, row, given[row], of_row, run.job.results + row * outputs)
+        new_replay(run, row, of_row, run.job.results + row * outputs)
         values += of_row
     return values
 
@@ -41,7 +52,7 @@ cdef int find_sources(Call* call) except -1:
     cdef _Program program = run_of(call).program
     cdef list sources = None
     c.by_parameters = program.has_result(program.used)
-    c.by_inputs = any([node_of(<PyObject*>leaf).op != LEAF for leaf in given_to(call).values()])
+    c.by_inputs = is_given_result(call)
     if c.by_inputs or c.by_parameters:
         if program.picks_results or program.has_result(program.picked):
             sources = [source_in_rows(call, j) for j in range(call.nout)]
@@ -49,6 +60,16 @@ cdef int find_sources(Call* call) except -1:
             sources = program.sources_of_outputs(c.by_inputs, c.by_parameters)
     set_reference(&c.sources, sources)
     return 0
+
+cdef bint is_given_result(Call* call) noexcept:
+    """Whether a Value that was given is no leaf."""
+    cdef PyObject* leaf
+    cdef Py_ssize_t i
+    for i in range(leaf_count(call)):
+        leaf = given_to(call, i)
+        if leaf != NULL and node_of(leaf).op != LEAF:
+            return True
+    return False
 
 cdef tuple source_in_rows(Call* call, int j):
     """The parameters, and the leaves, that output j was computed from, marked in bytearrays."""
@@ -58,21 +79,19 @@ cdef tuple source_in_rows(Call* call, int j):
     rows = range(run.rows) if run.factor else range(row, row + 1)
     return what_is_used(run, rows, marked_outputs(&run.program.code, j % outputs, 1))
 
-cdef int new_replay(_Run run, Py_ssize_t row, dict given, list values,
-                    const double* numbers) except -1:
+cdef int new_replay(_Run run, Py_ssize_t row, list values, const double* numbers) except -1:
     """Fill the list with the outputs of a new call."""
     cdef Code* code = &run.program.code
     cdef Py_ssize_t count = len(values), j
-    cdef Py_ssize_t leaves = code.inputs * (run.rows if run.factor else 1) if given else 0
-    cdef Py_ssize_t wanted = count + leaves if code.outputs > 1 or run.program.picks else 0
+    cdef bint marks = code.outputs > 1 or run.program.picks
+    cdef Py_ssize_t wanted = count + leaves_of(run, row) if marks else 0
     cdef void* memory = checked(PyMem_Malloc(
         sizeof(GCHead) + sizeof(ReplayCall) + wanted
         + count * (sizeof(void*) + sizeof(double) + sizeof(Kind))))
     cdef ReplayCall* c = <ReplayCall*>(<char*>memory + sizeof(GCHead))
-    c.row, c.run, c.given, c.sources = row, <PyObject*>run, <PyObject*>given, NULL
+    c.row, c.run, c.sources = row, <PyObject*>run, NULL
     set_reference(&c.sources, None)
     Py_INCREF(c.run)
-    Py_INCREF(c.given)
     c.call.work = (run.rows if row < 0 else 1) * (code.slots + code.packed)
     c.call.nout = count
     c.call.outputs = <Node**>(c + 1)
@@ -91,29 +110,27 @@ cdef int new_replay(_Run run, Py_ssize_t row, dict given, list values,
 
 cdef void release_replay(Call* call) noexcept:
     cdef PyObject* run = (<ReplayCall*>call).run
-    cdef PyObject* given = (<ReplayCall*>call).given
     cdef PyObject* sources = (<ReplayCall*>call).sources
     PyMem_Free(<char*>call - sizeof(GCHead))
     Py_DECREF(run)
-    Py_DECREF(given)
     Py_DECREF(sources)
 
 cdef int traverse_replay(Call* call, visitproc visit, void* arg) noexcept:
-    cdef int stop = visit((<ReplayCall*>call).run, arg)
-    return visit((<ReplayCall*>call).given, arg) if stop == 0 else stop
+    return visit((<ReplayCall*>call).run, arg)
 
 cdef object name_of_replay(Call* call, int j):
     return run_of(call).program.name
 
 cdef object operands_of_replay(Call* call, int j):
+    cdef Py_ssize_t i
     parameters, leaves = source_in_rows(call, j)
     # The list first: hashing what is of a subclass may run Python code, which may make the call
     # plain.
     cdef list found = [value for value, is_used in zip(run_of(call).program.parameters, parameters)
                        if is_used]
-    for place, leaf in given_to(call).items():
-        if leaves[<Py_ssize_t>place - first_place(call)]:
-            found.append(leaf)
+    for i in range(leaf_count(call)):
+        if leaves[i] and given_to(call, i) != NULL:
+            found.append(<object>given_to(call, i))
     return set(found)
 
 cdef inline Py_ssize_t first_row(Call* call) noexcept:
@@ -128,10 +145,13 @@ cdef int visit_replay(Call* call, Sweep* s) except -1:
     cdef ReplayCall* c = <ReplayCall*>call
     cdef _Program program = run_of(call).program
     cdef bint visits_all = c.sources == <PyObject*>None
+    cdef PyObject* leaf
+    cdef Py_ssize_t i
     cdef int j
-    for place, leaf in given_to(call).items():
-        if visits_all or call.wanted[call.nout + <Py_ssize_t>place - first_place(call)]:
-            visit_later(s, node_of(<PyObject*>leaf))
+    for i in range(leaf_count(call)):
+        leaf = given_to(call, i)
+        if leaf != NULL and (visits_all or call.wanted[call.nout + i]):
+            visit_later(s, node_of(leaf))
     if visits_all or not c.by_parameters:
         return visit_parameters(program, program.used, s)
     for j in range(call.nout):
@@ -155,22 +175,19 @@ cdef int visit_leaves(Call* call, bytearray leaves, Sweep* s) except -1:
     """Note and visit the leaves that are marked and were not noted before."""
     cdef unsigned char* seen = call.wanted + call.nout
     cdef const char* marks = PyByteArray_AS_STRING(leaves)
-    cdef Py_ssize_t i, first = first_place(call)
-    for i in range(len(leaves)):
+    cdef PyObject* leaf
+    cdef Py_ssize_t i
+    for i in range(leaf_count(call)):
         if marks[i] > seen[i]:
             seen[i] = True
-            leaf = given_to(call).get(first + i)
-            if leaf is not None:
-                visit_later(s, node_of(<PyObject*>leaf))
+            leaf = given_to(call, i)
+            if leaf != NULL:
+                visit_later(s, node_of(leaf))
     return 0
 
 cdef inline tuple source_of(Call* call, int j):
     cdef list sources = <list>(<ReplayCall*>call).sources
     return sources[j % <Py_ssize_t>len(sources)]
-
-cdef inline Py_ssize_t first_place(Call* call):
-    """The place of the first leaf that is given to the call."""
-    return first_row(call) * run_of(call).program.code.inputs
 
 cdef int visit_parameters(_Program program, bytearray used, Sweep* s) except -1:
     cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>program.parameters)
@@ -186,12 +203,12 @@ cdef bint replay_is_current(Call* call) noexcept:
     cdef _Run run = run_of(call)
     cdef PyObject** values = PySequence_Fast_ITEMS(<PyObject*>run.program.parameters)
     cdef Ints* places = run.program.swept_alone()
-    cdef int i
+    cdef Py_ssize_t i
     for i in range(places.count):
         if takes_python(values[places.items[i]]):
             return False
-    for operand in given_to(call).values():
-        if takes_python(<PyObject*>operand):
+    for i in range(leaf_count(call)):
+        if given_to(call, i) != NULL and takes_python(given_to(call, i)):
             return False
     return access_as_shipped()
 
@@ -226,8 +243,8 @@ cdef bint sweep_replay(Call* call) noexcept:
     cdef _Run run = run_of(call)
     cdef Code* c = &run.program.code
     cdef Py_ssize_t row = row_to_sweep(call), i
-    cdef Py_ssize_t rows = run.rows if row < 0 else 1, before = max(<Py_ssize_t>0, row) * c.inputs
-    cdef Py_ssize_t outputs = rows * c.outputs, inputs = rows * c.inputs if run.given else 0
+    cdef Py_ssize_t rows = run.rows if row < 0 else 1
+    cdef Py_ssize_t outputs = rows * c.outputs, inputs = leaf_count(call)
     cdef Py_ssize_t first = (max(<Py_ssize_t>0, row) - first_row(call)) * c.outputs
     cdef Swept found
     cdef Py_ssize_t size = outputs + c.parameters + c.packed + inputs
@@ -247,8 +264,9 @@ cdef bint sweep_replay(Call* call) noexcept:
         fine = fine and not found.raises
     if fine and not run.job.stop:
         add_to_parameters(run.program, found.parameters, found.parameters + c.parameters)
-        for place, leaf in given_to(call).items():
-            add_float(node_of(<PyObject*>leaf), found.inputs[<Py_ssize_t>place - before])
+        for i in range(inputs):
+            if given_to(call, i) != NULL:
+                add_float(node_of(given_to(call, i)), found.inputs[i])
     run.job.stop = 0
     give_memory(seeds)
     if fine:
@@ -504,9 +522,6 @@ cdef inline int gradients_in(const Kind* kinds, int count) noexcept:
 # output becomes the result of an operation with local gradients.
 
 cdef int make_replay_plain(Call* call) except -1:
-    cdef _Run run = run_of(call)
-    cdef dict given = given_to(call)
-    cdef Py_ssize_t before = first_row(call) * run.program.code.outputs
     cdef int j, count = call.nout
     cdef Node** outputs = call.outputs
     Py_INCREF(&call.body.head)          # the last output releases it
@@ -514,7 +529,7 @@ cdef int make_replay_plain(Call* call) except -1:
         for j in range(count):
             if outputs[j] != NULL:
                 value = <object>value_of(outputs[j])    # held: a collection may drop it meanwhile
-                make_local(outputs[j], local_gradients(run, given, before + j))
+                make_local(outputs[j], local_gradients(outputs[j]))
     finally:
         Py_DECREF(&call.body.head)
     return 0
@@ -524,9 +539,12 @@ cdef int make_local(Node* out, _Locals pair) except -1:
     replace_operands(out, LOCAL, node_of(<PyObject*>pair), NULL)
     return 0
 
-cdef _Locals local_gradients(_Run run, dict given, Py_ssize_t j):
-    """The operands of result j, and the derivatives by them."""
+cdef _Locals local_gradients(Node* out):
+    """The operands of an output, and the derivatives by them."""
+    cdef Call* call = call_of(out)
+    cdef _Run run = run_of(call)
     cdef Code* c = &run.program.code
+    cdef Py_ssize_t j = place_of_result(out)
     cdef Py_ssize_t row = 0 if run.factor else j // c.outputs
     cdef Py_ssize_t rows = run.rows if run.factor else 1, i
     cdef Swept found
@@ -555,8 +573,8 @@ cdef _Locals local_gradients(_Run run, dict given, Py_ssize_t j):
     unpack_grads(c, g, g + c.parameters)
     parameters, inputs = what_is_used(run, range(row, row + rows), live)
     terms = [(value, g[i]) for i, value in enumerate(run.program.parameters) if parameters[i]]
-    terms += [(leaf, found.inputs[<Py_ssize_t>place - row * c.inputs])
-              for place, leaf in given.items() if inputs[place - row * c.inputs]]
+    terms += [(<object>given_to(call, i), found.inputs[i]) for i in range(leaf_count(call))
+              if inputs[i] and given_to(call, i) != NULL]
     cdef _Locals pair = _Locals([operand for operand, _ in terms], [slope for _, slope in terms])
     pair.run, pair.place, pair.name = run, j, run.program.name
     return pair
