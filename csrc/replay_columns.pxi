@@ -1,15 +1,23 @@
-# The columns that mean, sum and map are given, made into an array of numbers.
+# The columns that mean, sum and map are given, made into an array of numbers, or into a list of
+# numbers and Values.
 
 cdef enum:
     TOO_WIDE = 1000000000               # numbers in a row; there is no memory for as many rows
 
+cdef struct Leaves:                     # of all rows, side by side
+    double* numbers
+    double* next                        # where the next number stands
+    PyObject* values                    # a list with the Values in their places; NULL: takes none
+
 def _fill(tuple columns, tuple structures):
-    """The numbers of all rows, side by side; None unless the columns have these structures and one
-    length, and each is an array of numbers, or a list of floats or ints (numpy's floats too), of
-    such arrays, or of lists or tuples of all these."""
-    cdef Py_ssize_t at = 0, width = 0, rows, w
-    cdef bytearray filled
-    cdef list widths = []
+    """The leaves of all rows, side by side: a bytearray of numbers, or a list if Values are among
+    them. None unless the columns have these structures and one length, and each is an array of
+    numbers, or a list of Values, floats or ints (numpy's floats too), of such arrays, or of lists,
+    tuples or dicts of all these."""
+    cdef Py_ssize_t width = 0, rows, w, i
+    cdef bytearray numbers
+    cdef list widths = [], values
+    cdef Leaves leaves
     if len(columns) != len(structures) or not columns:
         return None
     try:
@@ -25,16 +33,30 @@ def _fill(tuple columns, tuple structures):
         widths.append(w)
     if rows < 1 or <double>rows * width > 1e11:
         return None
-    filled = PyByteArray_FromStringAndSize(NULL, rows * width * sizeof(double))
-    for column, structure, w in zip(columns, structures, widths):
-        if not fill_column(column, structure, rows,
-                           <double*>PyByteArray_AS_STRING(filled) + at, width):
-            return None
-        at += w
-    return filled
+    numbers = PyByteArray_FromStringAndSize(NULL, rows * width * sizeof(double))
+    leaves.numbers, leaves.values = <double*>PyByteArray_AS_STRING(numbers), NULL
+    if fill_columns(columns, structures, rows, widths, &leaves):
+        return numbers
+    values = [None] * (rows * width)
+    leaves.values = <PyObject*>values
+    if not fill_columns(columns, structures, rows, widths, &leaves):
+        return None
+    for i in range(rows * width):
+        if values[i] is None:
+            values[i] = leaves.numbers[i]
+    return values
+
+cdef bint fill_columns(tuple columns, tuple structures, Py_ssize_t rows, list widths,
+                       Leaves* to) except -1:
+    cdef Py_ssize_t before = 0, stride = sum(widths), width
+    for column, structure, width in zip(columns, structures, widths):
+        if not fill_column(column, structure, rows, before, stride, to):
+            return False
+        before += width
+    return True
 
 cdef Py_ssize_t width_of(structure) except -2:
-    """How many numbers a row of a column has; -1 where it holds anything else."""
+    """How many leaves a row of a column has; -1 where it holds anything else."""
     cdef Py_ssize_t width = 1, w
     if structure is Value:
         return 1
@@ -44,13 +66,20 @@ cdef Py_ssize_t width_of(structure) except -2:
         for n in structure[1]:
             width = min(width * max(<Py_ssize_t>0, min(<Py_ssize_t>n, TOO_WIDE)), TOO_WIDE)
         return width if width < TOO_WIDE else -1
+    if structure[0] is dict and keys_in(structure) is None:
+        return -1
     width = 0
-    for part in structure[1:]:
+    for part in structure[2 if structure[0] is dict else 1:]:
         w = width_of(part)
         if w < 0 or width + w >= TOO_WIDE:
             return -1
         width += w
     return width
+
+cdef list keys_in(tuple structure):
+    """The keys in the structure of a dict; None if it is none."""
+    keys = getattr(structure[1], "thing", None) if len(structure) > 1 else None
+    return keys if type(keys) is list else None
 
 cdef bint is_shaped(structure) except -1:
     """Whether it is that of an array: its class and its shape."""
@@ -61,51 +90,72 @@ cdef bint is_shaped(structure) except -1:
             return False
     return True
 
-cdef bint fill_column(column, structure, Py_ssize_t rows, double* to, Py_ssize_t stride) except -1:
+cdef bint fill_column(column, structure, Py_ssize_t rows, Py_ssize_t before, Py_ssize_t stride,
+                      Leaves* to) except -1:
+    """Write a column, whose rows begin `before` places after those of all, `stride` apart."""
     cdef Py_ssize_t i
-    cdef double* at
+    to.next = to.numbers + before
     if type(column) is not list and type(column) is not tuple:
         if structure is not Value and not is_shaped(structure):
             return False
         shape = (rows,) if structure is Value else (rows, *structure[1])
-        return fill_array(column, shape, rows, &to, stride)
+        return fill_array(column, shape, rows, to, stride)
     for i in range(rows):
-        at = to + i * stride
+        to.next = to.numbers + i * stride + before
         if PySequence_Fast_GET_SIZE(<PyObject*>column) != rows or not fill_item(
-                PySequence_Fast_ITEMS(<PyObject*>column)[i], <PyObject*>structure, &at):
+                PySequence_Fast_ITEMS(<PyObject*>column)[i], <PyObject*>structure, to):
             return False
     return True
 
-cdef inline bint fill_item(PyObject* item, PyObject* structure, double** to) except -1:
-    """Write the numbers of an item of this structure, and go on after them; False where it has
-    another."""
+cdef inline bint fill_item(PyObject* item, PyObject* structure, Leaves* to) except -1:
+    """Write the leaves of an item of this structure; False where it has another."""
     cdef Number n
     if structure != <PyObject*>value_type:
         return fill_row(item, structure, to)
+    if item.ob_type == value_type and to.values != NULL:
+        (<list>to.values)[to.next - to.numbers] = <object>item
+        to.next += 1
+        return True
     n = known_number(item)
-    to[0][0] = n.x
-    to[0] += 1
+    to.next[0] = n.x
+    to.next += 1
     return n.kind != OBJECT
 
-cdef bint fill_row(PyObject* row, PyObject* structure, double** to) except -1:
-    """The same for a list, a tuple or an array. Python code may run, in the class of an array, and
-    change the lists."""
-    cdef Py_ssize_t i, count = PyTuple_GET_SIZE(structure) - 1
+cdef bint fill_row(PyObject* row, PyObject* structure, Leaves* to) except -1:
+    """The same for a list, a tuple, a dict or an array. Python code may run, in the class of an
+    array, and change the lists."""
+    cdef Py_ssize_t i, first = 1, count = PyTuple_GET_SIZE(structure) - 1
     if row.ob_type != <PyTypeObject*>PyTuple_GET_ITEM(structure, 0):
         return False
     held = <object>row
+    if type(held) is dict:
+        if not has_keys(held, keys_in(<tuple>structure)):
+            return False
+        held = list((<dict>held).values())
+        first, count = 2, count - 1
     if not isinstance(held, (list, tuple)):
         return is_shaped(<object>structure) and fill_array(
             held, (<tuple>structure)[1], 1, to, 0)
-    if PySequence_Fast_GET_SIZE(row) != count:
-        return False
     for i in range(count):
-        if not fill_item(PySequence_Fast_ITEMS(row)[i], PyTuple_GET_ITEM(structure, i + 1), to) \
-                or PySequence_Fast_GET_SIZE(row) != count:
+        if PySequence_Fast_GET_SIZE(<PyObject*>held) != count or not fill_item(
+                PySequence_Fast_ITEMS(<PyObject*>held)[i], PyTuple_GET_ITEM(structure, first + i),
+                to):
             return False
+    return PySequence_Fast_GET_SIZE(<PyObject*>held) == count
+
+cdef bint has_keys(dict row, list keys) except -1:
+    """Whether the keys of a row are these, in order, and all of them names."""
+    cdef Py_ssize_t i = 0
+    if len(row) != len(keys):
+        return False
+    for key in row:
+        if type(key) is not str or type(keys[i]) is not str or <str>key != <str>keys[i]:
+            return False
+        i += 1
     return True
 
-cdef bint fill_array(array, tuple shape, Py_ssize_t rows, double** to, Py_ssize_t stride) except -1:
+cdef bint fill_array(array, tuple shape, Py_ssize_t rows, Leaves* to,
+                     Py_ssize_t stride) except -1:
     """The same for an array of this shape, whose rows are to stand `stride` numbers apart."""
     cdef Py_buffer view
     cdef Py_ssize_t i, width
@@ -124,8 +174,8 @@ cdef bint fill_array(array, tuple shape, Py_ssize_t rows, double** to, Py_ssize_
         fits = fits and view.shape[i] == shape[i]
     if fits:
         width = view.len // view.itemsize // rows
-        fits = fill_numbers(view.format[0], view.buf, rows, width, to[0], stride)
-        to[0] += width
+        fits = fill_numbers(view.format[0], view.buf, rows, width, to.next, stride)
+        to.next += width
     PyBuffer_Release(&view)
     return fits
 

@@ -459,6 +459,21 @@ def test_columns_of_values(twin):
     assert swept(g.sum(np.array([values, values])), *values) == (24, 8, 6)
 
 
+def test_columns_of_dicts(twin):
+    """Of one order of keys or not, with numbers and Values."""
+    w, a, b = twin.values([2, 3, 4])
+    f = twin.record(lambda row, t: w * row["x"] * row["y"][0] - t)
+    for rows in ([{"x": 1.0, "y": [a]}, {"x": b, "y": [2]}], [{"x": b, "y": [2]}] + [
+                 {"y": [a], "x": 1.0}], [{"x": 1.0, "y": (a,)}, {"x": b, "y": [2.0]}]):
+        for _ in range(2):
+            assert swept(f.sum(rows, [1, 2]), w, a, b) == (2 * (3 + 8) - 3, 11, 2, 4)
+            assert [y.data for y in f.map(rows, [0, 0])] in ([6, 16], [16, 6])
+    with pytest.raises(KeyError):
+        f.sum([{"x": 1.0, "y": [1.0]}, {"x": 1.0, "z": [1.0]}], [1, 2])
+    numbered = twin.record(lambda row: row[0] * row[1])
+    assert numbered.sum([{0: 1.0, 1: 2.0}, {0: a, 1: 3.0}]).data == 11
+
+
 def test_several_columns(twin):
     a, w = twin.Value(3.0), twin.Value(2.0)
     f = twin.record(lambda x, t, how=None: w * x[0] * x[1] - t)

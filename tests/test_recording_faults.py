@@ -162,6 +162,20 @@ def test_structures_of_columns_that_are_none(core):
     assert TWINS["c"].record(lambda x: x + 1).sum(unaligned).data == 100
 
 
+@compiled
+def test_columns_that_hold_values(core):
+    """Their leaves are a list, in the order of the rows."""
+    a, b = core.Value(3.0), core.Value(4.0)
+    row = TWINS["c"].record(lambda x, t: x["k"][0] * t)._structure(({"k": [1.0, 2]}, 1.0), {}, [])
+    for rows, leaves in (([{"k": [1, a]}, {"k": [b, 2.5]}], [1, a, 7, b, 2.5, 8]),
+                         ([{"k": [1, a]}, {"j": [b, 2]}], None), ([{"k": [1, a]}, {}], None),
+                         ([{"k": [a, a]}, {"k": [b]}], None)):
+        assert core._fill((rows, [7, 8]), row[:2]) == leaves
+    assert core._fill(([{"k": [1.0, 2]}] * 2, [7, 8]), row[:2]) == array.array("d", [1, 2, 7] + [
+        1, 2, 8]).tobytes()
+    assert core._fill(([a, b],), (core.Value,)) == [a, b]
+
+
 def test_columns_of_named_tuples_with_a_list(twin):
     class Point(typing.NamedTuple):
         x: list
