@@ -165,10 +165,7 @@ class Recording:
         """The list of the results for all rows; the columns are those of `mean`."""
         rows = Rows(self, *self._bound(columns, keywords))
         run, kept = self._run(rows)
-        if run is None:
-            return [self._call(*row) for row in rows]
-        values = iter(run.results("map"))
-        return [rebuilt(kept.results, values) for _ in range(rows.count)]
+        return self._unlike(rows) if run is None else self._results(run, kept)
 
     def _reduced(self, how: str, columns: tuple[Any, ...], keywords: dict[str, Any]) -> Value:
         rows = Rows(self, *self._bound(columns, keywords))
@@ -177,7 +174,7 @@ class Recording:
             self._check_result(how, kept.results)
             total: Value = run.results(how)[0]
             return total
-        total = sum(self._check_result(how, self._call(*row)) for row in rows)
+        total = sum(self._check_result(how, result) for result in self._unlike(rows))
         return total if how == "sum" else total * (1.0 / rows.count)
 
     def _check_result(self, how: str, result: Any) -> Any:
@@ -193,6 +190,33 @@ class Recording:
             return self._as_written(structure, leaves)
         results = self._forward(kept, structure, leaves, 1, 1).results("map")
         return results[0] if kept.results is Value else rebuilt(kept.results, iter(results))
+
+    def _results(self, run: Any, kept: Kept) -> list[Any]:
+        """The results of a run, for each row."""
+        values = iter(run.results("map"))
+        return [rebuilt(kept.results, values) for _ in range(run.rows)]
+
+    def _unlike(self, rows: Rows) -> list[Any]:
+        """The results for rows of different structures, those of one structure at once; or for any
+        rows within another recording."""
+        if __core__._is_recording():
+            return [self._call(*row) for row in rows]
+        alike: dict[Any, dict[int, list[Any]]] = {}
+        for i, (structure, leaves) in enumerate(rows):
+            alike.setdefault(structure, {})[i] = leaves
+        results: dict[int, Any] = {}
+        for structure, given in alike.items():
+            results.update(zip(given, self._alike(structure, list(given.values()))))
+        return [results[i] for i in range(rows.count)]
+
+    def _alike(self, structure: Any, rows: list[list[Any]]) -> list[Any]:
+        """The results for rows of one structure, from their leaves."""
+        kept = self._recorded(structure, rows[0])
+        if kept is None:        # another thread is recording
+            return [self._as_written(structure, leaves) for leaves in rows]
+        leaves = [leaf for row in rows for leaf in row]
+        return self._results(
+            self._forward(kept, structure, leaves, len(rows), self._threads), kept)
 
     def _run_of(self, arguments: list[Any]) -> Any:
         """The run for one row, and what is kept of it, for micrograd.gradients; None and None where

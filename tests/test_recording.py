@@ -459,6 +459,32 @@ def test_columns_of_values(twin):
     assert swept(g.sum(np.array([values, values])), *values) == (24, 8, 6)
 
 
+def test_rows_of_different_structures(twin):
+    """Those of one structure run at once; the results come in the order of the rows."""
+    w, a = twin.values([2, 3])
+    written = []
+
+    @twin.record
+    def f(xs):
+        written.append(len(xs))
+        return w * sum(xs[1:], xs[0])
+
+    rows = [[1], [2, 3], [4], [5, a], [6, 7.5], [8]]
+    for _ in range(5):
+        assert [y.data for y in f.map(rows)] == [2, 10, 8, 16, 27, 16]
+        assert swept(f.sum(rows), w, a) == (79, 39.5, 2)
+        assert f.mean(rows).data == 79 * (1.0 / 6)
+    assert len(written) == 8            # at calls 1, 2, 4 and 8 of the 15 of each structure
+
+
+def test_rows_of_different_structures_within_a_recording(twin):
+    w = twin.Value(2.0)
+    f = twin.record(lambda xs: w * sum(xs[1:], xs[0]))
+    g = twin.record(lambda x: f.sum([[x], [x, 1.0], [3.0]]) + 0 * sum(f.map([[x], [x, 1.0]])))
+    for _ in range(3):
+        assert swept(g(5.0), w) == (28, 14)
+
+
 def test_columns_of_dicts(twin):
     """Of one order of keys or not, with numbers and Values."""
     w, a, b = twin.values([2, 3, 4])
