@@ -554,8 +554,12 @@ cdef class Value:
     def backward(self):
         """ set its gradient to 1 and add to those of all nodes under it, by the chain rule """
         forbid("backward", NULL)
-        if not is_value(self) or has_own_access(self) or not run_backward(&self.node):
-            reference().backward(self)
+        Py_EnterRecursiveCall(" in a backward pass")    # a `_backward` may be a node's `backward`
+        try:
+            if not is_value(self) or has_own_access(self) or not run_backward(&self.node):
+                reference().backward(self)
+        finally:
+            Py_LeaveRecursiveCall()
 
     def __copy__(self):
         check_self(self)

@@ -249,6 +249,22 @@ def test_functions_of_a_value_that_is_its_own_data():
     """)
 
 
+def test_a_backward_of_a_node_that_is_its_own_backward():
+    """RecursionError, as in the original."""
+    ends_well("""
+    from micrograd import _engine_py
+    for cls in (Value, _engine_py.Value):
+        v = cls(1.0)
+        for function in (v.backward, (v * 2).backward):
+            v._backward = function
+            try:
+                v.backward()
+            except RecursionError:
+                continue
+            raise AssertionError(cls)
+    """)
+
+
 def test_methods_called_with_what_is_no_value():
     """TypeError, but for relu and backward, which go by attributes as the original's do."""
     ends_well("""
