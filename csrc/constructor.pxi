@@ -16,7 +16,11 @@ cdef int initialize(Value self, object data, object children, object op) except 
     cdef Node* n = &self.node
     if has_own_access(self):
         become_custom(n)                        # so that the sort visits it
-        return init_by_attributes(self, data, children, op)
+        Py_EnterRecursiveCall(" in the constructor of a Value")     # __setattr__ may be __init__
+        try:
+            return init_by_attributes(self, data, children, op)
+        finally:
+            Py_LeaveRecursiveCall()
     if made_flag and not n.flags & MADE and has_data(n):
         forbid("writing", NULL)
     n.flags = flag_of_new(self)

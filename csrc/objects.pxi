@@ -88,7 +88,14 @@ cdef object attribute_object(object value, PyObject* o, str name):
 
 cdef object data_of(object value):
     """value.data, with the class's override if it has one; own_data is what the node holds."""
-    return value.data if has_own_access(value) else own_data(value)
+    return data_by_attribute(value) if has_own_access(value) else own_data(value)
+
+cdef object data_by_attribute(object value):
+    Py_EnterRecursiveCall(" in the data of a Value")    # a property may call methods of Value
+    try:
+        return value.data
+    finally:
+        Py_LeaveRecursiveCall()
 
 cdef object data_of_second(int op, object b):
     """The same of an operation's second operand, if there is one. A number for an exponent, say,

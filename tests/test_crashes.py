@@ -265,6 +265,24 @@ def test_a_backward_of_a_node_that_is_its_own_backward():
     """)
 
 
+@pytest.mark.parametrize("attribute, value, use", [
+    ("data", "property(cls.relu, lambda self, x: None)", "cls(1.0).data"),
+    ("grad", "property(cls.backward, cls.__init__)", "cls(1.0)"),
+    ("__setattr__", "cls.__init__", "cls(1.0)")])
+def test_an_attribute_that_a_method_of_its_own_class_answers(attribute, value, use):
+    """RecursionError, as in the original."""
+    ends_well(f"""
+    from micrograd import _engine_py
+    for cls in (Value, _engine_py.Value):
+        cls.{attribute} = {value}
+        try:
+            {use}
+        except RecursionError:
+            continue
+        raise AssertionError(cls)
+    """)
+
+
 def test_methods_called_with_what_is_no_value():
     """TypeError, but for relu and backward, which go by attributes as the original's do."""
     ends_well("""
