@@ -272,6 +272,7 @@ cdef object prev_of(object value):
     if own != NULL:
         return <object>own
     if n.op == OUTPUT and call_of(n).kind.operands != NULL:
+        call = <object>value_of(n.a)        # held: a finalizer may make it plain meanwhile
         return call_of(n).kind.operands(call_of(n), n.index)
     make_plain(n)
     if n.op == LOCAL:

@@ -21,9 +21,10 @@ class Dying:
     def __init__(self, do): self.do = do
     def __del__(self): self.do()
 
-def soon(do, work):
+def soon(do, work, prepare=list):
     "Work again and again while a collection, each time a little later, finds garbage that does it."
     for later in range(1, 60):
+        prepare()
         lists = [[] for _ in range(200)]        # Python has no spare ones now
         gc.collect(), gc.disable()
         garbage = Dying(do)
@@ -81,6 +82,13 @@ def work():
 for change in (lambda: layers.__iadd__(other.layers).reverse(), layers.clear,
                lambda: layers.append(None), lambda: layers.__setitem__(slice(None), other.layers)):
     soon(change, work)
+""",
+    "a recorded result becomes plain while its operands are looked for": """
+from micrograd import record
+f = record(lambda x, y: x * y)
+kept = []
+soon(lambda: setattr(kept[0], "_backward", None), lambda: kept[0]._prev,
+     lambda: kept.__setitem__(slice(None), f.map([Value(1.0)], [3.0])))
 """,
     "a key changes the weights": """
 for change in (lambda w: w.__setitem__(slice(None), [object(), object()]), lambda w: w.clear(),
