@@ -222,7 +222,7 @@ cdef inline int check_self(object self) except -1:
 
 cdef object reflected(int op, object a, object b):
     """a + b or a * b as b's class does it: b + a, b * a."""
-    if Py_TYPE(<PyObject*>b) == value_type and operators_as_shipped():
+    if Py_TYPE(<PyObject*>b) == value_type and operators_as_shipped() and not stands_in(a):
         a = leaf(a)
         return compute(op, node_of(<PyObject*>b), node_of(<PyObject*>a))
     return PyNumber_Add(b, a) if op == ADD else PyNumber_Multiply(b, a)

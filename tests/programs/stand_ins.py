@@ -6,8 +6,8 @@ from micrograd import nn
 from micrograd.engine import Value
 
 
-class Proxy:
-    """All that it is asked for it takes from a Value."""
+class PassiveProxy:
+    """All it is asked for it takes from a Value; the operators it leaves to the Value beside."""
     __class__ = property(lambda self: Value)
 
     def __init__(self, value): self.__dict__["value"] = value
@@ -18,6 +18,8 @@ class Proxy:
 
     def __repr__(self): return f"Proxy of {self.value}"
 
+
+class Proxy(PassiveProxy):
     def __add__(self, other): return self.value + other
 
     def __mul__(self, other): return self.value * other
@@ -71,10 +73,17 @@ show(a + p, a, v)
 show(p * a + p, a, v)
 show(a * p * p + 1, a, v)
 show(a * 2 + p, a, v)
+passive = PassiveProxy(v)
+show(passive * a, a, v)
+show(passive + a, a, v)
+show(passive - a, a, v)
+show(passive / a, a, v)
+show(passive * Counted(4.0) + a * passive, a, v)
 show(Counted(4.0) * p, v)
 print(Counted.made, sum([a, p, p], p))
 twin = mock.Mock(spec=Value, data=5.0, grad=0, _prev=set(), _backward=mock.Mock())
 show(a * twin + twin, a)
+show(twin * a, a)
 print(twin.grad, twin._backward.call_count)
 attempt(lambda: a * weakref.proxy(v))
 attempt(lambda: a + weakref.proxy(v))
