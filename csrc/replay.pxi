@@ -359,10 +359,11 @@ cdef class _Run:
 
     def leaves(self, Py_ssize_t row):
         """The numbers and Values that were given for a row."""
-        cdef int count = self.program.code.inputs, i
+        cdef Py_ssize_t count = self.program.code.inputs, i
         if not 0 <= row < self.rows:
             raise IndexError(row)
-        leaves = [None] * count if self.given is None else self.given[row * count:][:count]
+        leaves = ([None] * count if self.given is None
+                  else self.given[row * count:(row + 1) * count])
         for i in range(count):
             if leaves[i] is None:
                 leaves[i] = self.job.inputs[row * count + i]
