@@ -10,10 +10,11 @@ cdef struct Leaves:                     # of all rows, side by side
     PyObject* values                    # a list with the Values in their places; NULL: takes none
 
 def _fill(tuple columns, tuple structures):
-    """The leaves of all rows, side by side: a bytearray of numbers, or a list if Values are among
-    them. None unless the columns have these structures and one length, and each is an array of
-    numbers, or a list of Values, floats or ints (numpy's floats too), of such arrays, or of lists,
-    tuples or dicts of all these."""
+    """The leaves of all rows, side by side, as a bytearray of numbers, or a list if Values are
+    among them; and how many rows there are, for Python code may run and change a column. None
+    unless the columns have these structures and one length, and each is an array of numbers, or a
+    list of Values, floats or ints (numpy's floats too), of such arrays, or of lists, tuples or
+    dicts of all these."""
     cdef Py_ssize_t width = 0, rows, w, i
     cdef bytearray numbers
     cdef list widths = [], values
@@ -36,7 +37,7 @@ def _fill(tuple columns, tuple structures):
     numbers = PyByteArray_FromStringAndSize(NULL, rows * width * sizeof(double))
     leaves.numbers, leaves.values = <double*>PyByteArray_AS_STRING(numbers), NULL
     if fill_columns(columns, structures, rows, widths, &leaves):
-        return numbers
+        return numbers, rows
     values = [None] * (rows * width)
     leaves.values = <PyObject*>values
     if not fill_columns(columns, structures, rows, widths, &leaves):
@@ -44,7 +45,7 @@ def _fill(tuple columns, tuple structures):
     for i in range(rows * width):
         if values[i] is None:
             values[i] = leaves.numbers[i]
-    return values
+    return values, rows
 
 cdef bint fill_columns(tuple columns, tuple structures, Py_ssize_t rows, list widths,
                        Leaves* to) except -1:

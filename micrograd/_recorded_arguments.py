@@ -183,9 +183,9 @@ class Rows:
     def __init__(self, recording: Recording, arguments: Any, keywords: dict[str, Any]):
         if recording._columns is not None and not keywords:
             self.structure, structures = recording._columns         # as a rule, the last call's too
-            self.leaves = __core__._fill(arguments, structures)
-            if self.leaves is not None:
-                self.count = len(arguments[0])
+            filled = __core__._fill(arguments, structures)
+            if filled is not None:
+                self.leaves, self.count = filled
                 self.arguments, self.keywords = arguments, keywords
                 return
         self.arguments = [self.column(x, recording._is_static(i, None))
@@ -239,7 +239,8 @@ class Rows:
         if filled is not None:
             if len(moving) == len(self.arguments) and not self.keywords:
                 recording._columns = self.structure, self.structure[:-1]
-            return filled
+            self.count = filled[1]
+            return filled[0]
         leaves: list[Any] = []
         for i in range(self.count):
             if self.row(i, leaves) != self.structure:

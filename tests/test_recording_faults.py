@@ -170,10 +170,10 @@ def test_columns_that_hold_values(core):
     for rows, leaves in (([{"k": [1, a]}, {"k": [b, 2.5]}], [1, a, 7, b, 2.5, 8]),
                          ([{"k": [1, a]}, {"j": [b, 2]}], None), ([{"k": [1, a]}, {}], None),
                          ([{"k": [a, a]}, {"k": [b]}], None)):
-        assert core._fill((rows, [7, 8]), row[:2]) == leaves
-    assert core._fill(([{"k": [1.0, 2]}] * 2, [7, 8]), row[:2]) == array.array("d", [1, 2, 7] + [
-        1, 2, 8]).tobytes()
-    assert core._fill(([a, b],), (core.Value,)) == [a, b]
+        assert core._fill((rows, [7, 8]), row[:2]) == (leaves and (leaves, 2))
+    assert core._fill(([{"k": [1.0, 2]}] * 2, [7, 8]), row[:2]) == (
+        array.array("d", [1, 2, 7, 1, 2, 8]).tobytes(), 2)
+    assert core._fill(([a, b],), (core.Value,)) == ([a, b], 2)
 
 
 def test_columns_of_named_tuples_with_a_list(twin):
