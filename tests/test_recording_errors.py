@@ -811,6 +811,7 @@ def test_gradients_by_powers_that_raise_no_error(f, xs, seeds):
     (lambda x: x ** 0.5, 0.0, ZeroDivisionError),
     (lambda x: (x * x) ** 0.5, 0.0, ZeroDivisionError),
     (lambda x: x ** 0.75 * 2, 0.0, ZeroDivisionError),
+    (lambda x: x ** (0 * x - 1), 1e-300, OverflowError),
     (lambda x: x ** -1 * float("inf"), 1e-300, OverflowError)])
 def test_an_error_in_the_sweep(twin, f, x, error):
     w, a = twin.Value(1.0), twin.Value(x)
