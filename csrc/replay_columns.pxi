@@ -8,6 +8,7 @@ cdef struct Leaves:                     # of all rows, side by side
     double* numbers
     double* next                        # where the next number stands
     PyObject* values                    # a list with the Values in their places; NULL: takes none
+    bint met_value                      # ... and has met one
 
 def _fill(tuple columns, tuple structures):
     """The leaves of all rows, side by side, as a bytearray of numbers, or a list if Values are
@@ -35,9 +36,12 @@ def _fill(tuple columns, tuple structures):
     if rows < 1 or <double>rows * width > 1e11:
         return None
     numbers = PyByteArray_FromStringAndSize(NULL, rows * width * sizeof(double))
-    leaves.numbers, leaves.values = <double*>PyByteArray_AS_STRING(numbers), NULL
+    leaves.numbers = <double*>PyByteArray_AS_STRING(numbers)
+    leaves.values, leaves.met_value = NULL, False
     if fill_columns(columns, structures, rows, widths, &leaves):
         return numbers, rows
+    if not leaves.met_value:
+        return None
     values = [None] * (rows * width)
     leaves.values = <PyObject*>values
     if not fill_columns(columns, structures, rows, widths, &leaves):
@@ -113,7 +117,10 @@ cdef inline bint fill_item(PyObject* item, PyObject* structure, Leaves* to) exce
     cdef Number n
     if structure != <PyObject*>value_type:
         return fill_row(item, structure, to)
-    if item.ob_type == value_type and to.values != NULL:
+    if item.ob_type == value_type:
+        to.met_value = True
+        if to.values == NULL:
+            return False
         (<list>to.values)[to.next - to.numbers] = <object>item
         to.next += 1
         return True
