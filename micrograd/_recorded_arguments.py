@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Set
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -241,14 +241,15 @@ class Rows:
                 recording._columns = self.structure, self.structure[:-1]
             self.count = filled[1]
             return filled[0]
-        leaves: list[Any] = []
-        for i in range(self.count):
-            if self.row(i, leaves) != self.structure:
-                return None
-        return leaves
+        if any(structure != self.structure for structure, _ in self.each):
+            return None
+        return [leaf for _, leaves in self.each for leaf in leaves]
 
-    def __iter__(self) -> Iterator[tuple[Any, list[Any]]]:
-        """(structure, leaves) of each row."""
+    @cached_property
+    def each(self) -> list[tuple[Any, list[Any]]]:
+        """The structure and the leaves of each row."""
+        rows = []
         for i in range(self.count):
             leaves: list[Any] = []
-            yield self.row(i, leaves), leaves
+            rows.append((self.row(i, leaves), leaves))
+        return rows

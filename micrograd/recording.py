@@ -200,9 +200,9 @@ class Recording:
         """The results for rows of different structures, those of one structure at once; or for any
         rows within another recording."""
         if __core__._is_recording():
-            return [self._call(*row) for row in rows]
+            return [self._call(*row) for row in rows.each]
         alike: dict[Any, dict[int, list[Any]]] = {}
-        for i, (structure, leaves) in enumerate(rows):
+        for i, (structure, leaves) in enumerate(rows.each):
             alike.setdefault(structure, {})[i] = leaves
         results: dict[int, Any] = {}
         for structure, given in alike.items():
