@@ -22,10 +22,11 @@ import os
 import random
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from functools import update_wrapper
 from itertools import islice
 from numbers import Integral, Number, Real
+from types import FrameType
 from typing import Any, NamedTuple, overload
 
 from micrograd._checks import described, listed
@@ -325,9 +326,11 @@ class Recording:
                 self._kept[structure] = kept
                 if len(self._kept) == MANY:
                     import warnings
-                    warnings.warn(f"{self._name} has {MANY} recordings now, one for each structure "
-                                  "of its arguments; each costs time and memory", RuntimeWarning,
-                                  stacklevel=4)
+                    frame = frame_of_program()
+                    warnings.warn_explicit(
+                        f"{self._name} has {MANY} recordings now, one for each structure of its "
+                        "arguments; each costs time and memory", RuntimeWarning,
+                        frame.f_code.co_filename, frame.f_lineno)
         return kept
 
     def _record(self, structure: Any, leaves: list[Any]) -> Kept | None:
@@ -528,15 +531,21 @@ REMEDIES = {
 refused: list[RecordingError] = []
 differentiated: list[Value] = []
 
-PASSED_OVER = "micrograd", "copy", "copyreg", "pickle"      # whose lines an error does not show
+PASSED_OVER = "micrograd", "copy", "copyreg", "pickle"      # errors show no lines of these
+
+
+def frame_of_program() -> FrameType:
+    """The innermost frame of the program itself, whose line errors and warnings show."""
+    frame = sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in PASSED_OVER:
+        frame = frame.f_back
+    return frame
 
 
 def refuse(what: str) -> None:
     """RecordingError for what the program does now."""
-    frame = sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in PASSED_OVER:
-        frame = frame.f_back
     from linecache import getline
+    frame = frame_of_program()
     file, line = frame.f_code.co_filename, frame.f_lineno
     text = getline(file, line).strip()
     error = RecordingError(f"{file}, line {line}{': ' if text else ''}{text}\n"

@@ -7,6 +7,7 @@ import array
 import copy
 import functools
 import gc
+import linecache
 import math
 import pickle
 import random
@@ -188,15 +189,19 @@ def test_a_new_structure_records_anew(twin):
     assert f.runs == 10     # two of each
 
 
-def test_ten_recordings_are_many(twin, recwarn):
+@pytest.mark.parametrize("call", [
+    lambda f, row: f(row), lambda f, row: f.map([row]), lambda f, row: f.mean([row]),
+    lambda f, row: f.map([row, [1.0]])])
+def test_ten_recordings_are_many(twin, recwarn, call):
     f = twin.record(lambda v: v[0])
     for n in range(1, 10):
-        f([1.0] * n)
+        call(f, [1.0] * n)
     assert not recwarn
     with pytest.warns(RuntimeWarning, match="10 recordings now") as caught:
-        f([1.0] * 10)
+        call(f, [1.0] * 10)
     assert caught[0].filename == __file__
-    f([1.0] * 11)
+    assert "lambda f, row" in linecache.getline(__file__, caught[0].lineno)
+    call(f, [1.0] * 11)
 
 
 def test_keywords_and_defaults(twin):
