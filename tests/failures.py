@@ -17,6 +17,7 @@ from allocations import IDLE, counter, living_allocations
 from graphs import clear_gradients, nodes_under
 from micrograd import _core as core, nn, optim
 from micrograd.engine import Value
+from micrograd.recording import pick, record
 
 # What is made to fail: the allocation of that number while the context lasts.
 
@@ -270,6 +271,37 @@ class Aborted:
             v.grad = 0
         (b * 3).backward()
         return x.grad, [p.grad for p in layer.parameters()]
+
+
+class Recorded:
+    """Rows of a recording, one of them with a Value, and a sweep of some of the results."""
+
+    def prepare(self):
+        random.seed(5)
+        model = nn.MLP(2, [3, 1])
+
+        @record
+        def f(x, y):
+            return model([x, y]), pick([x, y, x * y], y.relu() * 0)
+
+        self.sweep(f)       # the first call records, and the second records again to compare
+        self.sweep(f)
+        model.zero_grad()
+        return model, f
+
+    def sweep(self, f):
+        x = Value(2.0)
+        (a, _), (b, c), (_, d) = f.map([0.5, x, -1.0], [1.0, 3.0, 2.0])
+        (a + b * c + d).backward()
+        return x.grad
+
+    def program(self, it):
+        self.sweep(it[1])
+
+    def result(self, it):
+        model, f = it
+        model.zero_grad()
+        return self.sweep(f), [p.grad for p in model.parameters()]
 
 
 def run_with_a_failure(failure, number, program):

@@ -13,7 +13,7 @@ if "c" not in ENGINES:
 
 SCRIPT = pathlib.Path(__file__).with_name("failures.py")
 PROGRAMS = ["Chain", "Sweep", "Training", "Looking", "Callback", "LookingCallback", "Objects",
-            "Attributes", "Copies", "Unpacked", "Updates", "Aborted"]
+            "Attributes", "Copies", "Unpacked", "Updates", "Aborted", "Recorded"]
 MAKE_FUNCTIONS = ["Attributes", "Copies"]
 
 
