@@ -26,7 +26,15 @@ from typing import Any
 from micrograd._checks import check_value, described, listed, listed_values
 from micrograd._functions import DERIVATIVES, FUNCTIONS, sign
 from micrograd.engine import Value, __core__
-from micrograd.recording import Kept, Recording, differentiated, pick, refuse
+from micrograd.recording import (
+    Kept,
+    Recording,
+    differentiated,
+    nodes_under,
+    operands_of,
+    pick,
+    refuse,
+)
 
 
 def grad(y: Value, xs: Iterable[Value]) -> list[Value]:
@@ -129,9 +137,8 @@ def reached_otherwise(run: Any, leaves: list[Value]) -> bool:
     given it, as a loss its model's parameters, or it is there twice, or another x was computed from
     it."""
     xs = {id(leaf) for leaf in leaves}
-    used = nodes_under(*run.program.parameters)
-    if __core__._operations(leaves):
-        used += nodes_under(*[operand for leaf in leaves for operand in leaf._prev])
+    parameters = run.program.parameters
+    used = [*parameters, *operands_of(parameters), *operands_of(leaves)]
     return len(xs) < len(leaves) or any(id(node) in xs for node in used)
 
 
@@ -437,22 +444,11 @@ def finite_difference(f: Callable[[list[Value]], Value], leaves: list[Value], le
         leaf.data = x
 
 
-def nodes_under(*roots: Value) -> list[Value]:
-    """The roots, and all that they were computed from, each once."""
-    nodes, stack = {id(root): root for root in roots}, [*roots]
-    while stack:
-        for operand in stack.pop()._prev:
-            if id(operand) not in nodes:
-                nodes[id(operand)] = operand
-                stack.append(operand)
-    return list(nodes.values())
-
-
 def inputs(xs: Iterable[Any]) -> list[Value]:
     """The numbers among xs made leaves."""
     xs = listed(xs, "xs", "of numbers or Values")
     for i, x in enumerate(xs):
-        if not isinstance(x, (Value, Number)):
+        if not isinstance(x, (Value, float, Number)):       # the check of an ABC takes longer
             raise TypeError(f"input {i} must be a number or a Value, not {described(x)}")
     return [x if isinstance(x, Value) else Value(x) for x in xs]
 

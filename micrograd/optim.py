@@ -235,7 +235,7 @@ class AdamW(Adam):
 def check(name: str, x: float, below: float = math.inf) -> None:
     """ValueError unless 0 <= x < below, or x is infinite and so is the bound; TypeError for what is
     no real number."""
-    if not isinstance(x, Real):
+    if not isinstance(x, (float, Real)):        # the check of an ABC takes longer
         raise TypeError(f"{name} must be a real number, not {described(x)}")
     if not 0 <= x <= below or x == below != math.inf:
         bound = "" if below == math.inf else f" and below {below}"

@@ -113,8 +113,7 @@ class Kept(NamedTuple):
     results: Any                # the structure of what the function gives
     numbers: list[float]        # of the results, where the function was run as written
     by_inputs: list[int]        # the places of the inputs that it takes gradients by
-    by: list[Any]               # weak references to all Values that it does so by; dead ones of
-                                # inputs, whose Values end with the recording
+    by: list[Any]               # weak references to the other Values that it does so by
     calls: list[int]            # how many there were, and how many rows were checked
 
 
@@ -231,9 +230,10 @@ class Recording:
         """The verified run for `rows` rows."""
         run = kept.program.forward(leaves, rows, threads)
         self._verify(kept, structure, run, rows)
-        if kept.by and isinstance(leaves, list) and any(isinstance(x, Value) for x in leaves):
-            from micrograd.gradients import nodes_under
-            used = set(map(id, nodes_under(*kept.program.parameters)))
+        if ((kept.by or kept.by_inputs) and isinstance(leaves, list)
+                and any(isinstance(x, Value) for x in leaves)):
+            parameters = kept.program.parameters
+            used = set(map(id, [*parameters, *operands_of(parameters)]))
             for row in range(rows):
                 self._check_gradients(kept, run.leaves(row), used)
         return run
@@ -242,14 +242,12 @@ class Recording:
         """RecordingError where a Value by which the function takes gradients is reached in more
         ways than it can see: what it was given for a Value has no operands. `used` are the ids of
         the parameters, and of what these were computed from."""
-        from micrograd.gradients import nodes_under
-        given = [leaf for leaf in row if isinstance(leaf, Value)]
-        inputs = {id(row[k]) for k in kept.by_inputs if isinstance(row[k], Value)}
-        parameters = {id(x()) for x in kept.by} - {id(None)}
-        under = nodes_under(*[operand for leaf in given for operand in leaf._prev])
-        twice = len(inputs.union(map(id, given))) < len(given)
-        if (twice or inputs & used or not parameters.isdisjoint(map(id, given))
-                or not (inputs | parameters).isdisjoint(map(id, under))):
+        values = [leaf for leaf in row if isinstance(leaf, Value)]
+        given = set(map(id, values))
+        inputs = {id(row[k]) for k in kept.by_inputs}
+        parameters = {id(x()) for x in kept.by}
+        if (len(given) < len(values) or inputs & used or parameters & given
+                or not (inputs | parameters).isdisjoint(map(id, operands_of(values)))):
             raise RecordingError(f"{self._name} takes a gradient, and two Values that take part "
                                  "depend on each other, which a recording does not see: an "
                                  "argument and a parameter, or two arguments")
@@ -356,13 +354,15 @@ class Recording:
                 raise RecordingError(f"{self._name} draws random numbers, which would be kept as "
                                      "they are now: pass them as arguments")
             program = __core__._Program(self._name, inputs, outputs)
-            xs, by = set(map(id, differentiated)), list(map(weakref.ref, differentiated))
+            by = {id(x): weakref.ref(x) for x in differentiated}
         finally:
             if __core__._end_recording(nested):
                 refused.clear()     # for their tracebacks
                 differentiated.clear()
-        return Kept(program, results, [number_in(y.data) for y in outputs],
-                    [k for k, x in enumerate(inputs) if id(x) in xs], by, [0, 0])
+        by_inputs = [k for k, x in enumerate(inputs) if id(x) in by]
+        others = [by[x] for x in by.keys() - set(map(id, inputs))]
+        return Kept(program, results, [number_in(y.data) for y in outputs], by_inputs, others,
+                    [0, 0])
 
     def _verify(self, kept: Kept, structure: Any, run: Any, rows: int) -> None:
         """Compare with the function as it is written: the rows in which it may raise an error, and
@@ -452,6 +452,24 @@ def differ(written: list[float], replayed: list[float]) -> tuple[float, float] |
         if a != b and (a == a or b == b):
             return a, b
     return None
+
+
+def nodes_under(*roots: Value) -> list[Value]:
+    """The roots, and all that they were computed from, each once."""
+    nodes, stack = {id(root): root for root in roots}, [*roots]
+    while stack:
+        for operand in stack.pop()._prev:
+            if id(operand) not in nodes:
+                nodes[id(operand)] = operand
+                stack.append(operand)
+    return list(nodes.values())
+
+
+def operands_of(values: Collection[Value]) -> list[Value]:
+    """All that the values were computed from."""
+    if not __core__._operations(list(values)):      # as a rule; each `_prev` is made on request
+        return []
+    return nodes_under(*[operand for value in values for operand in value._prev])
 
 
 def random_states() -> Any:
