@@ -78,7 +78,7 @@ class RecordedModule(torch.nn.Module):
     def joined(self, columns: tuple[Any, ...]) -> Tensor:
         """The inputs, a line for each."""
         for column in columns:
-            if isinstance(column, Tensor) and column.is_complex():
+            if "complex" in str(getattr(column, "dtype", "")):      # PyTorch's and numpy's
                 raise TypeError(f"the columns must be real, not {column.dtype}")
         tensors = [torch.as_tensor(column, dtype=self.weights.dtype, device=self.weights.device)
                    for column in columns]

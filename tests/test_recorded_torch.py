@@ -12,6 +12,7 @@ from micrograd.pytorch import from_torch_parameters, to_torch
 from micrograd.recording import pick, record
 
 torch = pytest.importorskip("torch")
+numpy = pytest.importorskip("numpy")
 
 UNARY = ["relu", "detach",
          *[name for name in FUNCTIONS if name not in ("**", "maximum", "minimum")]]
@@ -245,8 +246,9 @@ def test_errors():
         with pytest.raises(ValueError,
                            match="must have the same number of rows, of 2, 1 numbers each"):
             module(*map(torch.zeros, shapes))
-    with pytest.raises(TypeError, match="columns must be real, not torch.complex64"):
-        module(torch.zeros(3, 2), torch.zeros(3, dtype=torch.complex64))
+    for column in [torch.zeros(3, dtype=torch.complex64), numpy.zeros(3, "complex64")]:
+        with pytest.raises(TypeError, match=r"columns must be real, not (torch\.)?complex64"):
+            module(torch.zeros(3, 2), column)
 
 
 def test_where_micrograd_raises_an_error():
