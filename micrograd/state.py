@@ -188,7 +188,9 @@ def replace(path: str | os.PathLike[str], text: str) -> None:
             file.flush()
             os.fsync(file.fileno())     # on the disk before the old one goes
         os.replace(beside, path)
-    except BaseException:
+    except BaseException as error:
+        if getattr(error, "filename", None) == beside:      # name the path that was given
+            error.filename = path       # type: ignore[attr-defined]
         if os.path.exists(beside):
             os.unlink(beside)
         raise

@@ -375,3 +375,9 @@ def test_a_good_file(tmp_path):
 def test_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "x")
+
+
+def test_a_missing_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"missing.x'$") as caught:
+        save({"a": 1.0}, tmp_path / "missing" / "x")
+    assert caught.value.filename == os.path.realpath(tmp_path / "missing" / "x")
