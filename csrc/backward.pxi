@@ -524,7 +524,7 @@ cdef void finish(Sweep* s) noexcept:
         n.flags &= ~VISITED
         if n.op == CALL and (call_of(n).sweep == NULL or s.pinned):
             call_of(n).sweep = NULL
-            forget_gradients(call_of(n))
+            clear_gradients(call_of(n))
     for i in range(s.stack.count):
         untagged(s.stack.items[i]).flags &= ~VISITED
     for i in range(s.order.count if s.pinned else 0):

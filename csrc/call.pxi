@@ -80,7 +80,7 @@ cdef inline void begin_call(Call* call, const CallKind* kind) noexcept:
     call.body.node.op = CALL
     call.kind, call.sweep = kind, NULL
     call.first, call.last, call.depth = 0, call.nout - 1, 0
-    forget_gradients(call)
+    clear_gradients(call)
     divided_calls += call.wanted != NULL
     call.next, call.previous = calls, NULL
     if calls != NULL:
@@ -118,7 +118,7 @@ cdef inline bint pass_gradient(Node* out) noexcept:
     call.first, call.last = min(call.first, <int>out.index), max(call.last, <int>out.index)
     return True
 
-cdef inline void forget_gradients(Call* call) noexcept:
+cdef inline void clear_gradients(Call* call) noexcept:
     """Discard the gradients that outputs have delivered."""
     cdef Py_ssize_t count = max(0, call.last - call.first + 1)
     memset(call.grad + call.first, 0, count * sizeof(double))

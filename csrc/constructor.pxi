@@ -28,7 +28,7 @@ cdef int initialize(Value self, object data, object children, object op) except 
     unpack(n)
     make_plain(n)
     replace_operands(n, LEAF, NULL, NULL)
-    forget_attributes(<Body*>self)
+    clear_attributes(<Body*>self)
     if type(self) is not Value:
         become_custom(n)
     put_data(n, data)
@@ -65,7 +65,7 @@ cdef int set_children_and_op(object value, object children, object op) except -1
         set_op(value, op)
     return 0
 
-cdef void forget_attributes(Body* body) noexcept:
+cdef void clear_attributes(Body* body) noexcept:
     """Delete the attributes that the constructor sets again."""
     Py_CLEAR(body.backward)
     if body.attrs != NULL:

@@ -113,14 +113,14 @@ cdef int set_backward(object value, object function) except -1:
     cdef Body* body = <Body*>value
     make_plain(&body.node)
     if is_own_backward(<PyObject*>function, value):
-        return forget_backward(body)
+        return clear_backward(body)
     become_custom(&body.node)
     body.node.flags |= CALLBACK
     track_if_needed(<PyObject*>value, <PyObject*>function)
     set_reference(&body.backward, function)
     return 0
 
-cdef int forget_backward(Body* body) except -1:
+cdef int clear_backward(Body* body) except -1:
     body.node.flags &= ~CALLBACK
     Py_CLEAR(body.backward)
     return 0

@@ -43,7 +43,7 @@ def _end_recording(nested=False):
 
 def _after_fork():
     """In the child: other threads, one of which may have been recording, are gone."""
-    forget_workers()
+    drop_workers()
     if made_flag and not is_recording():
         end_recording()
 

@@ -433,7 +433,7 @@ static void give_workers(Job *job) {
 
 /* In a process that was forked there are none. */
 static volatile int forks = 0;
-static void forget_workers(void) {
+static void drop_workers(void) {
     forks++;
     memset(workers, 0, sizeof(workers));
     worker_count = 0;

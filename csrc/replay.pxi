@@ -466,15 +466,15 @@ cdef class _Run:
                 total += self.job.results[i * self.program.code.outputs]
             total *= self.factor
             count = 1
-        self.forget_dead_leaves()
+        self.release_dead_leaves()
         if self.given is not None and not self.factor:
             return results_by_row(self)
         values = [None] * count
         new_replay(self, -1, values, &total if self.factor else self.job.results)
         return values
 
-    cdef int forget_dead_leaves(self) except -1:
-        """Forget the Values given that no result was computed from."""
+    cdef int release_dead_leaves(self) except -1:
+        """Release the Values given that no result was computed from."""
         cdef list given = self.given
         cdef Py_ssize_t i
         self.given = None

@@ -270,7 +270,7 @@ cdef bint sweep_replay(Call* call) noexcept:
     run.job.stop = 0
     give_memory(seeds)
     if fine:
-        forget_gradients(call)
+        clear_gradients(call)
     return fine
 
 cdef void add_to_parameters(_Program program, double* grads, const double* packed_grads) noexcept:

@@ -39,7 +39,7 @@ cdef extern from "replay.h" nogil:
     bint do_job(Job*)
     void take_workers(Job*)
     void give_workers(Job*)
-    void forget_workers()
+    void drop_workers()
     bint fill_numbers(char format, const void* numbers, Py_ssize_t rows, Py_ssize_t width,
                       double* to, Py_ssize_t stride)
     int take_jacobian(const Code*, const Replay*, const double* packed, const double* values,

@@ -90,7 +90,7 @@ cdef int become_result(object value, int op, str name, Node* a, Node* b) except 
     if has_own_access(value):
         value._backward = make_backward(value)
     else:
-        forget_backward(body)
+        clear_backward(body)
     if not overrides(cls, ("_op",)) and op_of(value) != name:
         attrs_of(value)["_op"] = op_of(value)
     if not overrides(cls, ("_prev",)) and not was_given(n, a, NULL if gradients[op] == 1 else b):

@@ -376,7 +376,7 @@ class Recording:
             try:
                 self._compare(kept, structure, run, calls[1] % rows)
             except BaseException:       # the function may do so at each call from now on
-                self._forget()
+                self._clear()
                 raise
 
     def _compare(self, kept: Kept, structure: Any, run: Any, row: int) -> None:
@@ -388,7 +388,7 @@ class Recording:
         if change is None and written.results != kept.results:
             change = "it gives lists or tuples of other lengths"
         if change is not None:
-            self._forget()
+            self._clear()
             raise RecordingError(f"{self._name} is no longer what was recorded: {change}. What "
                                  "changes from call to call must be an argument, or the data of "
                                  "a Value; the next call records anew")
@@ -396,7 +396,7 @@ class Recording:
         other = differ(written.numbers, replayed)
         # Unless another thread has changed a parameter since the run.
         if other and not differ(replayed, kept.program.forward(run.leaves(row), 1, 1).numbers(0)):
-            self._forget()
+            self._clear()
             raise RecordingError(f"{self._name} gives {other[0]!r}, and its recording "
                                  f"{other[1]!r}: it computes with what is no float")
 
@@ -407,7 +407,7 @@ class Recording:
         recording, instance = self._origin[0], weakref.ref(self._origin[1])
         return lambda: recording.__get__(instance())
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         """Record anew at the next call."""
         self._kept.clear()
         self._gradients.clear()
