@@ -51,7 +51,7 @@ def grad(y: Value, xs: Iterable[Value]) -> list[Value]:
         chosen = {id(v) for v, name, *_ in __core__._operations(xs) if name == "pick"}
         if chosen.intersection(map(id, xs)):
             refuse("pick")
-        differentiated.extend(xs)
+        differentiated.append((y, xs))
     tape = Tape(xs, [y])
     found = tape.sweep(tape.steps, [(y, Value(1))])
     return [g if isinstance(g, Value) else Value(g) for g in found]

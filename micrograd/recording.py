@@ -114,6 +114,7 @@ class Kept(NamedTuple):
     numbers: list[float]        # of the results, where the function was run as written
     by_inputs: list[int]        # the places of the inputs that it takes gradients by
     by: list[Any]               # weak references to the other Values that it does so by
+    used: tuple[Value, ...]     # the Values from outside that those gradients were taken of
     calls: list[int]            # how many there were, and how many rows were checked
 
 
@@ -232,8 +233,7 @@ class Recording:
         self._verify(kept, structure, run, rows)
         if ((kept.by or kept.by_inputs) and isinstance(leaves, list)
                 and any(isinstance(x, Value) for x in leaves)):
-            parameters = kept.program.parameters
-            used = set(map(id, [*parameters, *operands_of(parameters)]))
+            used = set(map(id, [*kept.used, *operands_of(kept.used)]))
             for row in range(rows):
                 self._check_gradients(kept, run.leaves(row), used)
         return run
@@ -241,7 +241,7 @@ class Recording:
     def _check_gradients(self, kept: Kept, row: list[Any], used: set[int]) -> None:
         """RecordingError where a Value by which the function takes gradients is reached in more
         ways than it can see: what it was given for a Value has no operands. `used` are the ids of
-        the parameters, and of what these were computed from."""
+        kept.used, and of what these were computed from."""
         values = [leaf for leaf in row if isinstance(leaf, Value)]
         given = set(map(id, values))
         inputs = {id(row[k]) for k in kept.by_inputs}
@@ -354,7 +354,9 @@ class Recording:
                 raise RecordingError(f"{self._name} draws random numbers, which would be kept as "
                                      "they are now: pass them as arguments")
             program = __core__._Program(self._name, inputs, outputs)
-            by = {id(x): weakref.ref(x) for x in differentiated}
+            by = {id(x): weakref.ref(x) for _, xs in differentiated for x in xs}
+            # A gradient need not have all that its result has: that of x + w has no w.
+            used = __core__._Program(self._name, inputs, [y for y, _ in differentiated]).parameters
         finally:
             if __core__._end_recording(nested):
                 refused.clear()     # for their tracebacks
@@ -362,7 +364,7 @@ class Recording:
         by_inputs = [k for k, x in enumerate(inputs) if id(x) in by]
         others = [by[x] for x in by.keys() - set(map(id, inputs))]
         return Kept(program, results, [number_in(y.data) for y in outputs], by_inputs, others,
-                    [0, 0])
+                    used, [0, 0])
 
     def _verify(self, kept: Kept, structure: Any, run: Any, rows: int) -> None:
         """Compare with the function as it is written: the rows in which it may raise an error, and
@@ -545,9 +547,9 @@ REMEDIES = {
 }
 
 
-# Of the function that is being recorded: the errors raised, and what it takes gradients by.
+# Of the function that is being recorded: the errors raised, and (y, xs) of the gradients it takes.
 refused: list[RecordingError] = []
-differentiated: list[Value] = []
+differentiated: list[tuple[Value, list[Value]]] = []
 
 PASSED_OVER = "micrograd", "copy", "copyreg", "pickle"      # errors show no lines of these
 

@@ -661,6 +661,10 @@ def test_the_operands_of_a_result(twin):
 DEPENDENT = {       # name: (a function of two Values and a parameter, what it is called with)
     "an argument is the parameter": (lambda t, x, y, w: t.gradients.grad(w * x, [w])[0],
                                      lambda w: (w, 1.0)),
+    "a parameter that the gradient is without": (
+        lambda t, x, y, w: t.gradients.grad(x * y + w, [x])[0], lambda w: (w, 1.0)),
+    "a parameter from an argument": (
+        lambda t, x, y, w: t.gradients.grad(x * y + w, [x])[0], lambda w: (*w._prev, 1.0)),
     "an argument from the parameter": (lambda t, x, y, w: t.gradients.grad(w * x, [w])[0],
                                        lambda w: (w * 3, 1.0)),
     "an argument from another": (lambda t, x, y, w: t.gradients.grad(x * y, [x])[0] + w,
@@ -673,7 +677,7 @@ DEPENDENT = {       # name: (a function of two Values and a parameter, what it i
 @pytest.mark.parametrize("f, arguments", DEPENDENT.values(), ids=DEPENDENT)
 def test_a_gradient_by_what_is_reached_twice(twin, f, arguments):
     """Its copy in the function does not show the other way."""
-    w = twin.Value(2.0)
+    w = twin.Value(2.0).relu()
     g = twin.record(lambda x, y: f(twin, x, y, w))
     assert g(3.0, 4.0).data == f(twin, twin.Value(3.0), twin.Value(4.0), w).data
     x, y = arguments(w)
