@@ -101,10 +101,11 @@ cdef bint fill_column(column, structure, Py_ssize_t rows, Py_ssize_t before, Py_
     cdef Py_ssize_t i
     to.next = to.numbers + before
     if type(column) is not list and type(column) is not tuple:
-        if structure is not Value and not is_shaped(structure):
-            return False
-        shape = (rows,) if structure is Value else (rows, *structure[1])
-        return fill_array(column, shape, rows, to, stride)
+        if structure is Value:
+            return fill_array(column, (rows,), rows, to, stride)
+        # Rows are of the class of their array. (Those of a memoryview are lists.)
+        return (is_shaped(structure) and type(column) is structure[0]
+                and fill_array(column, (rows, *structure[1]), rows, to, stride))
     for i in range(rows):
         to.next = to.numbers + i * stride + before
         if PySequence_Fast_GET_SIZE(<PyObject*>column) != rows or not fill_item(

@@ -181,26 +181,30 @@ class Rows:
     """The rows of a recording's columns: their numbers, or the arguments one by one."""
 
     def __init__(self, recording: Recording, arguments: Any, keywords: dict[str, Any]):
+        self.recording, self.given = recording, (arguments, keywords)
         if recording._columns is not None and not keywords:
             self.structure, structures = recording._columns         # as a rule, the last call's too
             filled = __core__._fill(arguments, structures)
             if filled is not None:
                 self.leaves, self.count = filled
-                self.arguments, self.keywords = arguments, keywords
                 return
-        self.arguments = [self.column(x, recording._is_static(i, None))
-                          for i, x in enumerate(arguments)]
-        self.keywords = {name: self.column(x, recording._is_static(-1, name))
-                         for name, x in keywords.items()}
         self.count = self.counted()
         self.structure = self.row(0, [])
-        self.leaves = self.all_leaves(recording)  # numbers and Values; None if rows differ
+        self.leaves = self.all_leaves()         # numbers and Values; None if rows differ
 
     def first(self) -> list[Any]:
         """The leaves of the first row."""
         if isinstance(self.leaves, bytearray):
             return memoryview(self.leaves)[:len(self.leaves) // self.count].cast("d").tolist()
         return list(self.leaves[:len(self.leaves) // self.count])
+
+    @cached_property
+    def columns(self) -> list[Any]:
+        """Those of the arguments, and after them those of the keywords."""
+        arguments, keywords = self.given
+        static = self.recording._is_static
+        return [*[self.column(x, static(i, None)) for i, x in enumerate(arguments)],
+                *[self.column(x, static(-1, name)) for name, x in keywords.items()]]
 
     @staticmethod
     def column(x: Any, is_static: bool) -> Any:
@@ -217,9 +221,7 @@ class Rows:
         return x.tolist() if hasattr(x, "tolist") else list(x)
 
     def counted(self) -> int:
-        columns = [x for x in (*self.arguments, *self.keywords.values())
-                   if not isinstance(x, Fixed)]
-        lengths = [len(column) for column in columns]
+        lengths = [len(column) for column in self.columns if not isinstance(column, Fixed)]
         if len(set(lengths)) != 1 or not lengths[0]:
             raise ValueError("the columns must be of one length, of at least one row, not of "
                              f"{', '.join(map(str, lengths)) or 'none'}")
@@ -227,18 +229,17 @@ class Rows:
 
     def row(self, i: int, leaves: list[Any]) -> Any:
         """Add the numbers and Values of row i to the leaves; the structure around them."""
-        return (*[x if isinstance(x, Fixed) else flattened(x[i], leaves) for x in self.arguments],
-                tuple((name, x if isinstance(x, Fixed) else flattened(x[i], leaves))
-                      for name, x in self.keywords.items()))
+        arguments, keywords = self.given
+        parts = [x if isinstance(x, Fixed) else flattened(x[i], leaves) for x in self.columns]
+        return *parts[:len(arguments)], tuple(zip(keywords, parts[len(arguments):]))
 
-    def all_leaves(self, recording: Recording) -> Any:
+    def all_leaves(self) -> Any:
         parts = *self.structure[:-1], *[part for _, part in self.structure[-1]]
-        columns = *self.arguments, *self.keywords.values()
-        moving = [pair for pair in zip(columns, parts) if not isinstance(pair[0], Fixed)]
+        moving = [pair for pair in zip(self.columns, parts) if not isinstance(pair[0], Fixed)]
         filled = __core__._fill(*zip(*moving))
         if filled is not None:
-            if len(moving) == len(self.arguments) and not self.keywords:
-                recording._columns = self.structure, self.structure[:-1]
+            if len(moving) == len(self.columns) and not self.given[1]:      # no keywords
+                self.recording._columns = self.structure, self.structure[:-1]
             self.count = filled[1]
             return filled[0]
         if any(structure != self.structure for structure, _ in self.each):

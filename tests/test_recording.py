@@ -455,6 +455,23 @@ def test_rows_of_arrays_arrive_as_arrays(twin):
         assert [y.data for y in f.map(layout)] == [(a @ a).sum() for a in cube]
 
 
+def test_columns_that_are_of_another_kind_than_the_last(twin):
+    f = twin.record(lambda x: (x * 2)[0])       # twice the first of an array; of a list, the first
+    a = np.array([[1.0, 5.0], [2.0, 5.0]])
+    for _ in range(3):
+        assert f.sum(a).data == 6
+        assert f.sum(memoryview(a)).data == f.sum(a.tolist()).data == 3
+
+
+@pytest.mark.parametrize("kind", [bool, "i1", "f4"])
+def test_columns_within_another_recording(twin, kind):
+    column = np.array([1, 0, 1], kind)
+    double = twin.record(lambda x: 2 * x.relu())
+    double.mean(column)
+    f = twin.record(lambda z: z * double.mean(column))
+    assert [f(3.0).data for _ in range(3)] == [3 * (4 * (1.0 / 3))] * 3
+
+
 def test_columns_of_values(twin):
     w, *values = twin.values([2, 3, 4])
     f = twin.record(lambda x: w * x)
