@@ -110,7 +110,7 @@ def numbers_of(X: Any, numpy: Any) -> Any:
     """The array as the engine takes it: of aligned doubles or floats. A weight, which is a float,
     times one of numpy's ints or bools is a double. None for other types."""
     if X.dtype.kind in "biu":
-        return X.astype(float)
+        return X.astype(float, order="C")
     return numpy.require(X, requirements="CAE") if X.dtype in (float, numpy.float32) else None
 
 

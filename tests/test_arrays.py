@@ -106,8 +106,9 @@ def test_arrays_of_every_layout():
 @pytest.mark.parametrize("kind", [np.float32, np.float16, np.int64, np.uint8, bool])
 def test_arrays_of_other_numbers(kind):
     m = model(2, 3, 1)
-    X = np.array([[0, 1], [1, 1]]).astype(kind)
-    assert m.predict(X).tolist() == by_hand(m, X)
+    X = np.array([[0, 1], [1, 1], [1, 0]]).astype(kind)
+    for layout in (X, np.asfortranarray(X), X[::2], np.vstack([X, X]).T.T):
+        assert m.predict(layout).tolist() == by_hand(m, layout)
     assert m.predict(X).dtype == np.float64
 
 
