@@ -37,12 +37,16 @@ class Optimizer:
 
     def __init__(self, parameters: Iterable[Value], lr: float, weight_decay: float,
                  maximize: bool) -> None:
-        check("lr", lr)
-        check("weight_decay", weight_decay)
-        self.parameters = distinct(parameters)
         self.lr = lr
         self.weight_decay = weight_decay
         self.maximize = flag("maximize", maximize)
+        self._check_settings()
+        self.parameters = distinct(parameters)
+
+    def _check_settings(self) -> None:
+        """TypeError or ValueError for a setting that is no number, or out of its range."""
+        check("lr", self.lr)
+        check("weight_decay", self.weight_decay)
 
     def zero_grad(self) -> None:
         """Set the gradients to 0."""
@@ -52,9 +56,8 @@ class Optimizer:
 
     def step(self) -> None:
         """Move every parameter against its gradient. TypeError or ValueError, and nothing changed,
-        unless all gradients and data are real numbers, and `lr` and `weight_decay` not negative."""
-        check("lr", self.lr)
-        check("weight_decay", self.weight_decay)
+        unless all gradients and data are real numbers, and the settings as in the constructor."""
+        self._check_settings()
         self._check_count(getattr(self, self.memory[0]))
         if self.maximize or not self._step_in_c():       # which knows no maximize
             self._step_in_python()
@@ -124,14 +127,17 @@ class SGD(Optimizer):
     def __init__(self, parameters: Iterable[Value], lr: float = 1e-3, momentum: float = 0,
                  weight_decay: float = 0, *, nesterov: bool = False,
                  maximize: bool = False) -> None:
-        super().__init__(parameters, lr, weight_decay, maximize)
-        check("momentum", momentum)
-        self.nesterov = flag("nesterov", nesterov)
-        if self.nesterov and not momentum:
-            raise ValueError("nesterov needs a momentum above 0")
         self.momentum = momentum
+        self.nesterov = flag("nesterov", nesterov)
+        super().__init__(parameters, lr, weight_decay, maximize)
         self.velocity = self._zeros()
         self.first = True       # the velocity is unset
+
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        check("momentum", self.momentum)
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
 
     def step(self) -> None:
         super().step()
@@ -169,20 +175,22 @@ class Adam(Optimizer):
     def __init__(self, parameters: Iterable[Value], lr: float = 1e-3,
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0, *, amsgrad: bool = False, maximize: bool = False) -> None:
-        super().__init__(parameters, lr, weight_decay, maximize)
-        check("eps", eps)
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ValueError(f"betas must be two numbers, not {described(betas)}")
-        beta1, beta2 = betas
-        check("betas[0]", beta1, below=1)
-        check("betas[1]", beta2, below=1)
-        self.betas = beta1, beta2
+        self.betas = tuple(betas) if isinstance(betas, list) else betas
         self.eps = eps
+        super().__init__(parameters, lr, weight_decay, maximize)
         self.mean = self._zeros()
         self.square = self._zeros()
         self.amsgrad = flag("amsgrad", amsgrad)
         self.greatest = self._zeros() if self.amsgrad else array("d")
         self.t = 0              # steps taken
+
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        check("eps", self.eps)
+        if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
+            raise ValueError(f"betas must be two numbers, not {described(self.betas)}")
+        check("betas[0]", self.betas[0], below=1)
+        check("betas[1]", self.betas[1], below=1)
 
     def step(self) -> None:
         super().step()
