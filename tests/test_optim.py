@@ -156,7 +156,7 @@ def test_arguments_are_numbers(bad):
     for arguments in (dict(lr=bad), dict(weight_decay=bad), dict(eps=bad), dict(betas=(0.9, bad))):
         assert_refused("Adam", arguments, TypeError, message)
     assert_refused("SGD", dict(momentum=bad), TypeError, message)
-    for betas in ((0.9,), [0.9, 0.9, 0.9], 0.9):
+    for betas in ((0.9,), (0.9, 0.9, 0.9), [0.9], 0.9):
         assert_refused("Adam", dict(betas=betas), ValueError, "betas must be two numbers, not ")
 
 
@@ -172,6 +172,14 @@ def assert_refused(name, arguments, error, message):
     with pytest.raises(error, match=message):
         optimizer.step()
     assert parameters[0].data == 1.0 and optimizer.state_dict().get("t", 0) == 0
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("attribute", ["lr", "weight_decay"])
+@pytest.mark.parametrize("bad, error", [("0.1", TypeError), (-0.1, ValueError),
+                                        (math.nan, ValueError)])
+def test_lr_and_weight_decay(name, attribute, bad, error):
+    assert_refused(name, {attribute: bad}, error, f"{attribute} must be ")
 
 
 def test_parameters():
