@@ -356,7 +356,8 @@ class Recording:
             program = __core__._Program(self._name, inputs, outputs)
             by = {id(x): weakref.ref(x) for _, xs in differentiated for x in xs}
             # A gradient need not have all that its result has: that of x + w has no w.
-            used = __core__._Program(self._name, inputs, [y for y, _ in differentiated]).parameters
+            ys = [y for y, _ in differentiated]
+            used = __core__._Program(self._name, inputs, ys).parameters if ys else ()
         finally:
             if __core__._end_recording(nested):
                 refused.clear()     # for their tracebacks
