@@ -1,5 +1,6 @@
 """Checks of what a program gives, with errors that say what was given and what is accepted."""
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 from micrograd._functions import is_value
@@ -31,3 +32,8 @@ def listed_values(values: Iterable[Any], name: str, item: str = "") -> list[Any]
 def check_value(x: object, name: str) -> None:
     if not is_value(x):
         raise TypeError(f"{name} must be a Value, not {described(x)}")
+
+
+def check_real(x: object, name: str) -> None:
+    if not isinstance(x, (float, Real)):        # the check of an ABC takes longer
+        raise TypeError(f"{name} must be a real number, not {described(x)}")

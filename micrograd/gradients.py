@@ -23,7 +23,7 @@ from math import isfinite
 from numbers import Number
 from typing import Any
 
-from micrograd._checks import check_value, described, listed, listed_values
+from micrograd._checks import check_real, check_value, described, listed, listed_values
 from micrograd._functions import DERIVATIVES, FUNCTIONS, sign
 from micrograd.engine import Value, __core__
 from micrograd.recording import (
@@ -160,8 +160,11 @@ def check_grad(f: Callable[[list[Value]], Value], xs: Iterable[Any],
     For f([x, ...]) with operations whose `_backward` is your own. The differences are central
     ones, of `step` times x (of `step` where x is small), and may be off by `tolerance` times the
     gradient (`tolerance` where that is small). They say nothing at a kink. xs as in jacobian;
-    every `.grad` and `.data` is afterwards what it was. ValueError unless `step` is above 0.
+    every `.grad` and `.data` is afterwards what it was. TypeError where `step` or `tolerance` is no
+    real number, ValueError unless `step` is above 0.
     """
+    check_real(step, "step")
+    check_real(tolerance, "tolerance")
     if not step > 0:
         raise ValueError(f"step must be above 0, not {step!r:.60}")
     leaves = inputs(xs)

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
-from micrograd._checks import described, listed_values
+from micrograd._checks import check_real, described, listed_values
 from micrograd.engine import Value, __core__
 
 
@@ -72,7 +72,7 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """{name: number or list of numbers}: what a step depends on, except data and gradients."""
         state = {name: getattr(self, name) for name in self.arguments + self.memory}
-        lists = {name: list(x) for name, x in state.items() if isinstance(x, (array, tuple))}
+        lists = {name: list(x) for name, x in state.items() if isinstance(x, (array, tuple, list))}
         return {"optimizer": type(self).__name__, **state, **lists}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -175,7 +175,7 @@ class Adam(Optimizer):
     def __init__(self, parameters: Iterable[Value], lr: float = 1e-3,
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0, *, amsgrad: bool = False, maximize: bool = False) -> None:
-        self.betas = tuple(betas) if isinstance(betas, list) else betas
+        self.betas = betas
         self.eps = eps
         super().__init__(parameters, lr, weight_decay, maximize)
         self.mean = self._zeros()
@@ -243,8 +243,7 @@ class AdamW(Adam):
 def check(name: str, x: float, below: float = math.inf) -> None:
     """ValueError unless 0 <= x < below, or x is infinite and so is the bound; TypeError for what is
     no real number."""
-    if not isinstance(x, (float, Real)):        # the check of an ABC takes longer
-        raise TypeError(f"{name} must be a real number, not {described(x)}")
+    check_real(x, name)
     if not 0 <= x <= below or x == below != math.inf:
         bound = "" if below == math.inf else f" and below {below}"
         raise ValueError(f"{name} must be at least 0{bound}, not {x!r}")

@@ -358,6 +358,14 @@ def test_check_grad_takes_a_step(G, step):
         G.check_grad(lambda x: x[0] ** 2, [3.0], step=step)
 
 
+@pytest.mark.parametrize("bad", ["1e-6", None, 1j])
+@pytest.mark.parametrize("setting", ["step", "tolerance"])
+def test_check_grad_takes_real_numbers(G, setting, bad):
+    message = f"{setting} must be a real number, not {type(bad).__name__}"
+    with pytest.raises(TypeError, match=message):
+        G.check_grad(lambda x: x[0] ** 2, [3.0], **{setting: bad})
+
+
 def test_errors_of_the_functions_reach_the_program(G):
     """They leave nothing behind: conftest counts the nodes."""
     x = G.Value(1e-200)
