@@ -25,16 +25,9 @@ from typing import Any
 
 from micrograd._checks import check_real, check_value, described, listed, listed_values
 from micrograd._functions import DERIVATIVES, FUNCTIONS, sign
+from micrograd._recorded_errors import refuse
 from micrograd.engine import Value, __core__
-from micrograd.recording import (
-    Kept,
-    Recording,
-    differentiated,
-    nodes_under,
-    operands_of,
-    pick,
-    refuse,
-)
+from micrograd.recording import Kept, Recording, differentiated, nodes_under, operands_of, pick
 
 
 def grad(y: Value, xs: Iterable[Value]) -> list[Value]:

@@ -12,7 +12,8 @@ from micrograd import engine
 
 pytest.importorskip("mypy")
 MODULES = ["_checks", "arrays", "draw", "draw_layout", "draw_page", "draw_steps", "gradients",
-           "losses", "optim", "recording", "_recorded_arguments", "state"]
+           "losses", "optim", "recording", "_recorded_arguments", "_recorded_errors",
+           "state"]
 
 PROGRAM = """
 from micrograd import Value, arrays, draw, grad, losses, nn, optim, record, state

@@ -14,7 +14,8 @@ class Twin:
         self.name, self.core, self.Value = name, core, core.Value
         self.modules = {"micrograd.engine": types.SimpleNamespace(
             Value=core.Value, __core__=core, __engine__=name)}
-        self.over("_recorded_arguments")
+        for name in ("_recorded_arguments", "_recorded_errors"):
+            self.over(name)
         self.recording, self.nn, self.losses, self.optim, self.gradients = map(
             self.over, ("recording", "nn", "losses", "optim", "gradients"))
         self.record, self.pick = self.recording.record, self.recording.pick
