@@ -13,7 +13,7 @@ from micrograd import engine
 pytest.importorskip("mypy")
 MODULES = ["_checks", "arrays", "draw", "draw_layout", "draw_page", "draw_steps", "gradients",
            "losses", "optim", "recording", "_recorded_arguments", "_recorded_errors",
-           "state"]
+           "_tape", "state"]
 
 PROGRAM = """
 from micrograd import Value, arrays, draw, grad, losses, nn, optim, record, state

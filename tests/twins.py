@@ -16,8 +16,8 @@ class Twin:
             Value=core.Value, __core__=core, __engine__=name)}
         for name in ("_recorded_arguments", "_recorded_errors"):
             self.over(name)
-        self.recording, self.nn, self.losses, self.optim, self.gradients = map(
-            self.over, ("recording", "nn", "losses", "optim", "gradients"))
+        self.recording, self.nn, self.losses, self.optim, _, self.gradients = map(
+            self.over, ("recording", "nn", "losses", "optim", "_tape", "gradients"))
         self.record, self.pick = self.recording.record, self.recording.pick
         self.RecordingError = self.recording.RecordingError
 
