@@ -38,7 +38,7 @@ typedef struct {
 
 typedef struct {
     int inputs, constants, singles, slots, parameters, packed, outputs;
-    int step_count, layer_count, place_count;
+    int step_count, layer_count;
     int scratch;                    /* doubles of scratch memory that the layers need */
     int apart;                      /* how many gradients a sweep has besides those of the packed
                                        ones: `parameters` if a step takes one by itself, else 0 */

@@ -47,7 +47,7 @@ cdef class _Program:
             inputs, made.slots, len(self.parameters), made.scratch)
         c.constants, c.singles, c.outputs = (
             made.constant.count, made.single.count, made.output.count)
-        c.packed, c.place_count = made.packed_from.count, made.places.count
+        c.packed = made.packed_from.count
         c.step_count, c.layer_count = made.steps.count // 4, made.dense.count // 5
         c.apart = c.parameters if made.single.count or made.graph.choices.count else 0
         c.steps, c.layers = <Step*>self.keep(&made.steps), <Dense*>self.keep(&made.dense)

@@ -8,7 +8,7 @@ cdef extern from "replay.h" nogil:
         int weights, xs, nin, nout, width
     ctypedef struct Code:
         int inputs, constants, singles, slots, parameters, packed, outputs
-        int step_count, layer_count, place_count, scratch, apart
+        int step_count, layer_count, scratch, apart
         Step* steps
         Dense* layers
         int* places
