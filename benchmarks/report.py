@@ -39,12 +39,12 @@ def amount(size):
     return f"{digits(size / 1e3)} kB"
 
 
-def cell(result, ratio=True):
+def cell(result):
     """Time, and how many times that of the compiled engine."""
     if "median" not in result:
         return reason(result)
     text = duration(result["median"])
-    return f"{text} ({digits(result['ratio'])}x)" if ratio and "ratio" in result else text
+    return f"{text} ({digits(result['ratio'])}x)" if "ratio" in result else text
 
 
 def reason(result):
@@ -65,9 +65,8 @@ def measured(data):
     return {n: t for n, t in data["engines"].items() if n not in data["skipped"]}
 
 
-def times(data, names, engines=None):
-    engines = engines or measured(data)
-    rows = []
+def times(data, names):
+    engines, rows = measured(data), []
     for name in names:
         workload = data["workloads"][name]
         nodes = f"{workload['nodes']:,}" if workload["nodes"] else "-"
