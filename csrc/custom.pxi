@@ -210,11 +210,14 @@ cdef inline _Locals locals_of(Node* n):
     return <_Locals>value_of(n.a)
 
 cdef int set_locals(object value, object children, object gradients) except -1:
-    pair = _Locals(children, gradients)
+    cdef _Locals pair = _Locals(children, gradients)
     unpack(node_of(<PyObject*>value))
-    track(<PyObject*>value)
-    replace_operands(node_of(<PyObject*>value), LOCAL, node_of(<PyObject*>pair), NULL)
+    become_local(node_of(<PyObject*>value), pair)
     return 0
+
+cdef void become_local(Node* n, _Locals pair) noexcept:
+    track(value_of(n))
+    replace_operands(n, LOCAL, node_of(<PyObject*>pair), NULL)
 
 cdef bint add_locals(Node* n) noexcept:
     """Apply the chain rule to a LOCAL node; False where that needs Python, and then nothing was

@@ -118,8 +118,7 @@ cdef object marked(int op, object data, tuple operands):
     cdef _Marked pair = _Marked(operands, (0,) * len(operands))
     pair.op = op
     value = plain_leaf(data)
-    track(<PyObject*>value)
-    replace_operands(node_of(<PyObject*>value), LOCAL, node_of(<PyObject*>pair), NULL)
+    become_local(node_of(<PyObject*>value), pair)
     return value
 
 cdef inline _Marked marked_operands(Node* n):

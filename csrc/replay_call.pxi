@@ -529,14 +529,9 @@ cdef int make_replay_plain(Call* call) except -1:
         for j in range(count):
             if outputs[j] != NULL:
                 value = <object>value_of(outputs[j])    # held: a collection may drop it meanwhile
-                make_local(outputs[j], local_gradients(outputs[j]))
+                become_local(outputs[j], local_gradients(outputs[j]))
     finally:
         Py_DECREF(&call.body.head)
-    return 0
-
-cdef int make_local(Node* out, _Locals pair) except -1:
-    track(value_of(out))
-    replace_operands(out, LOCAL, node_of(<PyObject*>pair), NULL)
     return 0
 
 cdef _Locals local_gradients(Node* out):
