@@ -45,6 +45,10 @@ cdef struct Matrix:
     const Kind* op              # of each neuron: its activation, or ADD where it has none
     Kind* sum_kind              # of each column: the intersection of its numbers' kinds
 
+cdef inline int width_of_rows(int nout) noexcept:
+    """How long a row of a matrix is that has a column for each neuron; see layer.h."""
+    return 1 if nout == 1 else (nout + 7) & ~7
+
 @cython.final
 @cython.no_gc_clear
 cdef class Parameters:
@@ -71,7 +75,7 @@ cdef inline bint stand_at(tuple values, list items, Py_ssize_t i) noexcept:
 cdef Parameters pack_layer(list values, bytearray ops, int nin):
     """Move the parameters of a layer into a Matrix; None unless each of them may_be_packed and is
     there once, and the engine has the activations."""
-    cdef int nout = len(ops), width = 1 if nout == 1 else (nout + 7) & ~7, i, j
+    cdef int nout = len(ops), width = width_of_rows(nout), i, j
     cdef Py_ssize_t size = <Py_ssize_t>(nin + 1) * width
     cdef Parameters p
     cdef Matrix* m

@@ -266,7 +266,7 @@ cdef class _Builder:
     cdef int add_layer(self, list neurons) except -1:
         cdef Sum* s = &self.sums[<int>neurons[0]]
         cdef int nin = s.terms, nout = len(neurons)
-        cdef int width = 1 if nout == 1 else (nout + 7) & ~7, y, i
+        cdef int width = width_of_rows(nout), y, i
         y = self.new_slots(width)
         for i, k in enumerate(neurons):
             self.sums[<int>k].slot = y + i
