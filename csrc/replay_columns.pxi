@@ -38,13 +38,13 @@ def _fill(tuple columns, tuple structures):
     numbers = PyByteArray_FromStringAndSize(NULL, rows * width * sizeof(double))
     leaves.numbers = <double*>PyByteArray_AS_STRING(numbers)
     leaves.values, leaves.met_value = NULL, False
-    if fill_columns(columns, structures, rows, widths, &leaves):
+    if fill_columns(columns, structures, rows, widths, width, &leaves):
         return numbers, rows
     if not leaves.met_value:
         return None
     values = [None] * (rows * width)
     leaves.values = <PyObject*>values
-    if not fill_columns(columns, structures, rows, widths, &leaves):
+    if not fill_columns(columns, structures, rows, widths, width, &leaves):
         return None
     for i in range(rows * width):
         if values[i] is None:
@@ -52,8 +52,8 @@ def _fill(tuple columns, tuple structures):
     return values, rows
 
 cdef bint fill_columns(tuple columns, tuple structures, Py_ssize_t rows, list widths,
-                       Leaves* to) except -1:
-    cdef Py_ssize_t before = 0, stride = sum(widths), width
+                       Py_ssize_t stride, Leaves* to) except -1:
+    cdef Py_ssize_t before = 0, width
     for column, structure, width in zip(columns, structures, widths):
         if not fill_column(column, structure, rows, before, stride, to):
             return False
