@@ -2,7 +2,7 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True
 """micrograd._core: the compiled engine, read from top to bottom."""
 
-include "python.pxi"      # declarations: C, Python's C API, the headers ops.h and layer.h
+include "python.pxi"      # declarations: C, Python's C API, internals.h, ops.h and layer.h
 include "replay_h.pxi"    # ... replay.h
 include "node.pxi"        # what a node is, who owns it and when it dies: the essay to start with
 include "pool.pxi"        # where nodes come from
@@ -17,12 +17,12 @@ include "layer.pxi"       # ... the call: forward, backward, the plain nodes
 include "predict.pxi"     # ... forward without a graph
 include "constructor.pxi" # the constructor of Value and of its subclasses
 include "value.pxi"       # class Value: the operators and attributes of the original
-include "recording.pxi"   # recorded functions: what must not be done, and the graph
-include "recording_steps.pxi"   # ... as a list of steps
-include "replay.pxi"      # ... which is run anew
-include "replay_columns.pxi"    # ... for all rows of columns
-include "replay_call.pxi" # ... and gives the outputs of a call
-include "replay_listing.pxi"    # ... and what the steps are
+include "recording.pxi"   # recordings: what a recorded function must not do; its graph
+include "recording_steps.pxi"   # ... the steps made of that graph
+include "replay.pxi"      # ... runs of the steps, with other numbers
+include "replay_columns.pxi"    # ... the columns that a run for many rows is given
+include "replay_call.pxi" # ... a run's results as Values, and their backward pass
+include "replay_listing.pxi"    # ... the steps listed one operation at a time
 include "graph.pxi"       # the graph as a list of nodes
 include "copying.pxi"     # ... taken apart and put together, for copy, deepcopy and pickle
 include "optim.pxi"       # the optimisers' steps over the parameters

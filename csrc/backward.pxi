@@ -24,7 +24,7 @@ cdef struct Sweep:
     bint plain                  # all calls are to be made plain, for copies of the graph,
     bint named                  # ... except those that are shown as one operation
     bint ahead                  # the sort only finds out which outputs of calls take part
-    bint foreign                # the sort has met a node to be read through Python's attributes
+    bint foreign                # the sort has met what the reference must sweep
 
 # Not signal, whose functions are Python code, in which a handler could run.
 import _signal as signals
@@ -547,8 +547,7 @@ cdef void begin(Sweep* s) noexcept:
     memset(&idle, 0, sizeof(Sweep))
 
 cdef bint run_backward(Node* root) except -1:
-    """Sweep the graph; False where a node must be read through Python's attributes, and then
-    nothing was changed."""
+    """Sweep the graph; False where the reference must do it, and then nothing was changed."""
     cdef Sweep s
     begin(&s)
     try:

@@ -151,7 +151,7 @@ cdef inline void clear(Body* body) noexcept:
     if may_lead_back(body):
         value_clear(&body.head)
     else:
-        replace_operands(&body.node, LEAF, NULL, NULL)      # all that nearly every Value refers to
+        replace_operands(&body.node, LEAF, NULL, NULL)      # most Values refer to nothing else
 
 cdef inline void set_reference(PyObject** place, object o) noexcept:
     Py_INCREF(<PyObject*>o)

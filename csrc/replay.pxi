@@ -18,7 +18,8 @@ cdef class _Program:
     cdef bytearray used                 # of each parameter: the same
     cdef bint picks                     # whether a step is a pick
     cdef bint picks_results             # ... that chooses among other things than parameters
-    cdef bint partly                    # whether results have no gradient, or not in all rows
+    cdef bint partly                    # whether a step is a pick, or a layer has neurons that no
+                                        # output was computed from
     cdef bytearray picked               # of each parameter: whether it is a choice of a pick
     cdef list sources                   # of all outputs, once they are needed; see ReplayCall
     cdef bint parameters_differ, inputs_differ      # ... whether these are not the same for all

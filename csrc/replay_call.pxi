@@ -373,8 +373,9 @@ cdef void mark_outputs(Code* c, const Kind* kinds, unsigned char* live) noexcept
 
 cdef bint sweep_job(_Run run, const Job* given, const double* seeds, const Kind* kinds,
                     unsigned char* live, bint partly, Swept* found) noexcept:
-    """Sweep the rows of a job along the steps that are marked in `live`. partly: they are not, in
-    each row, all that get a gradient, so that where one is infinite the rows go one by one."""
+    """Sweep the rows of a job along the steps that are marked in `live`. partly: some neurons of
+    a layer, or choices of a pick, may have no gradient in a row. If a gradient is infinite or nan
+    then, the rows are swept one by one."""
     cdef Job job = given[0]
     cdef Code* c = &run.program.code
     cdef Py_ssize_t size = c.packed + c.apart, t
