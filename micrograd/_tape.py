@@ -142,8 +142,8 @@ class Unrolled:
         self.told: set[int] = set()             # the places whose operations a result has given
 
     def result(self, output: int) -> tuple[list[Any], Value]:
-        """The operations that pass the gradient of an output on, but those of earlier ones, and its
-        node."""
+        """The operations that pass an output's gradient on, without those given for earlier
+        outputs; and the output's node."""
         for i in self.under(output, self.nodes, self.operands):
             symbol, *operands = self.steps[i]
             if symbol in UNROLLED:
@@ -179,7 +179,8 @@ class Unrolled:
         return operands if symbol in UNROLLED else []
 
     def operands_with_gradients(self, i: int) -> list[int]:
-        """Those that the sort of the nodes has come to: others may have no place on a tape yet."""
+        """Those that get a gradient. The others need not be under the result in the graph, and so
+        may have no place on the tape yet."""
         if self.steps[i][0] in ("detach", "sign"):
             return []
         operands = self.operands(i)

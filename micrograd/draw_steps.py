@@ -119,7 +119,7 @@ def sweep(graph: Graph, inner: list[int]) -> Iterator[dict[str, Any]]:
 
 
 def shares(graph: Graph, i: int, grads: list[Any]) -> list[tuple[int, Any]]:
-    """(operand, what node i adds to its gradient), and the gradients with these added."""
+    """[(operand, what node i adds to its gradient)]; adds these to grads."""
     node, operands = graph.order[i], graph.operands[i]
     for k in operands:
         graph.order[k].grad = 0

@@ -9,8 +9,8 @@
 
     numbers = optimizer.state_dict()    # what it remembers; load_state_dict takes it back
 
-The formulas are those of torch.optim. A step sets all data, as Python floats, or on an error other
-than MemoryError nothing.
+The formulas are those of torch.optim. A step sets all data, as Python floats; on an error other
+than MemoryError it sets none.
 """
 from __future__ import annotations
 

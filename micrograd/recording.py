@@ -240,9 +240,9 @@ class Recording:
         return run
 
     def _check_gradients(self, kept: Kept, row: list[Any], used: set[int]) -> None:
-        """RecordingError where a Value by which the function takes gradients is reached in more
-        ways than it can see: what it was given for a Value has no operands. `used` are the ids of
-        kept.used, and of what these were computed from."""
+        """RecordingError where two Values that take part in a gradient depend on each other. The
+        function cannot see that: what it is given for a Value has no operands. `used` are the ids
+        of kept.used, and of what these were computed from."""
         values = [leaf for leaf in row if isinstance(leaf, Value)]
         given = set(map(id, values))
         inputs = {id(row[k]) for k in kept.by_inputs}
@@ -254,7 +254,8 @@ class Recording:
                                  "argument and a parameter, or two arguments")
 
     def _run(self, rows: Rows) -> Any:
-        """All rows at once, and what is kept of them; None where they are to be run one by one."""
+        """The run of all rows at once, and what is kept of them; None and None where there is
+        none: the rows differ in structure, or something else is being recorded."""
         kept = None if __core__._is_recording() or rows.leaves is None else (
             self._kept.get(rows.structure) or self._recorded(rows.structure, rows.first()))
         if kept is None:

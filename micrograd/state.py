@@ -1,4 +1,4 @@
-"""A model's numbers by name, and in a file, with those of its optimizer where training shall go on.
+"""A model's numbers by name, and in a file; an optimizer's with them, to resume training.
 
     save(model, "moons.json", optimizer=optimizer)
     model.load_state_dict(load("moons.json"))
