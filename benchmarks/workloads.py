@@ -244,9 +244,9 @@ class MicroGPT:
 
 
 class Entry:
-    """A line of the table: how to make the workload, its nodes where a formula gives them, and
-    whether it patches Value: the process is of no use to others then, even if the patch is
-    undone."""
+    """A line of the table: how to make the workload, its nodes where a formula gives them, the
+    sweep of sizes that it belongs to, and whether it patches Value: the process is of no use to
+    others then, even if the patch is undone."""
 
     def __init__(self, title, make, nodes=None, sweep=None, patches=False):
         self.title, self.make, self.nodes, self.sweep = title, make, nodes, sweep

@@ -20,7 +20,7 @@ FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
 # Those that look at how much memory or time the process takes, which a sanitizer changes.
 NOT_HERE = ("not five_million and not does_not_grow and not by_python_itself and not interrupt "
             "and not test_a_limit and not long_chain")
-EVERYWHERE = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]       # on all processors
+EVERYWHERE = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
 QUICK = ["test_attacks.py", "test_callbacks.py", "test_memory.py", "test_engine.py",
          "test_failures.py", "test_fuzz.py", "test_machine.py", "test_properties.py",
          "test_threads.py"]
