@@ -108,6 +108,8 @@ cdef class _Program:
         PyMem_RawFree(self.every.items)
 
     cdef int find_matrices(self) except -1:
+        """Find the layers whose numbers a Matrix has in the same places, to copy them at once, and
+        where each of the other parameters stands."""
         cdef Code* c = &self.code
         cdef Dense* layer
         cdef bytearray elsewhere = bytearray(c.packed), taken = bytearray(c.parameters)
@@ -136,6 +138,7 @@ cdef class _Program:
         return 0
 
     cdef int find_holder(self, int i) except -1:
+        """Note that parameter i holds its own number, or which Matrix does."""
         cdef Node* n = node_of(<PyObject*>self.parameters[i])
         if n.data_kind != PACKED:
             return put(&self.loose, i)

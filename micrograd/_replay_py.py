@@ -1,6 +1,6 @@
 """Recordings in the reference: a function as a list of steps, and the passes through them.
 
-The compiled engine does the same in csrc/recording.pxi, for many rows at once.
+The compiled engine does the same in csrc/recording*.pxi and csrc/replay*, for many rows at once.
 """
 import sys
 from _thread import allocate_lock, get_ident
