@@ -423,7 +423,7 @@ cdef int make_layers_plain(Call* call) except -1:
     cdef LayersCall* c = <LayersCall*>call
     cdef int i, j, last = c.depth - 1
     cdef Node* n
-    kept = <object>&call.body.head
+    kept = <object>&call.body.head      # the last output releases it
     cdef list nodes = []        # those of each stage. No Python code runs until they are made.
     for i in range(c.depth):
         nodes.append([None] * c.stages[i].nout)

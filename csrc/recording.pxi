@@ -34,8 +34,7 @@ def _begin_recording(refusing):
     return True
 
 def _end_recording(nested=False):
-    """End this thread's recording, and return True; not where the caller is nested in it, and so
-    began none."""
+    """End this thread's recording; False where there is none, or the caller is nested in it."""
     cdef bint mine = is_recording() and not nested
     if mine:
         end_recording()
@@ -294,7 +293,7 @@ cdef class _Graph:
         """The operand that stands for n, which gets one use more."""
         if n.flags & VISITED:
             if n.index >= self.op.count:
-                refused("operation")    # the same: operands come first
+                refused("operation")    # another thread has made it an operand of an earlier node
             self.uses.items[n.index] += 1
             return n.index
         if Py_TYPE(value_of(n)) != value_type and has_own_access(<object>value_of(n)):

@@ -152,8 +152,7 @@ def _begin_recording(refuse):
 
 
 def _end_recording(nested=False):
-    """End this thread's recording, and return True; not where the caller is nested in it, and so
-    began none."""
+    """End this thread's recording; False where there is none, or the caller is nested in it."""
     mine = _is_recording() and not nested
     if mine:
         end_recording()

@@ -2,7 +2,7 @@
 
 
 class Key(str):
-    """A key with the hash of a name; what it does when it is asked whether it is that name."""
+    """A key with the hash of a name. When it is asked whether it is that name, `do` is called."""
 
     do = staticmethod(lambda: None)
 

@@ -1,6 +1,6 @@
 """Python code that runs while the engine works on a network: finalizers, and keys of a dict that
-compare themselves. It may do as it likes; the engine may raise, and goes on. Each program is a
-process of its own, for it once ended one. (A build with AddressSanitizer sees more.)"""
+compare themselves. It may do as it likes; the engine may raise, and goes on. Each program has
+a process of its own, for it once crashed one. (A build with AddressSanitizer sees more.)"""
 import os
 
 import pytest

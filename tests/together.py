@@ -1,4 +1,4 @@
-"""Functions in several threads at once, and sweeps with what they give: for several files."""
+"""What several files of tests need: functions run by threads at once, and a sweep's numbers."""
 import sys
 import threading
 from contextlib import contextmanager
