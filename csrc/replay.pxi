@@ -3,7 +3,7 @@
 
 cdef enum:
     KEPT_SLOTS = 1 << 22                # numbers of one run that are kept for its sweep
-    TILES = 16
+    TILES = 16                          # of a job, at most; see replay.h
 
 cdef class _Program:
     """The steps that lead from inputs to outputs, two lists of Values of the function that is being
@@ -112,6 +112,7 @@ cdef class _Program:
         where each of the other parameters stands."""
         cdef Code* c = &self.code
         cdef Dense* layer
+        # The packed places, and the parameters, of these layers.
         cdef bytearray elsewhere = bytearray(c.packed), taken = bytearray(c.parameters)
         cdef int k, i
         self.matrices = []

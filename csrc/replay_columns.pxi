@@ -2,7 +2,7 @@
 # numbers and Values.
 
 cdef enum:
-    TOO_WIDE = 1000000000               # numbers in a row; there is no memory for as many rows
+    TOO_WIDE = 1000000000               # numbers in a row: refused, so that no product overflows
 
 cdef struct Leaves:                     # of all rows, side by side
     double* numbers
