@@ -2,8 +2,8 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True
 """micrograd._core: the compiled engine, read from top to bottom."""
 
-include "python.pxi"      # declarations: C, Python's C API, internals.h, ops.h and layer.h
-include "replay_h.pxi"    # ... replay.h
+include "declarations.pxi"      # what Cython must know of C, Python's C API, and the headers
+include "replay_declarations.pxi"       # ... of replay.h
 include "node.pxi"        # what a node is, who owns it and when it dies: the essay to start with
 include "pool.pxi"        # where nodes come from
 include "objects.pxi"     # Python's numbers in and out; data that is no plain number
@@ -19,9 +19,11 @@ include "constructor.pxi" # the constructor of Value and of its subclasses
 include "value.pxi"       # class Value: the operators and attributes of the original
 include "recording.pxi"   # recordings: what a recorded function must not do; its graph
 include "recording_steps.pxi"   # ... the steps made of that graph
-include "replay.pxi"      # ... runs of the steps, with other numbers
+include "replay_program.pxi"    # ... the steps ready to run
+include "replay_run.pxi"  # ... runs of the steps, with other numbers
 include "replay_columns.pxi"    # ... the columns that a run for many rows is given
-include "replay_call.pxi" # ... a run's results as Values, and their backward pass
+include "replay_call.pxi" # ... a run's results as Values
+include "replay_sweep.pxi"      # ... and their backward pass
 include "replay_listing.pxi"    # ... the steps listed one operation at a time
 include "graph.pxi"       # the graph as a list of nodes
 include "copying.pxi"     # ... taken apart and put together, for copy, deepcopy and pickle

@@ -1,4 +1,5 @@
-# What the parts below use of C and of Python's C API.
+# What the parts below use of C: its library, Python's C API, and the headers of this folder except
+# replay.h.
 
 cimport cython
 from cpython.buffer cimport (Py_buffer, PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release,
