@@ -10,12 +10,14 @@ include "objects.pxi"     # Python's numbers in and out; data that is no plain n
 include "call.pxi"        # a node of many operands
 include "access.pxi"      # what a program overrides
 include "custom.pxi"      # a program's own operations
-include "backward.pxi"    # topological order, the reverse sweep, Python callbacks
+include "sort.pxi"        # topological order
+include "backward.pxi"    # the reverse sweep, Python callbacks
 include "modules.pxi"     # fused layers: what a network is made of, and that it still is
 include "parameters.pxi"  # ... where their parameters stand
 include "layer.pxi"       # ... the call: forward, backward, the plain nodes
 include "predict.pxi"     # ... forward without a graph
 include "constructor.pxi" # the constructor of Value and of its subclasses
+include "arithmetic.pxi"  # operations, with operands of any kind of number
 include "value.pxi"       # class Value: the operators and attributes of the original
 include "recording.pxi"   # recordings: what a recorded function must not do; its graph
 include "recording_steps.pxi"   # ... the steps made of that graph
