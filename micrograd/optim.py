@@ -87,7 +87,8 @@ class Optimizer:
                              f"not of {type(self).__name__!r}")
         new = type(self)(self.parameters, **{name: state[name] for name in self.arguments})
         for name in self.memory:
-            setattr(new, name, remembered(name, state[name], getattr(new, name)))
+            setattr(new, name, remembered(name, state[name], getattr(new, name),
+                                           len(self.parameters)))
         vars(self).update(vars(new))
 
     def _zeros(self) -> array[float]:
@@ -177,11 +178,11 @@ class Adam(Optimizer):
                  weight_decay: float = 0, *, amsgrad: bool = False, maximize: bool = False) -> None:
         self.betas = betas
         self.eps = eps
+        self.amsgrad = flag("amsgrad", amsgrad)
         super().__init__(parameters, lr, weight_decay, maximize)
         self.mean = self._zeros()
         self.square = self._zeros()
-        self.amsgrad = flag("amsgrad", amsgrad)
-        self.greatest = self._zeros() if self.amsgrad else array("d")
+        self.greatest = array("d")      # until a step with amsgrad
         self.t = 0              # steps taken
 
     def _check_settings(self) -> None:
@@ -221,7 +222,7 @@ class Adam(Optimizer):
                 s = top if top > s else s       # nan stays
                 greatest.append(s)
             data.append(x - rate * quotient(m, math.sqrt(s) / scale + eps))
-        self.mean, self.square, self.greatest = mean, square, greatest
+        self.mean, self.square, self.greatest = mean, square, greatest or self.greatest
         self._write(data)
 
 
@@ -266,8 +267,9 @@ def check_names(state: object, names: set[str]) -> None:
         raise ValueError(f"the names do not fit the optimizer: {'; '.join(problems)}")
 
 
-def remembered(name: str, x: Any, like: Any) -> Any:
-    """What is remembered, of the kind of `like`: an array of as many numbers, a bool or a count."""
+def remembered(name: str, x: Any, like: Any, parameters: int) -> Any:
+    """What is remembered, of the kind of `like`: an array of as many numbers, or of one for each
+    parameter; a bool or a count."""
     if not isinstance(like, array):
         if type(x) is not type(like) or x < 0:
             kind = "a bool" if isinstance(like, bool) else "an int from 0"
@@ -275,8 +277,8 @@ def remembered(name: str, x: Any, like: Any) -> Any:
         return x
     if not isinstance(x, (list, tuple)) or not all(isinstance(number, Real) for number in x):
         raise ValueError(f"{name} must be a list of numbers, not {described(x)}")
-    if len(x) != len(like):
-        raise ValueError(f"{name} must have {len(like)} numbers, not {len(x)}: the state is that "
+    if len(x) not in (len(like), parameters):
+        raise ValueError(f"{name} must have {parameters} numbers, not {len(x)}: the state is that "
                          "of another number of parameters")
     try:
         return array("d", x)

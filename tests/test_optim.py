@@ -255,6 +255,23 @@ def test_states_that_do_not_fit(change, error, message):
     assert optimizer.state_dict() == before
 
 
+def test_amsgrad_that_is_set_between_steps():
+    """What it has seen stays while it is off, and the state is taken back at any time."""
+    twins = [values(0.5), values(0.5)]
+    ours, other = [optim.Adam(ps, 0.1, (0.5, 0.5)) for ps in twins]
+    for k, (amsgrad, maximize) in enumerate(
+            [(False, False), (True, False), (False, True), (False, False), (True, False)]):
+        for optimizer in ours, other:
+            optimizer.amsgrad, optimizer.maximize = amsgrad, maximize
+            optimizer.parameters[0].grad = 5.0 if k == 1 else 0.5
+        other.load_state_dict(ours.state_dict())
+        ours.step()
+        other.step()
+        assert ours.state_dict() == other.state_dict()
+    assert twins[0][0].data == twins[1][0].data
+    assert ours.greatest[0] > ours.square[0]
+
+
 def test_a_negative_count_of_steps():
     optimizer = optim.Adam(values(1.0))
     with pytest.raises(ValueError, match="t must be an int from 0, not int: -1"):
