@@ -39,7 +39,7 @@ class Optimizer:
                  maximize: bool) -> None:
         self.lr = lr
         self.weight_decay = weight_decay
-        self.maximize = flag("maximize", maximize)
+        self.maximize = maximize
         self._check_settings()
         self.parameters = distinct(parameters)
 
@@ -47,6 +47,7 @@ class Optimizer:
         """TypeError or ValueError for a setting that is no number, or out of its range."""
         check("lr", self.lr)
         check("weight_decay", self.weight_decay)
+        self.maximize = flag("maximize", self.maximize)
 
     def zero_grad(self) -> None:
         """Set the gradients to 0."""
@@ -129,7 +130,7 @@ class SGD(Optimizer):
                  weight_decay: float = 0, *, nesterov: bool = False,
                  maximize: bool = False) -> None:
         self.momentum = momentum
-        self.nesterov = flag("nesterov", nesterov)
+        self.nesterov = nesterov
         super().__init__(parameters, lr, weight_decay, maximize)
         self.velocity = self._zeros()
         self.first = True       # the velocity is unset
@@ -137,6 +138,7 @@ class SGD(Optimizer):
     def _check_settings(self) -> None:
         super()._check_settings()
         check("momentum", self.momentum)
+        self.nesterov = flag("nesterov", self.nesterov)
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0")
 
@@ -178,7 +180,7 @@ class Adam(Optimizer):
                  weight_decay: float = 0, *, amsgrad: bool = False, maximize: bool = False) -> None:
         self.betas = betas
         self.eps = eps
-        self.amsgrad = flag("amsgrad", amsgrad)
+        self.amsgrad = amsgrad
         super().__init__(parameters, lr, weight_decay, maximize)
         self.mean = self._zeros()
         self.square = self._zeros()
@@ -192,6 +194,7 @@ class Adam(Optimizer):
             raise ValueError(f"betas must be two numbers, not {described(self.betas)}")
         check("betas[0]", self.betas[0], below=1)
         check("betas[1]", self.betas[1], below=1)
+        self.amsgrad = flag("amsgrad", self.amsgrad)
 
     def step(self) -> None:
         super().step()

@@ -160,6 +160,12 @@ def test_arguments_are_numbers(bad):
         assert_refused("Adam", dict(betas=betas), ValueError, "betas must be two numbers, not ")
 
 
+@pytest.mark.parametrize("name, setting", [
+    ("SGD", "maximize"), ("SGD", "nesterov"), ("Adam", "maximize"), ("AdamW", "amsgrad")])
+def test_arguments_are_true_or_false(name, setting):
+    assert_refused(name, {setting: "no"}, TypeError, f"{setting} must be True or False, not str")
+
+
 def assert_refused(name, arguments, error, message):
     """By the constructor, and by a step where they are set later; then nothing has moved."""
     make = getattr(optim, name)
