@@ -44,7 +44,8 @@ cdef void move_matrix(Matrix* m, double lr, double weight_decay) noexcept:
             m.data.kind[i] = REAL
             m.kinds_known = False
 
-def _sgd(list parameters, velocity, double lr, double momentum, double weight_decay, bint first):
+def _sgd(list parameters not None, velocity, double lr, double momentum, double weight_decay,
+         bint first):
     """One step of SGD; None where Python must take it. velocity is an array of a double for each
     parameter, not yet set at the first step."""
     cdef Py_buffer view
@@ -76,8 +77,8 @@ def _sgd(list parameters, velocity, double lr, double momentum, double weight_de
     finally:
         PyBuffer_Release(&view)
 
-def _adam(list parameters, mean, square, double lr, double beta1, double beta2, double eps,
-          double weight_decay, bint decoupled, double t):
+def _adam(list parameters not None, mean, square, double lr, double beta1, double beta2,
+          double eps, double weight_decay, bint decoupled, double t):
     """Step t, from 1, of Adam, or with decoupled weight decay of AdamW; None where Python must take
     it. mean and square are arrays of a double for each parameter."""
     cdef double rate = lr / (1 - pow(beta1, t)), scale = sqrt(1 - pow(beta2, t))

@@ -222,6 +222,8 @@ def test_functions_of_the_engine_given_what_is_no_value():
     some = [None], bytearray(8), 0.1, 0.0, 0.0, True
     calls = [(None,) * n for n in range(4)]
     calls += [some, some[:1] + some, ([1], 2.0), ({}, {}), ([None], b"x" * 8, 1)]
+    calls += [(None, *[bytearray(8)] * arrays, *[0.1] * numbers, False, 1)
+              for arrays in range(3) for numbers in (2, 5)]
     functions = [f for name, f in vars(_core).items() if name[0] == "_" != name[1]]
     for function in filter(callable, functions):
         for arguments in calls:
