@@ -246,6 +246,15 @@ def test_jacobians(G):
     assert G.jacobian(lambda x: same * x[0] * x[1], [same, 3.0, same]) == [12, 4, 12]
 
 
+def test_a_recording_of_a_static_list(twin):
+    """It has no inputs to take gradients by; plain nodes have."""
+    w = twin.Value(2.0)
+    for f in lambda xs: w * len(xs), lambda xs: w * xs[0] ** 2:
+        recorded = twin.record(f, static="xs")
+        for of in twin.gradients.jacobian, twin.gradients.hessian:
+            assert of(recorded, [3.0, 1]) == of(f, [3.0, 1])
+
+
 def test_hessians(G):
     assert G.hessian(lambda x: x[0] ** 2 * x[1], [2, 3]) == [[6, 4], [4, 0]]
     assert G.hessian(lambda x: x[0] * 2 + x[1], [2, 3]) == [[0, 0], [0, 0]]
