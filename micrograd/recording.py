@@ -286,7 +286,9 @@ class Recording:
 
     def _is_static(self, place: int, name: str | None) -> bool:
         if name is None and self._static:
-            name = next(islice(self._signature.parameters, place, None), None)
+            names = (name for name, argument in self._signature.parameters.items()
+                     if argument.kind <= argument.POSITIONAL_OR_KEYWORD)
+            name = next(islice(names, place, None), None)       # None: it is one of *args
         return name in self._static
 
     def _structure(self, arguments: Any, keywords: dict[str, Any], leaves: list[Any]) -> Any:

@@ -144,6 +144,14 @@ def test_static_arguments(twin):
     assert twin.record(static="n")(lambda x, n: x * n)(2.0, 3).data == 6
 
 
+def test_a_static_argument_after_any_number_of_others(twin):
+    """None of these is taken for it."""
+    f = counted(lambda *xs, n=2: sum(xs) * n)
+    recorded = twin.record(f, static="n")
+    assert [recorded(1.0, x, n=3).data for x in (2.0, 5.0)] == [9, 18] and f.runs == 2
+    assert [y.data for y in recorded.map([1.0, 2.0], [3.0, 4.0])] == [8, 12]
+
+
 @pytest.mark.parametrize("first, second", [
     (2, 3), ("a", "b"), ((1, [2]), (1, [3])), ({"a": 1}, {"a": 2}), (0.0, -0.0), (1, True),
     (len, max)])
