@@ -39,6 +39,7 @@ cdef dict value_attributes = {}     # as shipped: those below, __pow__ and the a
 cdef tuple ACCESS = ("data", "grad", "_prev", "_op", "_backward")
 cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
 cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
+cdef tuple COMPARISONS = (*ORDER, "__eq__", "__ne__")
 
 cdef bint look_at_value() noexcept:
     """Record what the program overrides now. True, for it stands in
@@ -163,6 +164,8 @@ cdef bint subclass_has_own_access(PyTypeObject* cls) except -1:
         seen.overrides = overrides_access(cls)
         seen.cls, seen.version = cls, version
         call_quickly(cls)
+        if not seen.overrides and not overrides(cls, COMPARISONS):
+            cls.tp_richcompare = value_compare      # Python's own looks these up
     return seen.overrides
 
 cdef object reference():

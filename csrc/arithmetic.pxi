@@ -163,22 +163,20 @@ cdef inline bint goes_by_attributes(object value) except -1:
     return Py_TYPE(<PyObject*>value) != value_type and has_own_access(value)
 
 cdef object compare(object a, object b, int than):
-    """By data, unless the program has an order of its own; other classes may have comparisons
-    too."""
+    """By data. Where the program has an order of its own, what it does not define is as in the
+    original, which has no order; other classes may have comparisons too."""
     forbid("comparison", <PyObject*>a)
     if is_value(b):
         forbid("comparison", <PyObject*>b)
-    cdef bint by_own_order = has_own_order(a) or (is_value(b) and has_own_order(b))
-    if by_own_order or not (is_value(b) or type(b) is float or type(b) is int):
+    if has_own_order(a) or (is_value(b) and has_own_order(b)):
+        return NotImplemented
+    if not (is_value(b) or type(b) is float or type(b) is int):
         from numbers import Number as AnyNumber
 
-        from micrograd import _functions
-        name = ORDER[than if than <= Py_LE else than - 2]
-        if by_own_order:
-            return _functions.compare_by_own_order(a, b, name, value_attributes)
+        from micrograd._functions import compare_by_own_number
         if not isinstance(b, AnyNumber):
             return NotImplemented
-        found = _functions.compare_by_own_number(a, b, name)
+        found = compare_by_own_number(a, b, ORDER[than if than <= Py_LE else than - 2])
         if found is not NotImplemented:
             return found
     Py_EnterRecursiveCall(" in a comparison of the data of a Value")    # the data may be a Value

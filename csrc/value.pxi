@@ -343,11 +343,26 @@ cdef PyObject* get_no_attribute(PyObject* self, PyObject* value, PyObject* cls) 
 if sys.version_info < (3, 12):
     Value.__array_ufunc__ = _NoArrayUfunc()
 
+cdef class _Comparison:
+    """A comparison of Values. Read from the class it is object's, as in the original:
+    functools.total_ordering defines what is object's."""
+
+    cdef object of_object, of_value
+
+    def __init__(self, name):
+        self.of_object, self.of_value = getattr(object, name), getattr(Value, name)
+
+    def __get__(self, value, cls):
+        return self.of_object if value is None else self.of_value.__get__(value, cls)
+
 
 value_type = <PyTypeObject*>Value
 Value.__init__ = shipped_init
 Value.__weakref__ = property(first_weakref)
 value_hash, value_compare = value_type.tp_hash, value_type.tp_richcompare
+for name in ORDER:
+    setattr(Value, name, _Comparison(name))
+value_type.tp_richcompare = value_compare       # and not by a lookup of these names
 value_type.tp_new = object_new
 del Value.__new__
 value_type.tp_alloc = value_alloc
@@ -377,7 +392,7 @@ call_type.tp_new = call_type.tp_vectorcall = NULL       # only begin_call makes 
 del _Call.__new__
 PyType_Modified(call_type)
 gc.callbacks.append(_before_collection)
-for name in (*ACCESS, *OPERATORS, "__pow__", *ORDER, *activations):
+for name in (*ACCESS, *OPERATORS, "__pow__", *COMPARISONS, *activations):
     value_attributes[name] = find_in_class(value_type, name)
 activation_functions.update({getattr(Value, name): op for name, op in activations.items()})
 _reduction = Value.__reduce__, Value.__reduce_ex__

@@ -10,7 +10,7 @@ from functools import partial
 from numbers import Integral, Number
 
 from micrograd import _copying
-from micrograd._functions import FUNCTIONS, compare_by_own_number, compare_by_own_order
+from micrograd._functions import FUNCTIONS, compare_by_own_number
 
 
 def operands_first(*roots, operands=lambda node: node._prev):
@@ -118,24 +118,40 @@ def computed(function, *arguments):
 
 
 def compare(a, b, than):
-    """By data, unless the program has its own order; other classes may have comparisons too."""
+    """By data. Where the program has an order of its own, what it does not define is as in the
+    original, which has no order; other classes may have comparisons too."""
     forbid("comparison", a)
     if isinstance(b, Value):
         forbid("comparison", b)
-    name = f"__{than.__name__}__"
     if has_own_order(type(a)) or has_own_order(type(b)):
-        return compare_by_own_order(a, b, name, ORDER)
+        return NotImplemented
     if isinstance(b, Value):
         return than(a.data, b.data)
     if not isinstance(b, Number):
         return NotImplemented
-    found = compare_by_own_number(a, b, name)
+    found = compare_by_own_number(a, b, f"__{than.__name__}__")
     return than(a.data, b) if found is NotImplemented else found
+
+
+ORDER = "__lt__", "__le__", "__gt__", "__ge__"
+
+
+class Comparison:
+    """A comparison of Values. Read from the class it is object's, as in the original:
+    functools.total_ordering defines what is object's."""
+
+    def __init__(self, method):
+        self.method = method
+
+    def __get__(self, value, cls):
+        if value is None:
+            return getattr(object, self.method.__name__)
+        return self.method.__get__(value, cls)
 
 
 def has_own_order(cls):
     return (issubclass(cls, Value)
-            and any(getattr(cls, name) is not own for name, own in ORDER.items()))
+            and any(getattr(cls, name) is not getattr(object, name) for name in ORDER))
 
 
 def is_negative(data):
@@ -306,15 +322,19 @@ class Value:
         """ self between low and high; half of the gradient where it equals one of them """
         return self.maximum(low).minimum(high)
 
+    @Comparison
     def __lt__(self, other):            # by data; == is identity
         return compare(self, other, operator.lt)
 
+    @Comparison
     def __le__(self, other):
         return compare(self, other, operator.le)
 
+    @Comparison
     def __gt__(self, other):
         return compare(self, other, operator.gt)
 
+    @Comparison
     def __ge__(self, other):
         return compare(self, other, operator.ge)
 
@@ -359,7 +379,6 @@ class Value:
 
 Value.__module__ = "micrograd.engine"
 # As shipped.
-ORDER = {name: getattr(Value, name) for name in ("__lt__", "__le__", "__gt__", "__ge__")}
 POW = Value.__pow__
 _reduction = Value.__reduce__, Value.__reduce_ex__
 

@@ -40,29 +40,7 @@ def engine_of(a):
     return sys.modules["micrograd.engine"].__core__
 
 
-FOLLOWS = {     # {a comparison: {another: how it follows}}, as functools.total_ordering has them
-    "__lt__": {"__gt__": lambda r, a, b: not r and a != b, "__le__": lambda r, a, b: r or a == b,
-               "__ge__": lambda r, a, b: not r},
-    "__le__": {"__ge__": lambda r, a, b: not r or a == b, "__lt__": lambda r, a, b: r and a != b,
-               "__gt__": lambda r, a, b: not r},
-    "__gt__": {"__lt__": lambda r, a, b: not r and a != b, "__ge__": lambda r, a, b: r or a == b,
-               "__le__": lambda r, a, b: not r},
-    "__ge__": {"__le__": lambda r, a, b: not r or a == b, "__gt__": lambda r, a, b: r and a != b,
-               "__lt__": lambda r, a, b: not r}}
 REFLECTED = {"__lt__": "__gt__", "__le__": "__ge__", "__gt__": "__lt__", "__ge__": "__le__"}
-
-
-def compare_by_own_order(a, b, name, shipped):
-    """The comparison `name` of a Value a and any b, one of whose classes has an order of its own:
-    by the reflected one of b, which Python tries after NotImplemented, or by another one that a's
-    class has."""
-    if is_value(b) and getattr(type(b), REFLECTED[name]) is not shipped[REFLECTED[name]]:
-        return NotImplemented
-    for other, follows in FOLLOWS.items():
-        if other != name and getattr(type(a), other) is not shipped[other]:
-            found = getattr(type(a), other)(a, b)
-            return found if found is NotImplemented else follows[name](found, a, b)
-    return NotImplemented
 
 
 def compare_by_own_number(a, b, name):

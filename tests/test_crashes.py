@@ -288,14 +288,19 @@ def test_an_attribute_that_a_method_of_its_own_class_answers(attribute, value, u
 def test_methods_called_with_what_is_no_value():
     """TypeError, but for relu and backward, which go by attributes as the original's do."""
     ends_well("""
-    methods = [name for name, method in vars(Value).items() if callable(method) and name not in
-               ("relu", "backward", "__init__", "__repr__", "__new__", "__class__")]
+    methods = {name: getattr(Value, name) for name, method in vars(Value).items()
+               if callable(method) and name not in
+               ("relu", "backward", "__init__", "__repr__", "__new__", "__class__")}
+    for name in ("__lt__", "__le__", "__gt__", "__ge__"):       # Value.__lt__ is object's
+        def method(bad, *arguments, comparison=vars(Value)[name]):
+            return comparison.__get__(bad, Value)(*arguments)
+        methods[name] = method
     assert len(methods) > 40
-    for name in methods:
+    for name, method in methods.items():
         for bad in (5, object(), Value, "x" * 1000):
             for arguments in ((), (Value(3.0),), (1, 2)):
                 try:
-                    found = getattr(Value, name)(bad, *arguments)
+                    found = method(bad, *arguments)
                 except (TypeError, AttributeError):
                     continue
                 raise AssertionError((name, bad, arguments, found))
