@@ -1,15 +1,6 @@
 # The constructor of Value and of its subclasses: what it does, and how it is called.
 
-# What only Python code can make: a signature with the original's error messages, and a docstring
-# indented as this version of Python does it.
-exec("""
-class Value:
-    ''' stores a single scalar value and its gradient '''
-
-    def __init__(self, data, _children=(), _op='', *, label=None):
-        return data, _children, _op, label
-""", python)
-arguments = python["Value"].__init__
+arguments = _templates.Value.__init__
 
 cdef int initialize(Value self, object data, object children, object op) except -1:
     """What Value.__init__ does."""

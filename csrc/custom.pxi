@@ -141,26 +141,18 @@ def _run(Value value not None):
         add_objects(&value.node)
 
 
-# The functions that `_backward` gives, which only Python code can make.
+# The functions that `_backward` gives.
 
-cdef dict python = {"__name__": "micrograd.engine"}
-exec("""
-def backward(run, value):
-    def _backward():
-        run(value)
-    return _backward
-def make_nothing():
-    return lambda: None
-""", python)
-make_nothing = python["make_nothing"]
-cdef object backward_function = python["backward"](_run, None)
+make_nothing = _templates.make_nothing
+cdef object backward_function = _templates.make_backward(_run, None)
 cdef PyObject* backward_code = PyFunction_GetCode(<PyObject*>backward_function)
 cdef object backward_name = backward_function.__qualname__
 cdef object run_cell = backward_function.__closure__[0]
 
 cdef object make_backward(object value):
-    """backward(_run, value), but without the time that a call of it takes."""
-    function = PyFunction_NewWithQualName(<object>backward_code, python, backward_name)
+    """_templates.make_backward(_run, value), but without the time that a call of it takes."""
+    function = PyFunction_NewWithQualName(
+        <object>backward_code, vars(_templates), backward_name)
     PyFunction_SetClosure(function, (run_cell, PyCell_New(value)))
     return function
 

@@ -16,8 +16,9 @@ from libc.math cimport NAN, isfinite, pow, sqrt
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 import gc
-
 import sys
+
+from micrograd import _templates
 
 cdef extern from "Python.h":
     ctypedef struct PyObject:

@@ -382,7 +382,7 @@ value_type.tp_doc = "Value(data, _children=(), _op='', *, label=None)\n--\n\n"
 for method in [method for name, method in vars(Value).items() if type(method) is type(Value.relu)]:
     method.__module__ = "micrograd.engine"
 Value.__module__ = "micrograd.engine"
-Value.__doc__ = python["Value"].__doc__
+Value.__doc__ = _templates.Value.__doc__
 # numpy's scalars leave the operation to Value, its arrays do not.
 Value.__array_priority__ = -1.0
 call_type.tp_dealloc = value_dealloc

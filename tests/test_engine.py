@@ -6,6 +6,7 @@ import math
 import random
 import sys
 import threading
+import traceback
 import weakref
 from unittest import mock
 
@@ -529,3 +530,14 @@ def test_the_constructor_of_an_object_of_another_class(Value):
     assert (b.data, b._prev) == (4.0, set())
     with pytest.raises(TypeError, match="missing 2 required positional arguments"):
         Value.__init__()
+
+
+def test_the_traceback_of_a_backward_called_by_hand(Value):
+    """Of lines that a reader can see, as in the original."""
+    y = Value(2.0) * 3
+    y.grad = "no number"
+    with pytest.raises(TypeError) as error:
+        y._backward()
+    frames = traceback.extract_tb(error.tb)
+    assert len(frames) > 1
+    assert all(frame.line for frame in frames)
