@@ -44,7 +44,8 @@ class Optimizer:
         self.parameters = distinct(parameters)
 
     def _check_settings(self) -> None:
-        """TypeError or ValueError for a setting that is no number, or out of its range."""
+        """TypeError or ValueError for a setting that is no number, or out of its range. The flags
+        become bools, which state_dict gives."""
         check("lr", self.lr)
         check("weight_decay", self.weight_decay)
         self.maximize = flag("maximize", self.maximize)
@@ -271,8 +272,8 @@ def check_names(state: object, names: set[str]) -> None:
 
 
 def remembered(name: str, x: Any, like: Any, parameters: int) -> Any:
-    """What is remembered, of the kind of `like`: an array of as many numbers, or of one for each
-    parameter; a bool or a count."""
+    """What is remembered, of the kind of `like`: an array of a number for each parameter, or an
+    empty one where `like` is empty; a bool or a count."""
     if not isinstance(like, array):
         if type(x) is not type(like) or x < 0:
             kind = "a bool" if isinstance(like, bool) else "an int from 0"

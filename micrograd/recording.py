@@ -222,7 +222,7 @@ class Recording:
 
     def _run_of(self, arguments: list[Any]) -> Any:
         """The run for one row, and what is kept of it, for micrograd.gradients; None and None where
-        it is to be recorded, and another thread is recording, or it arrives as it is."""
+        the first argument is static, or it is to be recorded while another thread records."""
         if self._is_static(0, None):
             return None, None
         leaves: list[Any] = []
