@@ -226,10 +226,10 @@ cdef object reflected(int op, object a, object b):
     return PyNumber_Add(b, a) if op == ADD else PyNumber_Multiply(b, a)
 
 cdef object python_number(object o):
-    """The operand on the left; of a numpy scalar its Python number: numpy converts its scalar to
-    one when it does not know the other operand."""
+    """The operand on the left; of a numpy scalar, but for its texts, its Python number: numpy
+    converts its scalar to one when it does not know the other operand."""
     cdef PyObject* p = <PyObject*>o
-    if is_value(o) or PyLong_CheckExact(p) or PyFloat_CheckExact(p):
+    if is_value(o) or PyLong_CheckExact(p) or PyFloat_CheckExact(p) or isinstance(o, (str, bytes)):
         return o
     if Py_TYPE(p) == numpy_float64:
         return PyFloat_AS_DOUBLE(p)

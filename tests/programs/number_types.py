@@ -72,3 +72,13 @@ for row in ([np.float32(0.1), np.float32(2)], [np.uint8(3), np.bool_(True)],
     print(*sorted(seen), sep="\n")
     print(out.data + np.float32(1), repr(Value(np.float32(0.1)) * 3 + 1),
           repr(Value(0.1) + np.float32(0.1)))
+
+# Texts, as np.array(["0.5", "abc"]) holds them, are no numbers.
+for given in np.str_("0.5"), np.bytes_(b"0.5"):
+    for compute in (lambda: given + Value(1.0), lambda: Value(1.0) + given,
+                    lambda: given * Value(1.0), lambda: given - Value(1.0),
+                    lambda: given / Value(2.0), lambda: given * Value(2)):
+        try:
+            print(compute())
+        except TypeError as error:
+            print(error)
