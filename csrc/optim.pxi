@@ -87,7 +87,7 @@ def _adam(list parameters not None, mean, square, double lr, double beta1, doubl
     cdef Node* n
     cdef double* m
     cdef double* s
-    cdef double x, g
+    cdef double x, g, weight = 1 - beta1
     memset(&square_view, 0, sizeof(Py_buffer))
     try:
         m = open_doubles(mean, &mean_view, len(parameters))
@@ -102,7 +102,10 @@ def _adam(list parameters not None, mean, square, double lr, double beta1, doubl
                     x *= 1 - lr * weight_decay
                 else:
                     g += weight_decay * x
-            m[i] += (1 - beta1) * (g - m[i])
+            if weight < 0.5:            # as torch.lerp: exactly g where beta1 is 0
+                m[i] += weight * (g - m[i])
+            else:
+                m[i] = g - (g - m[i]) * (1 - weight)
             s[i] = beta2 * s[i] + (1 - beta2) * g * g
             put_number_data(n, Number(x - rate * (m[i] / (sqrt(s[i]) / scale + eps)), REAL))
         return True

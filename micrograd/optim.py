@@ -218,7 +218,7 @@ class Adam(Optimizer):
                 x *= 1 - lr * decay
             elif decay:
                 g += decay * x
-            m += (1 - beta1) * (g - m)
+            m = mixed(m, g, 1 - beta1)
             s = beta2 * s + (1 - beta2) * g * g
             mean.append(m)
             square.append(s)
@@ -285,9 +285,13 @@ def remembered(name: str, x: Any, like: Any, parameters: int) -> Any:
         raise ValueError(f"{name} must have {parameters} numbers, not {len(x)}: the state is that "
                          "of another number of parameters")
     try:
-        return array("d", x)
+        kept = array("d", x)
     except OverflowError:
         raise ValueError(f"{name} must be a list of numbers no greater than a float") from None
+    if name in ("square", "greatest") and any(number < 0 for number in kept):
+        raise ValueError(f"{name} must be a list of numbers from 0, as squares are, and has "
+                         f"{min(kept)!r}")
+    return kept
 
 
 def distinct(parameters: Iterable[Value]) -> list[Value]:
@@ -310,6 +314,11 @@ def numbers(parameters: Iterable[Value], name: str) -> list[float]:
         if not isinstance(x, Real):
             raise TypeError(f"{name} of parameter {i} must be a real number, not {described(x)}")
     return [float(x) for x in values]
+
+
+def mixed(a: float, b: float, weight: float) -> float:
+    """a + weight * (b - a), as torch.lerp has it: exactly b where the weight is 1."""
+    return a + weight * (b - a) if weight < 0.5 else b - (b - a) * (1 - weight)
 
 
 def quotient(a: float, b: float) -> float:

@@ -278,6 +278,37 @@ def test_amsgrad_that_is_set_between_steps():
     assert ours.greatest[0] > ours.square[0]
 
 
+def test_a_gradient_that_is_small_beside_the_mean():
+    """With betas of 0 the mean is the gradient, exactly."""
+    torch = pytest.importorskip("torch")
+    p, = values(1.0)
+    for make in (optim.Adam, lambda ps, **settings: python_step(optim.Adam(ps, **settings))):
+        p.data = 1.0
+        q = torch.tensor(1.0, dtype=torch.double, requires_grad=True)
+        ours = make([p], lr=0.1, betas=(0.0, 0.0), eps=0.0)
+        theirs = torch.optim.Adam([q], lr=0.1, betas=(0.0, 0.0), eps=0.0)
+        for g in (1.0, 1e-17, -1e-30):
+            p.grad, q.grad = g, torch.tensor(g, dtype=torch.double)
+            ours.step()
+            theirs.step()
+            assert list(ours.mean) == [g]
+            assert p.data == pytest.approx(q.item(), rel=1e-15)
+
+
+def python_step(optimizer):
+    """The optimizer, which takes no step in C."""
+    optimizer._step_in_c = lambda: False
+    return optimizer
+
+
+@pytest.mark.parametrize("name", ["square", "greatest"])
+def test_a_state_with_negative_squares(name):
+    optimizer = optim.Adam(values(1.0, 2.0), amsgrad=True)
+    optimizer.step()
+    with pytest.raises(ValueError, match=f"{name} must be a list of numbers from 0, .* has -1.0"):
+        optimizer.load_state_dict({**optimizer.state_dict(), name: [2.0, -1.0]})
+
+
 def test_a_negative_count_of_steps():
     optimizer = optim.Adam(values(1.0))
     with pytest.raises(ValueError, match="t must be an int from 0, not int: -1"):
