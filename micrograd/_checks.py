@@ -35,5 +35,11 @@ def check_value(x: object, name: str) -> None:
 
 
 def check_real(x: object, name: str) -> None:
-    if not isinstance(x, (float, Real)):        # the check of an ABC takes longer
+    if isinstance(x, float):            # the check of an ABC takes longer
+        return
+    if not isinstance(x, Real):
         raise TypeError(f"{name} must be a real number, not {described(x)}")
+    try:
+        float(x)
+    except OverflowError:
+        raise ValueError(f"{name} must be no greater than a float, not {described(x)}") from None

@@ -9,8 +9,8 @@
 
     numbers = optimizer.state_dict()    # what it remembers; load_state_dict takes it back
 
-The formulas are those of torch.optim. A step sets all data, as Python floats; on an error other
-than MemoryError it sets none.
+The formulas are those of torch.optim. A step sets all data, as Python floats; on an error it sets
+none, unless memory ends, or a class of the program's own raises it when a parameter is set.
 """
 from __future__ import annotations
 
@@ -246,8 +246,8 @@ class AdamW(Adam):
 
 
 def check(name: str, x: float, below: float = math.inf) -> None:
-    """ValueError unless 0 <= x < below, or x is infinite and so is the bound; TypeError for what is
-    no real number."""
+    """ValueError unless 0 <= x < below, or x is infinite and so is the bound, and for what is
+    greater than a float; TypeError for what is no real number."""
     check_real(x, name)
     if not 0 <= x <= below or x == below != math.inf:
         bound = "" if below == math.inf else f" and below {below}"
@@ -308,11 +308,12 @@ def distinct(parameters: Iterable[Value]) -> list[Value]:
 
 
 def numbers(parameters: Iterable[Value], name: str) -> list[float]:
-    """An attribute of all parameters as floats; TypeError for the first that is no real number."""
+    """An attribute of all parameters as floats; TypeError for the first that is no real number,
+    ValueError for one that is too large."""
     values = [getattr(p, name) for p in parameters]
     for i, x in enumerate(values):
-        if not isinstance(x, Real):
-            raise TypeError(f"{name} of parameter {i} must be a real number, not {described(x)}")
+        if type(x) is not float:
+            check_real(x, f"{name} of parameter {i}")
     return [float(x) for x in values]
 
 
@@ -330,11 +331,12 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
     """Scale the gradients so that their Euclidean norm is max_norm at most; returns what it was.
 
     As torch.nn.utils.clip_grad_norm_: the factor is max_norm / (norm + 1e-6), where below 1.
-    TypeError, and nothing changed, where a gradient is no real number; ValueError for a negative
-    max_norm.
+    A parameter that is there twice counts once. TypeError, and nothing changed, where a gradient is
+    no real number; ValueError for one that is too large, and for a negative max_norm.
     """
     check("max_norm", max_norm)
     parameters = listed_values(parameters, "parameters", "parameter")
+    parameters = list({id(p): p for p in parameters}.values())
     gradients = numbers(parameters, "grad")
     norm = math.hypot(*gradients)
     factor = max_norm / (norm + 1e-6)

@@ -183,7 +183,7 @@ def assert_refused(name, arguments, error, message):
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
 @pytest.mark.parametrize("attribute", ["lr", "weight_decay"])
 @pytest.mark.parametrize("bad, error", [("0.1", TypeError), (-0.1, ValueError),
-                                        (math.nan, ValueError)])
+                                        (math.nan, ValueError), (10**400, ValueError)])
 def test_lr_and_weight_decay(name, attribute, bad, error):
     assert_refused(name, {attribute: bad}, error, f"{attribute} must be ")
 
@@ -405,6 +405,27 @@ def test_a_list_of_parameters_that_has_changed(optimizer):
         with pytest.raises(ValueError,
                            match="was made for 2 parameters, and has [13] now: make anot"):
             stepping.step()
+
+
+def test_clip_grad_norm_of_a_parameter_that_is_there_twice(Value):
+    p, q = Value(1.0), Value(1.0)
+    p.grad, q.grad = 3.0, 4.0
+    assert optim.clip_grad_norm([p, p, q], 6.0) == 5.0
+    assert [p.grad, q.grad] == [3.0, 4.0]
+    assert optim.clip_grad_norm([p, q, q, p], 1.0) == 5.0
+    assert [p.grad, q.grad] == pytest.approx([0.6, 0.8])
+
+
+def test_numbers_beyond_the_floats():
+    message = "grad of parameter 1 must be no greater than a float, not int: 10000"
+    for use in (optim.SGD, optim.Adam):
+        parameters = values(1.0, 2.0, grads=[1.0, 10**400])
+        with pytest.raises(ValueError, match=message):
+            use(parameters, 0.1).step()
+        for clip in (optim.clip_grad_norm, optim.clip_grad_value):
+            with pytest.raises(ValueError, match=message):
+                clip(parameters, 1.0)
+        assert [p.data for p in parameters] == [1.0, 2.0]
 
 
 def test_clipping_is_all_or_nothing(Value):
