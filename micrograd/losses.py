@@ -15,7 +15,7 @@ from numbers import Real
 from typing import Any
 
 from micrograd._checks import described, listed, listed_values
-from micrograd._functions import is_value
+from micrograd._functions import is_value, sign
 from micrograd.engine import Value, __core__
 from micrograd.recording import pick
 
@@ -67,8 +67,8 @@ def cross_entropy(logits: Iterable[Any], targets: Any, label_smoothing: float = 
 
     Takes a list of logits and its class, or a list of such lists and the list of their classes. A
     class is an int from 0, or a Value that holds one; ValueError where there is no such logit, in
-    a recording IndexError. label_smoothing, in 0..1, is the share of the target that is spread
-    evenly over all classes (Szegedy et al., 2015).
+    a recording IndexError, which for a class below 0 names a lesser number. label_smoothing, in
+    0..1, is the share of the target that is spread evenly over all classes (Szegedy et al., 2015).
     """
     if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing <= 1:
         raise ValueError(
@@ -171,7 +171,9 @@ def probability(target: Any) -> Any:
 
 def logit_of_class(zs: list[Value], target: Any) -> Any:
     if is_value(target) and __core__._is_recording():
-        return pick(zs, target.leaky_relu(1e9))     # below 0, pick counts from the end; not at -1e9
+        # -1 below 0, where pick would count from the end.
+        below = sign(target).minimum(0)     # type: ignore[no-untyped-call]
+        return pick(zs, target + below * (len(zs) + 1))
     return zs[checked_class(target, len(zs))]
 
 

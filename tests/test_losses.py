@@ -296,6 +296,12 @@ def test_errors_of_recorded_losses():
             with pytest.raises(IndexError, match="pick has 3 values and none at"):
                 loss(ROWS[0], bad)
             loss(ROWS[0], 2)
+    for bad in (-1e-9, -2e-9, -0.5, 0.5, math.nan):
+        loss = record(losses.cross_entropy)
+        for _ in range(2):
+            with pytest.raises(TypeError, match="pick takes an int for the place, not"):
+                loss(ROWS[0], bad)
+            loss(ROWS[0], 2)
     for bad in (-1, 2, 1.0000000000000002, -5e-324, math.inf):
         loss = record(losses.binary_cross_entropy)
         for _ in range(2):
