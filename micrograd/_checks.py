@@ -1,5 +1,5 @@
 """Checks of what a program gives, with errors that say what was given and what is accepted."""
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -15,8 +15,10 @@ def described(x: object) -> str:
 
 
 def listed(items: Any, name: str, of: str = "of Values") -> list[Any]:
-    """The items in a list; TypeError where there is only one Value, or nothing to list."""
-    if is_value(items) or not hasattr(items, "__iter__"):
+    """The items in a list; TypeError where there is only one Value, nothing to list, or no order:
+    of a dict, too, which would give its keys."""
+    if (is_value(items) or isinstance(items, (Mapping, set, frozenset))
+            or not hasattr(items, "__iter__")):
         raise TypeError(f"{name} must be a list {of}, not {described(items)}")
     return list(items)
 

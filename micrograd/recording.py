@@ -101,7 +101,7 @@ def pick(values: Any, i: Any) -> Any:
 
 def named(static: Any) -> list[str]:
     """The names in `static`, which may be one alone."""
-    names = ([static] if isinstance(static, str)
+    names = ([static] if isinstance(static, str) else list(static) if isinstance(static, Set)
              else listed(static, "static", "of names of arguments"))
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"static must be a list of names of arguments, not {described(static)}")

@@ -203,6 +203,12 @@ def test_what_is_no_list_of_values(Value):
             loss(z, [1])
         with pytest.raises(TypeError, match="targets must be a list with one for each .* int: 1"):
             loss([z], 1)
+        for bad in ({0: 1.0}, {1.0}, frozenset([1.0])):     # a dict gives keys, a set has no order
+            message = f"targets must be a list with one for each .*, not {type(bad).__name__}: "
+            with pytest.raises(TypeError, match=message):
+                loss([z], bad)
+        with pytest.raises(TypeError, match="outputs must be a list of Values, not set: "):
+            loss({z}, [1])
 
 
 def test_labels_of_the_other_kind(Value):
