@@ -343,6 +343,19 @@ cdef PyObject* get_no_attribute(PyObject* self, PyObject* value, PyObject* cls) 
 if sys.version_info < (3, 12):
     Value.__array_ufunc__ = _NoArrayUfunc()
 
+cdef class _ArrayPriority:
+    """numpy's scalars leave an operation to what has this priority, its arrays do not. Where the
+    program has reflected methods of its own, there is none, as in the original: then numpy gives
+    them Python's numbers."""
+
+    def __get__(self, value, cls):
+        if is_value(value) and has_own_reflected(value):
+            raise AttributeError("'Value' object has no attribute '__array_priority__'")
+        return -1.0
+
+Value.__array_priority__ = _ArrayPriority()
+
+
 cdef class _Comparison:
     """A comparison of Values. Read from the class it is object's, as in the original:
     functools.total_ordering defines what is object's."""
@@ -383,8 +396,6 @@ for method in [method for name, method in vars(Value).items() if type(method) is
     method.__module__ = "micrograd.engine"
 Value.__module__ = "micrograd.engine"
 Value.__doc__ = _templates.Value.__doc__
-# numpy's scalars leave the operation to Value, its arrays do not.
-Value.__array_priority__ = -1.0
 call_type.tp_dealloc = value_dealloc
 call_type.tp_traverse = traverse_call
 call_type.tp_clear = NULL               # the collector breaks cycles at their Values
@@ -392,7 +403,7 @@ call_type.tp_new = call_type.tp_vectorcall = NULL       # only begin_call makes 
 del _Call.__new__
 PyType_Modified(call_type)
 gc.callbacks.append(_before_collection)
-for name in (*ACCESS, *OPERATORS, "__pow__", *COMPARISONS, *activations):
+for name in (*ACCESS, *OPERATORS, "__pow__", *REFLECTED, *activations):
     value_attributes[name] = find_in_class(value_type, name)
 activation_functions.update({getattr(Value, name): op for name, op in activations.items()})
 _reduction = Value.__reduce__, Value.__reduce_ex__
