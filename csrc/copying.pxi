@@ -29,6 +29,8 @@ def _restore(Value value not None, operation, dict state not None, dict own not 
     make_plain(n)
     if operation is not None:
         restore_operation(value, operation)
+    elif type(value) is not Value:
+        become_custom(n)                # as its constructor does
     if "data" in state:
         put_data(n, state.pop("data"))
     if "grad" in state:
@@ -89,15 +91,14 @@ cdef int share_with_copy(object value, dict state) except -1:
     return 0
 
 cdef tuple operation_and_operands(object value):
-    """The name of the operation that a Value is the result of, and its operands; None for a
-    leaf."""
+    """The name of the operation that a Value is the result of, and its operands; None where it has
+    none."""
     cdef Node* n = node_of(<PyObject*>value)
     make_plain(n)
-    if n.op == LEAF:
-        return None
     if n.op == LOCAL:
         return "LOCAL", [locals_of(n)]
-    return operation_names[CUSTOM if is_custom(n.op) else n.op], operands_of(n)
+    operands = operands_of(n)
+    return (operation_names[CUSTOM if is_custom(n.op) else n.op], operands) if operands else None
 
 cdef tuple operation_names = tuple([name.decode() for name in names[:OPERATION_END]])
 cdef dict operations = {operation_names[op]: op for op in range(OPERATION_END)

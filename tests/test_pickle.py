@@ -66,6 +66,27 @@ def test_a_leaf_goes_from_one_engine_to_the_other():
     assert said == "Value(data=1.5, grad=0) n 3.0\n"
 
 
+@compiled
+@pytest.mark.parametrize("engines", [("c", "python"), ("python", "c")])
+def test_a_leaf_of_a_subclass_goes_from_one_engine_to_the_other(engines, tmp_path):
+    (tmp_path / "own.py").write_text("""
+from micrograd.engine import Value
+class Box(Value): pass
+class Slotted(Value): __slots__ = ("note",)
+""")
+    find = f"import pickle, sys; sys.path.append({str(tmp_path)!r}); import own; "
+    dump = ("leaves = own.Box(1.5), own.Slotted(2.5), own.Box(3.5, (), 'name')\n"
+            "for v in leaves: v.note = 'n'\n"
+            "print(pickle.dumps(leaves).hex())")
+    load = ("a, b, c = pickle.loads(bytes.fromhex(sys.argv[1])); y = a * b * c; y.backward()\n"
+            "for v in (a, b, c): print(type(v).__name__, v, v.note, v._op, v._prev)")
+    pickled = python("-c", find + dump, MICROGRAD_ENGINE=engines[0]).strip()
+    assert python("-c", find + load, pickled, MICROGRAD_ENGINE=engines[1]) == (
+        "Box Value(data=1.5, grad=8.75) n  set()\n"
+        "Slotted Value(data=2.5, grad=5.25) n  set()\n"
+        "Box Value(data=3.5, grad=3.75) n name set()\n")
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS[2:])
 @pytest.mark.parametrize("nonlin", [True, "tanh"])
 def test_models(protocol, nonlin):
