@@ -83,7 +83,8 @@ def expression(graph: Graph, i: int, texts: list[str]) -> str:
     if op in ("+", "*") and len(terms) <= 2:
         return f" {op} ".join([terms[0], terms[-1]])        # a + a has one operand
     if op == "**":
-        return " ** ".join(terms if is_power(graph, operands, i) else terms[::-1])
+        ends = [terms[0], terms[-1]]
+        return " ** ".join(ends if is_power(graph, operands, i) else ends[::-1])
     if op.startswith("**"):
         return f"{terms[0]} ** {op[2:]}"
     return f"{op}({', '.join(terms)})"

@@ -111,7 +111,7 @@ def test_formulas(Value):
         y.label = "y"
         assert titles(y)[1] == title
         assert f"a.grad += y.grad · ∂y/∂a    where ∂y/∂a = {formula}" in lines(y)
-    for y, title in ((a ** b, "y = a ** b"), (b ** a, "y = b ** a")):
+    for y, title in ((a ** b, "y = a ** b"), (b ** a, "y = b ** a"), (b ** b, "y = b ** b")):
         y.label = "y"
         assert titles(y)[1] == title
     assert titles(Value(1.0, (a,)))[1] == "v1 = f(a)"
