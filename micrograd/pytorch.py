@@ -67,13 +67,15 @@ def to_torch(model: nn.MLP | Recording) -> Any:
 def from_torch_parameters(module: Any, recording: Recording) -> None:
     """Set the parameters of a recording to those of a module that to_torch made of it, or of one
     that PyTorch has wrapped around that. ValueError where their number differs; TypeError for what
-    is no module or no recording, and nothing is set."""
+    is no module or no recording, and for complex parameters, and nothing is set."""
     import torch
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"the parameters come from a torch.nn.Module, not {described(module)}")
     if not isinstance(recording, Recording):
         raise TypeError(f"the parameters go to a recording, not to {described(recording)}")
     _, kept = only(recording)
+    for p in module.parameters():
+        check_real_tensor(p)
     weights = [x for p in module.parameters() for x in p.detach().double().flatten().tolist()]
     if len(weights) != len(kept.program.parameters):
         raise ValueError(f"the recording has {len(kept.program.parameters)} parameters, "
@@ -127,6 +129,11 @@ def activation_name(nonlin: Any) -> str:
     if name and name not in ACTIVATIONS:
         raise ValueError(f"nonlin must be a bool or one of {', '.join(ACTIVATIONS)}, not {name!r}")
     return name
+
+
+def check_real_tensor(parameter: Any) -> None:
+    if parameter.is_complex():
+        raise TypeError(f"weights must be real, not {parameter.dtype}")
 
 
 def blank_linear(nin: int, nout: int) -> Any:
@@ -211,8 +218,7 @@ def undrawn_mlp(nin: int, nouts: list[int]) -> nn.MLP:
 
 def copy(linear: Any, layer: nn.Layer, name: str) -> None:
     """Set the parameters and the activation of a layer to those of a Linear."""
-    if linear.weight.is_complex():
-        raise TypeError(f"weights must be real, not {linear.weight.dtype}")
+    check_real_tensor(linear.weight)
     weights = linear.weight.detach().double().tolist()
     biases = [0.0] * len(weights) if linear.bias is None else linear.bias.detach().double().tolist()
     nonlin = True if name == "relu" else name or False

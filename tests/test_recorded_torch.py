@@ -242,6 +242,8 @@ def test_errors():
     other(1.0)
     with pytest.raises(ValueError, match="the recording has 0 parameters, the module 17"):
         from_torch_parameters(module, other)
+    with pytest.raises(TypeError, match="weights must be real, not torch.complex64"):
+        from_torch_parameters(torch.nn.Linear(16, 1, dtype=torch.complex64), small()[1])
     for shapes in [[(3, 2)], [(3, 2), (2,)], [(3,), (3,)], [(3, 2), ()], [(0, 2), (0,)]]:
         with pytest.raises(ValueError,
                            match="must have the same number of rows, of 2, 1 numbers each"):
