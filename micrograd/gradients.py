@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from math import isfinite
+from math import inf, isfinite
 from numbers import Number
 from typing import Any
 
@@ -152,14 +152,17 @@ def check_grad(f: Callable[[list[Value]], Value], xs: Iterable[Any],
 
     For f([x, ...]) with operations whose `_backward` is your own. The differences are central
     ones, of `step` times x (of `step` where x is small), and may be off by `tolerance` times the
-    gradient (`tolerance` where that is small). They say nothing at a kink. xs as in jacobian;
-    every `.grad` and `.data` is afterwards what it was. TypeError where `step` or `tolerance` is no
-    real number, ValueError unless `step` is above 0.
+    gradient (`tolerance` where that is small). They say nothing at a kink, and in numpy.float32
+    only with steps of about 1e-2. xs as in jacobian; every `.grad` and `.data` is afterwards what
+    it was. TypeError where `step` or `tolerance` is no real number, ValueError unless `step` is
+    above 0 and finite and `tolerance` at least 0.
     """
     check_real(step, "step")
     check_real(tolerance, "tolerance")
-    if not step > 0:
-        raise ValueError(f"step must be above 0, not {step!r:.60}")
+    if not 0 < step < inf:
+        raise ValueError(f"step must be above 0 and finite, not {step!r:.60}")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance must be at least 0, not {tolerance!r:.60}")
     leaves = inputs(xs)
     slopes = slopes_by_backward(checked_result(f, leaves), leaves)
     wrong = []

@@ -361,10 +361,22 @@ def test_a_vector_that_is_none(G, v, message):
             G.hvp(f, [1.0, 2.0], v)
 
 
-@pytest.mark.parametrize("step", [0, -1e-6, math.nan])
+@pytest.mark.parametrize("step", [0, -1e-6, math.nan, math.inf])
 def test_check_grad_takes_a_step(G, step):
-    with pytest.raises(ValueError, match=f"step must be above 0, not {step}"):
+    with pytest.raises(ValueError, match=f"step must be above 0 and finite, not {step}"):
         G.check_grad(lambda x: x[0] ** 2, [3.0], step=step)
+
+
+@pytest.mark.parametrize("tolerance", [-1, math.nan])
+def test_check_grad_takes_a_tolerance(G, tolerance):
+    with pytest.raises(ValueError, match=f"tolerance must be at least 0, not {tolerance}"):
+        G.check_grad(lambda x: x[0] ** 2, [3.0], tolerance=tolerance)
+
+
+def test_check_grad_in_single_precision(G):
+    numpy = pytest.importorskip("numpy")
+    xs = [G.Value(numpy.float32(1.5)), G.Value(numpy.float32(-0.3))]
+    G.check_grad(lambda xs: xs[0] ** 2 * xs[1], xs, step=1e-2, tolerance=1e-2)
 
 
 @pytest.mark.parametrize("bad", ["1e-6", None, 1j])
