@@ -208,8 +208,11 @@ def share(a, b, g):
 
 def place_of(i, count):
     """The place that the number i means in a list: for micrograd.recording.pick."""
-    place = int(i) if i == i and abs(i) < math.inf else None
-    if place != i:
+    try:
+        place = int(i) if i == i and abs(i) < math.inf else None
+    except TypeError:                   # a complex number, a text
+        place = None
+    if place is None or place != i:
         raise TypeError(f"pick takes an int for the place, not {i!r:.60}")
     if not -count <= place < count:
         raise IndexError(f"pick has {count} values and none at {place}")

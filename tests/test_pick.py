@@ -63,6 +63,12 @@ def test_pick_out_of_range(twin, i):
     assert [f(1).data for _ in range(3)] == [3] * 3
 
 
+@pytest.mark.parametrize("i", ["1", 1j, None, [1]])
+def test_pick_takes_a_number(twin, i):
+    with pytest.raises(TypeError, match="pick takes an int for the place, not"):
+        twin.pick(twin.values([2, 3, 5]), twin.Value(i))
+
+
 @pytest.mark.parametrize("i", [0.5, float("nan"), float("inf")])
 def test_pick_takes_an_int(twin, i):
     a = twin.values([2, 3, 5])
