@@ -381,3 +381,11 @@ def test_a_missing_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"missing.x'$") as caught:
         save({"a": 1.0}, tmp_path / "missing" / "x")
     assert caught.value.filename == os.path.realpath(tmp_path / "missing" / "x")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a path has 260 characters there")
+def test_a_long_name(tmp_path):
+    """As long as the file system takes."""
+    path = tmp_path / ("n" * 255)
+    save({"a": 1.5}, path)
+    assert load(path) == {"a": 1.5} and os.listdir(tmp_path) == [path.name]
