@@ -7,10 +7,11 @@ from micrograd._functions import is_value
 
 
 def described(x: object) -> str:
-    """The class and text of what was given; while a function is recorded, a Value has no text."""
+    """The class and text of what was given. While a function is recorded, a Value has no text, and
+    an int of 5,000 digits never has."""
     try:
         return f"{type(x).__name__}: {x!r:.60}"
-    except RuntimeError:                # RecordingError
+    except (RuntimeError, ValueError):  # RecordingError is a RuntimeError
         return type(x).__name__
 
 

@@ -426,6 +426,8 @@ def test_numbers_beyond_the_floats():
             with pytest.raises(ValueError, match=message):
                 clip(parameters, 1.0)
         assert [p.data for p in parameters] == [1.0, 2.0]
+    with pytest.raises(ValueError, match="lr must be no greater than a float, not int$"):
+        optim.SGD(values(1.0), lr=10**5000)     # of which Python makes no text
 
 
 def test_clipping_is_all_or_nothing(Value):
