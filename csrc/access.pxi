@@ -18,7 +18,6 @@ cdef unsigned int value_version = NEVER
 cdef bint constructor_shipped = False   # Value(data) only makes a node
 cdef bint operators_shipped = False     # + and *
 cdef bint access_shipped = False        # nobody overrides the access to Value's attributes
-cdef bint reflected_shipped = False     # comparisons, and what is called for an object on the left
 cdef bint has_length = False            # a program has given it a __len__, which says its truth
 
 cdef inline bint value_is_as_seen() noexcept:
@@ -49,13 +48,11 @@ cdef bint look_at_value() noexcept:
     """Record what the program overrides now. True, for it stands in
     `value_is_as_seen() or look_at_value()`."""
     global value_version, constructor_shipped, operators_shipped, access_shipped, has_length
-    global reflected_shipped
     # Before looking: that may run Python code.
     cdef unsigned int version = new_class_version(value_type)
     cdef bint access = not overrides_access(value_type)
     cdef bint operators = not overrides(value_type, OPERATORS)
     cdef bint length = find_in_class(value_type, "__len__") is not None
-    reflected_shipped = not overrides(value_type, REFLECTED)
     access_shipped, operators_shipped, has_length = access, operators, length
     constructor_shipped = (access and find_in_class(value_type, "__init__") is shipped_init
                            and value_type.tp_new == object_new)
@@ -151,11 +148,12 @@ cdef bint overrides(PyTypeObject* cls, tuple names) except -1:
 
 cdef enum:
     SUBCLASSES = 32
+    UNKNOWN = -1
 cdef struct Subclass:           # one that was looked up; its class's address gives its place below
     PyTypeObject* cls
     unsigned int version
     bint overrides              # the access to the engine's attributes
-    bint reflects               # by methods of its own
+    int reflects                # by methods of its own; UNKNOWN until numpy asks
 cdef Subclass[SUBCLASSES] subclasses
 
 cdef inline bint has_own_access(object value) except -1:
@@ -165,26 +163,27 @@ cdef inline bint has_own_access(object value) except -1:
     return subclass_has_own_access(Py_TYPE(<PyObject*>value))
 
 cdef bint subclass_has_own_access(PyTypeObject* cls) except -1:
-    return look_at_subclass(cls).overrides
+    return look_at(cls).overrides
 
-cdef Subclass* look_at_subclass(PyTypeObject* cls) except NULL:
+cdef Subclass* look_at(PyTypeObject* cls) except NULL:
     cdef Subclass* seen = &subclasses[(<size_t>cls >> 6) % SUBCLASSES]
     cdef unsigned int version = class_version(cls)
     if seen.cls != cls or seen.version != version or version == 0:
         seen.overrides = overrides_access(cls)
-        seen.reflects = seen.overrides or overrides(cls, REFLECTED)
-        seen.cls, seen.version = cls, version
+        seen.cls, seen.version, seen.reflects = cls, version, UNKNOWN
         call_quickly(cls)
-        if not seen.overrides and not overrides(cls, COMPARISONS):
+        if (cls.tp_richcompare != value_compare and not seen.overrides
+                and not overrides(cls, COMPARISONS)):
             cls.tp_richcompare = value_compare      # Python's own looks these up
     return seen
 
 cdef bint has_own_reflected(object value) except -1:
     """Whether a program has reflected methods or comparisons of its own for this Value."""
     cdef PyTypeObject* cls = Py_TYPE(<PyObject*>value)
-    if cls == value_type:
-        return not ((value_is_as_seen() or look_at_value()) and reflected_shipped)
-    return look_at_subclass(cls).reflects
+    cdef Subclass* seen = look_at(cls)
+    if seen.reflects == UNKNOWN:
+        seen.reflects = seen.overrides or overrides(cls, REFLECTED)
+    return seen.reflects
 
 cdef object reference():
     """The reference's Value, whose methods take what has the attributes of one, as the original's
