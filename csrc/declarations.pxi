@@ -19,6 +19,7 @@ import gc
 import sys
 
 from micrograd import _templates
+from micrograd._bases import added_to, take_from_further_bases
 
 cdef extern from "Python.h":
     ctypedef struct PyObject:

@@ -356,6 +356,11 @@ cdef class _ArrayPriority:
 Value.__array_priority__ = _ArrayPriority()
 
 
+def init_subclass(cls, **keywords):
+    super(Value, cls).__init_subclass__(**keywords)
+    if cls.__mro__[len(cls.__mro__) - 2] is not Value:      # else object alone comes after it
+        take_from_further_bases(cls, Value, added)
+
 cdef class _Comparison:
     """A comparison of Values. Read from the class it is object's, as in the original:
     functools.total_ordering defines what is object's."""
@@ -407,6 +412,8 @@ for name in (*ACCESS, *OPERATORS, "__pow__", *REFLECTED, *activations):
     value_attributes[name] = find_in_class(value_type, name)
 activation_functions.update({getattr(Value, name): op for name, op in activations.items()})
 _reduction = Value.__reduce__, Value.__reduce_ex__
+cdef dict added = added_to(Value)
+Value.__init_subclass__ = classmethod(init_subclass)
 shipped_attributes[Value] = {}          # networks depend on its version too
 cdef Value first = Value(0)
 if not heads_are_as_described(<PyObject*>first):

@@ -10,6 +10,7 @@ from functools import partial
 from numbers import Integral, Number
 
 from micrograd import _copying
+from micrograd._bases import added_to, take_from_further_bases
 from micrograd._functions import FUNCTIONS, compare_by_own_number
 
 
@@ -193,6 +194,10 @@ class Value:
             if not hasattr(Value, "label"):
                 Value.label = ''        # the label of all others, once a program uses labels
             self.label = label
+
+    def __init_subclass__(cls, **keywords):
+        super().__init_subclass__(**keywords)
+        take_from_further_bases(cls, Value, ADDED)
 
     def __add__(self, other):
         other = other if isinstance(other, Value) else Value(other)
@@ -380,6 +385,7 @@ class Value:
 Value.__module__ = "micrograd.engine"
 # As shipped.
 POW = Value.__pow__
+ADDED = added_to(Value)
 _reduction = Value.__reduce__, Value.__reduce_ex__
 
 
