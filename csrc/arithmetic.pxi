@@ -193,8 +193,13 @@ cdef inline object equals(object a, object b):
     return True if a is b else NotImplemented
 
 cdef bint has_own_order(object value) except -1:
+    """Whether its class defines a comparison; object's, which a program may put back, is none."""
     cdef PyTypeObject* cls = Py_TYPE(<PyObject*>value)
-    return cls.tp_richcompare != value_compare and overrides(cls, ORDER)
+    for name in ORDER if cls.tp_richcompare != value_compare else ():
+        found = find_in_class(cls, name)
+        if found is not value_attributes[name] and found is not getattr(object, name):
+            return True
+    return False
 
 cdef bint has_own_power(object value) except -1:
     return find_in_class(Py_TYPE(<PyObject*>value), "__pow__") is not value_attributes["__pow__"]

@@ -541,3 +541,12 @@ def test_the_traceback_of_a_backward_called_by_hand(Value):
     frames = traceback.extract_tb(error.tb)
     assert len(frames) > 1
     assert all(frame.line for frame in frames)
+
+
+def test_a_comparison_that_is_put_back(Value):
+    """Read from the class it is object's. That is none, so that the other operand's comes next."""
+    class Plain(Value):
+        __lt__ = Value.__lt__
+
+    a, b = Plain(1.0), Plain(2.0)
+    assert (a < b, b < a, a > b, max(a, b)) == (True, False, False, b)

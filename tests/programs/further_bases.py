@@ -1,5 +1,6 @@
 """Classes that derive from Value and, after it, from others, which define what Value has here and
 not in the original."""
+import functools
 import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
@@ -87,6 +88,19 @@ show(lambda: Abstract(1.0))
 show(lambda: Typed[int](2.0) * 3)
 show(lambda: Hashed(1.0))
 show(lambda: hash(Number(1.0)))
+
+
+class Reversed:
+    def __lt__(self, other): return self.data > other.data
+
+
+@functools.total_ordering
+class Ordered(Value, Reversed):
+    pass
+
+
+a, b = Ordered(1.0), Ordered(2.0)
+print(a < b, a > b, a <= b, a >= b, a <= a, max(a, b))
 
 
 class Own(Value):
