@@ -144,6 +144,7 @@ def _run(Value value not None):
 # The functions that `_backward` gives.
 
 make_nothing = _templates.make_nothing
+cdef dict templates = vars(_templates)
 cdef object backward_function = _templates.make_backward(_run, None)
 cdef PyObject* backward_code = PyFunction_GetCode(<PyObject*>backward_function)
 cdef object backward_name = backward_function.__qualname__
@@ -151,8 +152,7 @@ cdef object run_cell = backward_function.__closure__[0]
 
 cdef object make_backward(object value):
     """_templates.make_backward(_run, value), but without the time that a call of it takes."""
-    function = PyFunction_NewWithQualName(
-        <object>backward_code, vars(_templates), backward_name)
+    function = PyFunction_NewWithQualName(<object>backward_code, templates, backward_name)
     PyFunction_SetClosure(function, (run_cell, PyCell_New(value)))
     return function
 
