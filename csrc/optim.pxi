@@ -102,7 +102,7 @@ def _adam(list parameters not None, mean, square, double lr, double beta1, doubl
                     x *= 1 - lr * weight_decay
                 else:
                     g += weight_decay * x
-            if weight < 0.5:            # as torch.lerp: exactly g where beta1 is 0
+            if weight < 0.5:            # as torch.lerp: exactly a finite g where beta1 is 0
                 m[i] += weight * (g - m[i])
             else:
                 m[i] = g - (g - m[i]) * (1 - weight)

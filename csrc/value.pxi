@@ -350,7 +350,8 @@ cdef class _ArrayPriority:
 
     def __get__(self, value, cls):
         if is_value(value) and has_own_reflected(value):
-            raise AttributeError("'Value' object has no attribute '__array_priority__'")
+            raise AttributeError(
+                f"'{type(value).__name__}' object has no attribute '__array_priority__'")
         return -1.0
 
 Value.__array_priority__ = _ArrayPriority()

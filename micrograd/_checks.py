@@ -7,8 +7,8 @@ from micrograd._functions import is_value
 
 
 def described(x: object) -> str:
-    """The class and text of what was given. While a function is recorded, a Value has no text, and
-    an int of 5,000 digits never has."""
+    """The class and text of what was given. While a function is recorded, a Value has no text; nor
+    has an int of more digits than Python writes."""
     try:
         return f"{type(x).__name__}: {x!r:.60}"
     except (RuntimeError, ValueError):  # RecordingError is a RuntimeError
@@ -18,7 +18,8 @@ def described(x: object) -> str:
 def listed(items: Any, name: str, of: str = "of Values") -> list[Any]:
     """The items in a list; TypeError where there is only one Value, nothing to list, or no order:
     of a dict, too, which would give its keys."""
-    if (is_value(items) or isinstance(items, (Mapping, set, frozenset))
+    if type(items) is not list and (
+            is_value(items) or isinstance(items, (Mapping, set, frozenset))
             or not hasattr(items, "__iter__")):
         raise TypeError(f"{name} must be a list {of}, not {described(items)}")
     return list(items)
@@ -45,4 +46,4 @@ def check_real(x: object, name: str) -> None:
     try:
         float(x)
     except OverflowError:
-        raise ValueError(f"{name} must be no greater than a float, not {described(x)}") from None
+        raise ValueError(f"{name} must be in the range of floats, not {described(x)}") from None

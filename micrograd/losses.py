@@ -66,9 +66,10 @@ def cross_entropy(logits: Iterable[Any], targets: Any, label_smoothing: float = 
     """-log(softmax(logits)[target]), as torch.nn.functional.cross_entropy.
 
     Takes a list of logits and its class, or a list of such lists and the list of their classes. A
-    class is an int from 0, or a Value that holds one; ValueError where there is no such logit, in
-    a recording IndexError, which for a class below 0 names a lesser number. label_smoothing, in
-    0..1, is the share of the target that is spread evenly over all classes (Szegedy et al., 2015).
+    class is an int from 0, or a Value that holds one; ValueError where there is no such logit. In
+    a recording that is an IndexError, and names a class below 0 by a number lower than it is.
+    label_smoothing, in 0..1, is the share of the target that is spread evenly over all classes
+    (Szegedy et al., 2015).
     """
     if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing <= 1:
         raise ValueError(

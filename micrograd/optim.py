@@ -288,9 +288,10 @@ def remembered(name: str, x: Any, like: Any, parameters: int) -> Any:
         kept = array("d", x)
     except OverflowError:
         raise ValueError(f"{name} must be a list of numbers no greater than a float") from None
-    if name in ("square", "greatest") and any(number < 0 for number in kept):
-        raise ValueError(f"{name} must be a list of numbers from 0, as squares are, and has "
-                         f"{min(kept)!r}")
+    for number in kept if name in ("square", "greatest") else ():
+        if number < 0:
+            raise ValueError(f"{name} must be a list of numbers from 0, as squares are, and has "
+                             f"{number!r}")
     return kept
 
 
@@ -318,7 +319,7 @@ def numbers(parameters: Iterable[Value], name: str) -> list[float]:
 
 
 def mixed(a: float, b: float, weight: float) -> float:
-    """a + weight * (b - a), as torch.lerp has it: exactly b where the weight is 1."""
+    """a + weight * (b - a), as torch.lerp has it: exactly a finite b where the weight is 1."""
     return a + weight * (b - a) if weight < 0.5 else b - (b - a) * (1 - weight)
 
 

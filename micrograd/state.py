@@ -179,7 +179,8 @@ def replace(path: str | os.PathLike[str], text: str) -> None:
     old = os.path.exists(path)
     if old and not os.path.isfile(path):            # a folder; a device, which would be lost
         raise OSError(f"{path} is there, and is no file")
-    beside = os.path.join(os.path.dirname(path), f"{os.urandom(8).hex()}.tmp")
+    folder, name = os.path.split(path)
+    beside = os.path.join(folder, f"{name[:50]}.{os.urandom(4).hex()}.tmp")     # not too long
     try:
         with open(beside, "x", encoding="utf-8") as file:
             if old:

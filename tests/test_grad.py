@@ -377,6 +377,8 @@ def test_check_grad_in_single_precision(G):
     numpy = pytest.importorskip("numpy")
     xs = [G.Value(numpy.float32(1.5)), G.Value(numpy.float32(-0.3))]
     G.check_grad(lambda xs: xs[0] ** 2 * xs[1], xs, step=1e-2, tolerance=1e-2)
+    with pytest.raises(AssertionError, match="by input 0, which is "):
+        G.check_grad(lambda xs: xs[0] ** 2 * xs[1], xs)
 
 
 @pytest.mark.parametrize("bad", ["1e-6", None, 1j])
