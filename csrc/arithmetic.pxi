@@ -48,19 +48,24 @@ cdef inline object leaf(object data):
 
 cdef inline object compute(int op, Node* a, Node* b):
     """The node of an operation of two operands; fast for plain numbers. A PACKED one gives no plain
-    y."""
-    cdef Number y = apply(op, a.data.x, a.data_kind, b.data.x, b.data_kind)
-    if is_plain(y) and shipped():
-        return number_node(y, op, a, b)
+    y. Of an OBJECT the slot holds an address: arithmetic with it would set flags of the processor,
+    which numpy reports."""
+    cdef Number y
+    if a.data_kind & b.data_kind:
+        y = apply(op, a.data.x, a.data_kind, b.data.x, b.data_kind)
+        if is_plain_result(y) and shipped():
+            return number_node(y, op, a, b)
     return compute_any(op, a, b)
 
 cdef object compute_any(int op, Node* a, Node* b):
     """The node of any operation; b is NULL for a unary one."""
     cdef Number x = data_of_node(a)
     cdef Number z = x if b == NULL else data_of_node(b)
-    cdef Number y = apply(op, x.x, x.kind, z.x, z.kind)
-    if is_plain(y) and shipped():
-        return number_node(y, op, a, b)
+    cdef Number y
+    if x.kind & z.kind:
+        y = apply(op, x.x, x.kind, z.x, z.kind)
+        if is_plain_result(y) and shipped():
+            return number_node(y, op, a, b)
     return compute_with_objects(op, a, b)
 
 cdef object compute_with_objects(int op, Node* a, Node* b):

@@ -155,6 +155,7 @@ cdef extern from "ops.h" nogil:
     Number apply(int op, double a, int A, double b, int B)
     Pair derivatives(int op, double a, int A, double b, int B, double y, int Y, double g, int G)
     bint is_plain(Number)
+    bint is_plain_result(Number)
     Number plus(Number, Number)
     Number times(Number, Number)
 

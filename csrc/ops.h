@@ -30,7 +30,7 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
                                                           g,                   G)               \
     OP(MUL,  "*",    2, 2, PRODUCT(a, b, A & B),  A & B,  PRODUCT(b, g, B & G),  B & G,         \
                                                           PRODUCT(a, g, A & G),  A & G)         \
-    OP(POW,  "**",   2, 1, pow(a, b), ALIKE(INEXACT(A), B), b * pow(a, b-1) * g,                \
+    OP(POW,  "**",   2, 1, power(a, b), ALIKE(INEXACT(A), B), b * pow(a, b-1) * g,              \
                                                           ALIKE(ALIKE(INEXACT(A), B), G),       \
                                                           0,                   OBJECT)          \
     OP(RELU, "ReLU", 1, 1, a < 0 ? 0 : a, A && a < 0 ? INTEGER : A,                             \
@@ -68,7 +68,7 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
     OP(MINIMUM, "minimum", 2, 2, LEADS(a, <=, b) ? a : b,                                       \
                            !ALIKE(A, B) ? OBJECT : LEADS(a, <=, b) ? A : B,                     \
                            SHARE(b, a), KIND_OF_SHARE(b, a), SHARE(a, b), KIND_OF_SHARE(a, b))  \
-    OP(POWER, "**", 2, 2, pow(a, b), ALIKE(INEXACT(A), B),                                      \
+    OP(POWER, "**", 2, 2, power(a, b), ALIKE(INEXACT(A), B),                                    \
                        (b ? b * pow(a || b >= 1 ? a : 0, b-1) : 0) * g,     /* -0.0 is 0 */     \
                        b ? ALIKE(ALIKE(INEXACT(A), B) & ALIKE(B, B), G) : A & B ? G : OBJECT,   \
                        y * LOG_OF_BASE * g, ALIKE(FLOAT(A & B) & ALIKE(Y, Y), G))
@@ -99,6 +99,11 @@ enum { OBJECT = 0, NUMPY = 1, FLOAT32 = 3, REAL = 7, INTEGER = 15,
 #define SHARE(a, b) ((a) < (b) ? 0 : (a) == (b) ? 0.5 * g : g)
 #define KIND_OF_SHARE(a, b)                                                                     \
     (!ALIKE(A, B) ? OBJECT : (a) < (b) ? INTEGER : (a) == (b) ? ALIKE(REAL, G) : G)
+
+/* a ** b, or nan where that is complex: pow would set a flag of the processor, too. */
+static inline double power(double a, double b) {
+    return isless(a, 0) && isfinite(a) && b != floor(b) ? NAN : pow(a, b);
+}
 
 static inline double sigmoid(double a) {
     return a >= 0 ? 1 / (1 + exp(-a)) : exp(a) / (1 + exp(a));
@@ -177,13 +182,20 @@ static inline Number number(double x, int kind) {
     return result;
 }
 
-/* Whether the double is the whole result: an int below 2**53, so that nothing was rounded, or a
-   finite float, for which Python raises no error and numpy gives no warning. */
+/* The greatest size of a double that is the whole result: of an int, so that nothing was rounded,
+   or of a finite float, for which Python raises no error and numpy gives no warning. */
+static const double limit[PACKED + 1] = {
+    -1, [NUMPY] = DBL_MAX, -1, [FLOAT32] = FLT_MAX, -1, -1, -1, [REAL] = DBL_MAX,
+    -1, -1, -1, -1, -1, -1, -1, [INTEGER] = 9007199254740991.0, [PACKED] = -1};
+
 static inline int is_plain(Number n) {
-    static const double limit[PACKED + 1] = {
-        -1, [NUMPY] = DBL_MAX, -1, [FLOAT32] = FLT_MAX, -1, -1, -1, [REAL] = DBL_MAX,
-        -1, -1, -1, -1, -1, -1, -1, [INTEGER] = 9007199254740991.0, [PACKED] = -1};
     return fabs(n.x) <= limit[n.kind];
+}
+
+/* The same without the processor's flag that <= sets for nan, for operations within numpy's loops,
+   which report it. (It takes longer in a sweep.) */
+static inline int is_plain_result(Number n) {
+    return islessequal(fabs(n.x), limit[n.kind]);
 }
 
 /* a + b and a * b for numbers of any kinds. */

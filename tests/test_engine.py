@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 import weakref
+from fractions import Fraction
 from unittest import mock
 
 import pytest
@@ -550,3 +551,16 @@ def test_a_comparison_that_is_put_back(Value):
 
     a, b = Plain(1.0), Plain(2.0)
     assert (a < b, b < a, a > b, max(a, b)) == (True, False, False, b)
+
+
+@pytest.mark.parametrize("numbers", [
+    (Fraction(1, 2), True), (2**60, 3**40), (math.nan, 1.0), (-4.0, 0.5), (1j, 2), (3, 2.5)],
+    ids=range(6))
+def test_numpy_sees_no_flags_that_the_original_does_not_set(Value, numbers):
+    """numpy looks at the processor's flags after a loop over objects."""
+    numpy = pytest.importorskip("numpy")
+    a = numpy.array([Value(x) for x in numbers])
+    with numpy.errstate(all="raise"):
+        found = [a * a, a + a, a - a, 3 * a, a * 2, a ** 2, a ** 0.5, -a, numpy.sum(a),
+                 numpy.dot(a, a), 1 / a, numpy.array([1, 2]) / a[0]]
+    assert all(type(y) is Value for ys in found for y in numpy.atleast_1d(ys))
