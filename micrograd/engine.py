@@ -31,8 +31,7 @@ try:
     if __wanted == "python":
         raise ImportError("the pure-Python engine was asked for")
     import micrograd._core as __core__  # with the short cuts of nn, arrays and optim
-    # _core imports this too, where a tool that packs a program's modules does not look.
-    from micrograd import _templates as __templates  # noqa: F401
+    import micrograd._templates as __templates  # noqa: F401 (for tools that pack a program)
     __engine__ = "c"        # the name of the engine in use
 except ImportError as __error:
     if __wanted == "c":
