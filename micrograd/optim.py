@@ -287,7 +287,7 @@ def remembered(name: str, x: Any, like: Any, parameters: int) -> Any:
     try:
         kept = array("d", x)
     except OverflowError:
-        raise ValueError(f"{name} must be a list of numbers no greater than a float") from None
+        raise ValueError(f"{name} must be a list of numbers in the range of floats") from None
     for number in kept if name in ("square", "greatest") else ():
         if number < 0:
             raise ValueError(f"{name} must be a list of numbers from 0, as squares are, and has "
