@@ -74,9 +74,7 @@ def from_torch_parameters(module: Any, recording: Recording) -> None:
     if not isinstance(recording, Recording):
         raise TypeError(f"the parameters go to a recording, not to {described(recording)}")
     _, kept = only(recording)
-    for p in module.parameters():
-        check_real_tensor(p)
-    weights = [x for p in module.parameters() for x in p.detach().double().flatten().tolist()]
+    weights = [x for p in module.parameters() for x in floats_of(p.flatten())]
     if len(weights) != len(kept.program.parameters):
         raise ValueError(f"the recording has {len(kept.program.parameters)} parameters, "
                          f"the module {len(weights)}")
@@ -131,9 +129,11 @@ def activation_name(nonlin: Any) -> str:
     return name
 
 
-def check_real_tensor(parameter: Any) -> None:
+def floats_of(parameter: Any) -> Any:
+    """A parameter of PyTorch as a list of floats, or of lists of them."""
     if parameter.is_complex():
         raise TypeError(f"weights must be real, not {parameter.dtype}")
+    return parameter.detach().double().tolist()
 
 
 def blank_linear(nin: int, nout: int) -> Any:
@@ -218,9 +218,8 @@ def undrawn_mlp(nin: int, nouts: list[int]) -> nn.MLP:
 
 def copy(linear: Any, layer: nn.Layer, name: str) -> None:
     """Set the parameters and the activation of a layer to those of a Linear."""
-    check_real_tensor(linear.weight)
-    weights = linear.weight.detach().double().tolist()
-    biases = [0.0] * len(weights) if linear.bias is None else linear.bias.detach().double().tolist()
+    weights = floats_of(linear.weight)
+    biases = [0.0] * len(weights) if linear.bias is None else floats_of(linear.bias)
     nonlin = True if name == "relu" else name or False
     for neuron, w, b in zip(layer.neurons, weights, biases):
         for p, x in zip(neuron.w, w):
