@@ -80,11 +80,12 @@ def expression(graph: Graph, i: int, texts: list[str]) -> str:
     """Node i as its operation on these texts of its operands."""
     op, operands = graph.op(i), graph.operands[i]
     terms = [texts[k] for k in operands]
-    if op in ("+", "*") and len(terms) <= 2:
-        return f" {op} ".join([terms[0], terms[-1]])        # a + a has one operand
-    if op == "**":
-        ends = [terms[0], terms[-1]]
-        return " ** ".join(ends if is_power(graph, operands, i) else ends[::-1])
+    if op in ("+", "*", "**") and len(terms) == 1:          # a + a has one operand
+        terms *= 2
+    if op == "**" and not is_power(graph, operands, i):
+        terms.reverse()
+    if op in ("+", "*", "**") and len(terms) == 2:
+        return f" {op} ".join(terms)
     if op.startswith("**"):
         return f"{terms[0]} ** {op[2:]}"
     return f"{op}({', '.join(terms)})"
