@@ -160,10 +160,7 @@ cdef inline bint has_own_access(object value) except -1:
     """Whether the class of this Value overrides the access to the engine's attributes."""
     if Py_TYPE(<PyObject*>value) == value_type:
         return not access_as_shipped()
-    return subclass_has_own_access(Py_TYPE(<PyObject*>value))
-
-cdef bint subclass_has_own_access(PyTypeObject* cls) except -1:
-    return look_at(cls).overrides
+    return look_at(Py_TYPE(<PyObject*>value)).overrides
 
 cdef Subclass* look_at(PyTypeObject* cls) except NULL:
     cdef Subclass* seen = &subclasses[(<size_t>cls >> 6) % SUBCLASSES]

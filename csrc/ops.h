@@ -182,12 +182,13 @@ static inline Number number(double x, int kind) {
     return result;
 }
 
-/* The greatest size of a double that is the whole result: of an int, so that nothing was rounded,
-   or of a finite float, for which Python raises no error and numpy gives no warning. */
+/* The greatest size of a double that is a whole result: of an int, so that nothing was rounded, or
+   of a finite float, for which Python raises no error and numpy gives no warning. */
 static const double limit[PACKED + 1] = {
     -1, [NUMPY] = DBL_MAX, -1, [FLOAT32] = FLT_MAX, -1, -1, -1, [REAL] = DBL_MAX,
     -1, -1, -1, -1, -1, -1, -1, [INTEGER] = 9007199254740991.0, [PACKED] = -1};
 
+/* Whether the double is the whole result. */
 static inline int is_plain(Number n) {
     return fabs(n.x) <= limit[n.kind];
 }
