@@ -11,7 +11,7 @@ from numbers import Integral, Number
 
 from micrograd import _copying
 from micrograd._bases import added_to, take_from_further_bases
-from micrograd._functions import FUNCTIONS, compare_by_own_number
+from micrograd._functions import FUNCTIONS, compare_by_own_number, is_value
 
 
 def operands_first(*roots, operands=lambda node: node._prev):
@@ -67,7 +67,7 @@ def backward_of_function(name, a, b, out):
 
 def backward_of_locals(operands, gradients, out):
     for operand, gradient in zip(operands, gradients):
-        operand.grad += (gradient.data if isinstance(gradient, Value) else gradient) * out.grad
+        operand.grad += (gradient.data if is_value(gradient) else gradient) * out.grad
 
 
 def check_ordered(operands):
@@ -293,7 +293,10 @@ class Value:
 
     def detach(self):
         """ a Value of the same number, without a gradient """
-        return Value(self.data) if recorder is None else _marked("detach", self.data, (self,))
+        if recorder is None:
+            return Value(self.data)
+        from micrograd import _replay_py
+        return _replay_py._marked("detach", self.data, (self,))
 
     def backward(self):
         """ set its gradient to 1 and add to those of all nodes under it, by the chain rule """
@@ -488,6 +491,8 @@ def _no_short_cut(*arguments):
 
 _fused = _parameters_of = _zero_grad = _zeroed = _ships = _predict = _sgd = _adam = _no_short_cut
 
-from micrograd._replay_py import (  # noqa: E402, F401, I001
-    _after_fork, _begin_recording, _end_recording, _fill, _given, _is_recording, _marked, _pick,
-    _Program, _sign)
+
+def __getattr__(name):
+    """What recordings need of an engine is in _replay_py, which imports this module."""
+    from micrograd import _replay_py
+    return getattr(_replay_py, name)

@@ -11,7 +11,7 @@ from operator import add
 
 from micrograd import _engine_py
 from micrograd._engine_py import Value, _operation, backward_of_leaf
-from micrograd._functions import DERIVATIVES, place_of, sign
+from micrograd._functions import DERIVATIVES, is_value, place_of, sign
 
 # While a function is recorded.
 
@@ -467,7 +467,7 @@ def backward_of_run(run, seeds, out):
             symbol, *operands = run.program.steps[i]
             if symbol == "parameter":
                 run.program.parameters[operands[0]].grad += g
-            elif symbol == "input" and isinstance(run.leaves(row)[operands[0]], Value):
+            elif symbol == "input" and is_value(run.leaves(row)[operands[0]]):
                 run.leaves(row)[operands[0]].grad += g
 
 

@@ -4,7 +4,7 @@ import sys
 import types
 from unittest import mock
 
-from micrograd import _engine_py, engine
+from micrograd import _engine_py, _replay_py, engine  # noqa: F401 (a second copy has its own lock)
 
 
 class Twin:
