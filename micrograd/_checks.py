@@ -15,12 +15,21 @@ def described(x: object) -> str:
         return type(x).__name__
 
 
+def holds_times(x: Any) -> bool:
+    """Whether it is a date or a duration of numpy, or an array of them: some convert to ints."""
+    return getattr(getattr(x, "dtype", None), "kind", None) in ("M", "m")
+
+
+def is_iterable(x: Any) -> bool:
+    """Whether it has items; an array of no dimensions has none."""
+    return hasattr(x, "__iter__") and getattr(x, "shape", None) != ()
+
+
 def listed(items: Any, name: str, of: str = "of Values") -> list[Any]:
     """The items in a list; TypeError where there is only one Value, nothing to list, or no order:
     of a dict, too, which would give its keys."""
-    if type(items) is not list and (
-            is_value(items) or isinstance(items, (Mapping, set, frozenset))
-            or not hasattr(items, "__iter__")):
+    if type(items) is not list and (is_value(items) or not is_iterable(items)
+                                    or isinstance(items, (Mapping, set, frozenset))):
         raise TypeError(f"{name} must be a list {of}, not {described(items)}")
     return list(items)
 

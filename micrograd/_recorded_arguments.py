@@ -14,7 +14,8 @@ from itertools import islice
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from micrograd._checks import described
+from micrograd._checks import described, holds_times
+from micrograd._functions import is_value
 from micrograd.engine import Value, __core__
 
 if TYPE_CHECKING:
@@ -47,7 +48,17 @@ def fixed_key(thing: Any) -> Any:
         return type(thing), *[(fixed_key(k), fixed_key(x)) for k, x in thing.items()]
     if isinstance(thing, float):
         return type(thing), repr(thing)         # tells 0.0 from -0.0, and is equal for nan
-    return type(thing), thing
+    if by_identity_or_all(thing):
+        return type(thing), thing
+    return type(thing), thing, repr(thing)      # Decimal("1.0") and Decimal("1.00") are equal
+
+
+def by_identity_or_all(thing: Any) -> bool:
+    """Whether what equals it is the same in all that a program can see; so too where it has no
+    text that would tell."""
+    cls = type(thing)
+    return (cls in (str, int, bool, bytes) or is_value(thing)
+            or cls.__eq__ is object.__eq__ or cls.__repr__ is object.__repr__)
 
 
 def is_fixed(x: Any) -> bool:
@@ -107,11 +118,6 @@ def flattened_other(x: Any, leaves: list[Any]) -> Any:
     if hasattr(x, "tolist"):
         return flattened(x.tolist(), leaves)
     raise TypeError(not_taken(x))
-
-
-def holds_times(x: Any) -> bool:
-    """Whether it is a date or a duration of numpy, or an array of them: some convert to ints."""
-    return getattr(getattr(x, "dtype", None), "kind", None) in ("M", "m")
 
 
 def not_taken(x: Any) -> str:

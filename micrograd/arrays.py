@@ -14,9 +14,11 @@ from numbers import Number
 from typing import Any
 
 from micrograd import nn
-from micrograd._checks import described
+from micrograd._checks import described, holds_times, is_iterable
 from micrograd._functions import is_value
 from micrograd.engine import Value, __core__
+
+__all__ = ["leaves", "data", "grads", "predict"]
 
 # As shipped: a program may patch them.
 CALLS: dict[type, Any] = {cls: cls.__call__ for cls in (nn.Neuron, nn.Layer, nn.MLP)}
@@ -54,6 +56,8 @@ def grads(values: Any) -> Any:
 
 def in_lists(x: Any) -> Any:
     """The numbers of an array in nested lists; anything else as it is."""
+    if holds_times(x):
+        raise TypeError(f"dates and durations are no numbers: {described(x)}")
     return x.tolist() if hasattr(x, "tolist") else x
 
 
@@ -122,7 +126,7 @@ def checked_rows(X: Sequence[Any], width: int | None) -> list[Any]:
     """The rows in a list, of that width where there is one."""
     rows = []
     for i, row in enumerate(X):
-        if not hasattr(row, "__iter__") or isinstance(row, str):
+        if not is_iterable(row) or isinstance(row, str):
             raise TypeError(f"X must be a list of rows, but row {i} is {described(row)}")
         rows.append(row if hasattr(row, "__len__") else list(row))
         check_width(f"row {i} has", len(rows[-1]), width)

@@ -14,10 +14,13 @@ from functools import reduce
 from numbers import Real
 from typing import Any
 
-from micrograd._checks import described, listed, listed_values
+from micrograd._checks import described, holds_times, listed, listed_values
 from micrograd._functions import is_value, sign
 from micrograd.engine import Value, __core__
 from micrograd.recording import pick
+
+__all__ = ["mse", "binary_cross_entropy", "cross_entropy", "max_margin", "l2", "softmax",
+           "log_softmax"]
 
 
 def max_margin(scores: Iterable[Value], targets: Iterable[Any]) -> Value:
@@ -154,6 +157,8 @@ def number(target: Any) -> Any:
     """A scalar of numpy as Python's number: its unsigned integers have no negatives."""
     if not hasattr(target, "item"):
         return target
+    if holds_times(target):
+        raise TypeError(f"a target must be a number, not {described(target)}")
     try:
         return target.item()
     except (RuntimeError, ValueError):  # an array or a tensor of several numbers

@@ -36,6 +36,13 @@ def test_what_makes_no_leaves(bad):
         leaves(bad)
 
 
+def test_times_make_no_leaves():
+    for kind in ("M8[ns]", "m8[ns]"):
+        for x in (np.array([1], kind), np.array(1, kind)[()]):
+            with pytest.raises(TypeError, match="dates and durations are no numbers: "):
+                leaves(x)
+
+
 def test_data_and_gradients_come_back(Value):
     x = [[Value(1.0), Value(2)], [Value(3.0)]]
     (x[0][0] * x[0][1] + x[1][0]).backward()

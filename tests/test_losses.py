@@ -225,6 +225,15 @@ def test_targets_are_numbers(Value, loss, bad):
         loss([Value(1.0), Value(2.0)], [1, bad])
 
 
+@pytest.mark.parametrize("kind", ["M8[ns]", "M8[D]", "m8[ns]", "m8[s]"])
+def test_times_are_no_targets(Value, kind):
+    times = np.array([1], kind)
+    for loss, outputs in ((losses.mse, [Value(1.0)]), (losses.cross_entropy, [[Value(1.0)] * 3])):
+        for targets in (times, list(times)):
+            with pytest.raises(TypeError, match="a target must be a number, not (date|timedel)"):
+                loss(outputs, targets)
+
+
 def test_a_class_of_numpy_in_a_value(Value):
     z = [Value(1.0), Value(2.0)]
     assert losses.cross_entropy(z, Value(np.int64(1))).data == losses.cross_entropy(z, 1).data

@@ -10,6 +10,8 @@ import gc
 import linecache
 import weakref
 from collections import ChainMap, Counter, OrderedDict, defaultdict, namedtuple
+from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
@@ -165,6 +167,31 @@ def test_equal_static_arguments_share_a_recording(twin, first, second):
     for _ in range(3):
         assert [recorded(1.0, copy.deepcopy(n)).data for n in (first, second)] == [1, 3]
     assert f.runs == 4
+
+
+@dataclass(frozen=True)
+class Shift:
+    by: float
+
+
+@pytest.mark.parametrize("first, second", [
+    (Decimal("1.0"), Decimal("1.00")), (complex(1, 0.0), complex(1, -0.0)),
+    (range(0, 0), range(5, 5)), (frozenset({1}), frozenset({True})),
+    (np.float32(0.0), np.float32(-0.0)), (Shift(0.0), Shift(-0.0)), (Shift(1), Shift(True))])
+def test_static_arguments_that_are_equal_and_not_the_same(twin, first, second):
+    f = counted(lambda x, n: x * (1 if repr(n) == repr(first) else 2))
+    recorded = twin.record(f, static="n")
+    for _ in range(3):
+        assert [recorded(1.0, copy.deepcopy(n)).data for n in (first, second)] == [1, 2]
+    assert first == second and f.runs == 4
+
+
+def test_a_static_value_may_change_its_number(twin):
+    f = counted(lambda x, w: x * w)
+    recorded, w = twin.record(f, static="w"), twin.Value(2.0)
+    for w.data in (3.0, 4.0, 5.0):
+        assert recorded(2.0, w).data == 2 * w.data
+    assert f.runs == 2                  # the first call, and the check of the second
 
 
 def test_static_names_an_argument(twin):
