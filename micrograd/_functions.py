@@ -148,6 +148,11 @@ def is_zero(a):
     return not getattr(a, "shape", ()) and a == 0
 
 
+def has_inverse(a):
+    """Whether 1 / a is a float. True for an array."""
+    return bool(getattr(a, "shape", ())) or abs(a) > 5.6e-309
+
+
 def pole(root):
     """An infinite slope, where a root is 0; for a Value, one whose own slope is infinite too."""
     return math.inf - root if is_value(root) else math.inf
@@ -175,8 +180,10 @@ def slope_of_power(a, b):
         return 0
     if is_recorded(a):
         return b * a ** (b - 1)
+    if not has_inverse(number(a)) and number(b) == 0:
+        return 0
     if is_zero(number(a)) and number(b) < 1:
-        return b * pole(a ** 0.5) if number(b) else 0
+        return b * pole(a ** 0.5)
     return b * a ** (b - 1)
 
 

@@ -101,6 +101,13 @@ def test_powers_where_pytorch_has_nan_or_forgets_a_term(twin):
     assert second_derivatives(twin, lambda a: a ** a, (1.0,)) == [[2]]
 
 
+@pytest.mark.parametrize("x", [0.0, math.nan, 1e-320, -1e-320])
+def test_the_slope_of_a_power_of_0_where_1_by_x_is_no_float(twin, x):
+    a = twin.Value(x)
+    for b in (0, twin.Value(0.0)):
+        assert twin.gradients.grad(a ** b, [a])[0].data == 0
+
+
 def test_poles(twin):
     for f in (lambda a: a.sqrt(), lambda a: a ** 0.5, lambda a: a ** twin.Value(0.5)):
         assert second_derivatives(twin, f, (0.0,)) == [[-math.inf]]
