@@ -1,4 +1,5 @@
 """Describes the one extension; everything else stands in pyproject.toml."""
+import glob
 import platform
 import sys
 import sysconfig
@@ -38,6 +39,7 @@ def extensions():
     core = Extension(
         "micrograd._core",
         ["csrc/_core.pyx"],
+        depends=glob.glob("csrc/*.h"),  # Cython does not see those that a header includes
         extra_compile_args=FLAGS,
         extra_link_args=FLAGS if platform.system() != "Windows" else [],
         # Value is a heap type: programs assign methods on the class. Texts that Cython 3.2
