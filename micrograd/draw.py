@@ -9,7 +9,6 @@ import html
 import os
 import re
 from collections.abc import Iterator
-from itertools import islice
 from numbers import Integral, Real
 from typing import Any
 from zlib import crc32
@@ -17,6 +16,8 @@ from zlib import crc32
 from micrograd._checks import described
 from micrograd._engine_py import operands_first
 from micrograd.engine import Value
+
+__all__ = ["draw_dot", "animate", "trace"]
 
 # What has a meaning in the label of a record, and a line break.
 ESCAPES = str.maketrans({**{c: "\\" + c for c in '\\{}|<>"'}, "&": "&amp;", "\n": "\\n"})
@@ -111,9 +112,10 @@ def animate(root: Value, path: str | os.PathLike[str] | None = None,
 def check_size(root: Value, limit: int) -> None:
     if not isinstance(limit, Integral) or limit < 1:
         raise ValueError(f"limit must be an int from 1, not {described(limit)}")
-    if len(list(islice(walk(root), limit + 1))) > limit:
-        raise ValueError(f"the graph has more than {limit} nodes: draw a smaller part of it, "
-                         "or pass a greater limit")
+    for count, _ in enumerate(walk(root), 1):
+        if count > limit:
+            raise ValueError(f"the graph has more than {limit} nodes: draw a smaller part of it, "
+                             "or pass a greater limit")
 
 
 def trace(root: Value) -> tuple[set[Value], set[tuple[Value, Value]]]:

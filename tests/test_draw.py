@@ -85,7 +85,8 @@ def test_too_many_nodes(Value):
     y = sum((Value(i) for i in range(6)), Value(0))
     with pytest.raises(ValueError, match="more than 12 nodes: draw a smaller part of it, or"):
         draw.draw_dot(y, limit=12)
-    assert draw.draw_dot(y, limit=13).count("record") == 13
+    for limit in (13, sys.maxsize, 10 ** 400):
+        assert draw.draw_dot(y, limit=limit).count("record") == 13
     for bad in (0, -1, 2.5, "13", None):
         for call in (draw.draw_dot, draw.animate):
             with pytest.raises(ValueError, match="limit must be an int from 1, not "):

@@ -196,6 +196,8 @@ def test_parameters():
         optim.Adam([a, b, a])
     with pytest.raises(TypeError, match="parameters must be a list of Values, not Value"):
         optim.SGD(Value(1.0))
+    with pytest.raises(TypeError, match=r"parameters must be a list of Values, not ndarray: array"):
+        optim.SGD(pytest.importorskip("numpy").array(1.0))
     with pytest.raises(TypeError, match="parameter 1 must be a Value, not float: 1.0"):
         optim.AdamW([a, 1.0])
     assert optim.SGD((p for p in (a, b)), 0.1).parameters == [a, b]

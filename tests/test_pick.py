@@ -63,6 +63,14 @@ def test_pick_out_of_range(twin, i):
     assert [f(1).data for _ in range(3)] == [3] * 3
 
 
+def test_pick_among_rows_without_items(twin):
+    assert twin.pick([[], []], twin.Value(1)) == []
+    with pytest.raises(IndexError, match="pick has 2 values and none at 7"):
+        twin.pick([[], []], twin.Value(7))
+    with pytest.raises(TypeError, match=r"pick takes a list of values .*, not ndarray: array\(1"):
+        twin.pick(pytest.importorskip("numpy").array(1.0), twin.Value(0))
+
+
 @pytest.mark.parametrize("i", ["1", 1j, None, [1]])
 def test_pick_takes_a_number(twin, i):
     with pytest.raises(TypeError, match="pick takes an int for the place, not"):
