@@ -1,4 +1,8 @@
-"""A scalar autograd engine and a small neural network library on top of it, compiled."""
+"""A scalar autograd engine and a small neural network library on top of it, compiled.
+
+Here are Value, Module, Neuron, Layer, MLP, record and grad. The modules are engine and nn, which
+the original has, losses, optim, recording, gradients, state, arrays, draw and pytorch.
+"""
 
 __version__ = "0.1.0"
 

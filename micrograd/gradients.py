@@ -29,6 +29,8 @@ from micrograd._tape import Tape
 from micrograd.engine import Value, __core__
 from micrograd.recording import Kept, Recording, differentiated, nodes_under, operands_of
 
+__all__ = ["grad", "jacobian", "hessian", "hvp", "check_grad", "zero_grad"]
+
 
 def grad(y: Value, xs: Iterable[Value]) -> list[Value]:
     """The gradients of y by each of xs, as Values; Value(0) where y does not depend on x.

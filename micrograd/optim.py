@@ -23,6 +23,9 @@ from typing import Any
 from micrograd._checks import check_real, described, listed_values
 from micrograd.engine import Value, __core__
 
+__all__ = ["Optimizer", "SGD", "Adam", "AdamW", "clip_grad_norm", "clip_grad_value", "linear",
+           "cosine", "exponential", "warmup"]
+
 
 class Optimizer:
     """What they share: the parameters, `lr`, which may be set between steps, `weight_decay`, and

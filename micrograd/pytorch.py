@@ -17,6 +17,8 @@ from micrograd._checks import described
 from micrograd.engine import Value
 from micrograd.recording import Kept, Recording
 
+__all__ = ["to_torch", "from_torch", "from_torch_parameters"]
+
 # {nonlin: the module of PyTorch, and its arguments}. Above a threshold, PyTorch's Softplus gives x
 # for softplus(x). With a threshold of 40, from where on the two are equal in double precision, it
 # is ours.

@@ -28,7 +28,7 @@ from itertools import islice
 from numbers import Integral, Number, Real
 from typing import Any, NamedTuple, overload
 
-from micrograd._checks import described, listed
+from micrograd._checks import described, is_iterable, listed
 from micrograd._copying import set_slots, slots_of
 from micrograd._recorded_arguments import (
     Fixed,
@@ -46,6 +46,8 @@ from micrograd._recorded_errors import (
     refused,
 )
 from micrograd.engine import Value, __core__
+
+__all__ = ["record", "pick", "Recording", "RecordingError"]
 
 
 @overload
@@ -82,7 +84,7 @@ def pick(values: Any, i: Any) -> Any:
     if not isinstance(i, Value):
         return values[i]
     # A dict would give its keys.
-    if isinstance(values, (Mapping, Set, str)) or not hasattr(values, "__iter__"):
+    if isinstance(values, (Mapping, Set, str)) or not is_iterable(values):
         raise TypeError(
             f"pick takes a list of values where the place is a Value, not {described(values)}")
     values = list(values)
@@ -90,6 +92,8 @@ def pick(values: Any, i: Any) -> Any:
         if len({len(value) for value in values}) > 1:
             raise ValueError("pick takes rows of one length, "
                              f"not of {sorted({len(value) for value in values})}")
+        if not any(map(len, values)):
+            pick([0] * len(values), i)      # whether there is such a place
         return [pick(column, i) for column in zip(*values)]
     for value in values:
         if not isinstance(value, (Value, Number)):
@@ -121,6 +125,9 @@ class Kept(NamedTuple):
 
 class Recording:
     """What `record` makes of a function."""
+
+    __name__: str
+    __wrapped__: Callable[..., Any]     # the function
 
     def __init__(self, function: Callable[..., Any], static: Iterable[str], threads: int):
         if not callable(function):

@@ -24,6 +24,8 @@ from micrograd.engine import Value
 from micrograd.nn import Module
 from micrograd.optim import Optimizer
 
+__all__ = ["save", "load", "load_optimizer", "state_dict", "load_state_dict", "named_parameters"]
+
 FORMAT, VERSION = "micrograd state", 1
 WITH_OPTIMIZER = 2      # the version of a file that has one
 DIGITS = 309            # of the greatest float; a file has no longer integers
