@@ -56,7 +56,7 @@ def fixed_key(thing: Any) -> Any:
 def by_identity_or_all(thing: Any) -> bool:
     """Whether what equals it is the same in all that a program can see; so too where it has no
     text that would tell."""
-    cls = type(thing)
+    cls: Any = type(thing)
     return (cls in (str, int, bool, bytes) or is_value(thing)
             or cls.__eq__ is object.__eq__ or cls.__repr__ is object.__repr__)
 
