@@ -44,7 +44,8 @@ def _operations(list roots not None):
 cdef tuple operation_at(object value):
     cdef Node* n = node_of(<PyObject*>value)
     if n.flags & CALLBACK:
-        return value, None, tuple(value._prev), None
+        made = sys.modules.get("micrograd._engine_py")      # the reference, which may have pickled it
+        return (value, *made._operation(value)) if made else (value, None, tuple(value._prev), None)
     if n.op == OUTPUT:
         return value, "recorded", run_of(call_of(n)), place_of_result(n)
     if not is_swept_by_engine(n.op):

@@ -93,11 +93,14 @@ def test_a_graph_of_the_reference_is_swept_in_the_compiled_engine():
             "x, w = Value(2.0), Value(4.0)\n"
             "graph = x, w, x * w + record(lambda v: v * w * 3)(x) + Value(6.0, (x,), (w,))\n"
             "print(pickle.dumps(graph).hex())")
-    load = ("import pickle, sys; x, w, y = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+    load = ("import pickle, sys; from micrograd import grad\n"
+            "x, w, y = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+            "print([g.data for g in grad(y, [x, w])])\n"
             "y.backward(); print(type(y).__module__, y, x, w)")
     pickled = python("-c", dump, MICROGRAD_ENGINE="python").strip()
     for engine in ("python", "c"):
         assert python("-c", load, pickled, MICROGRAD_ENGINE=engine) == (
+            "[20.0, 8.0]\n"
             "micrograd.engine Value(data=38.0, grad=1) Value(data=2.0, grad=20.0) "
             "Value(data=4.0, grad=8.0)\n")
 
