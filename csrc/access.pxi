@@ -11,7 +11,10 @@ cdef Py_hash_t (*object_hash)(PyObject*) noexcept
 object_hash = <Py_hash_t (*)(PyObject*) noexcept>(<PyTypeObject*>object).tp_hash
 cdef void* value_hash = NULL
 cdef void* no_hash = <void*>PyObject_HashNotImplemented
-cdef void* value_compare = NULL
+cdef object (*value_compare)(object, object, int)
+value_compare = NULL
+cdef void* value_add = NULL
+cdef void* value_multiply = NULL
 
 # What was found when Value was last looked at, which is after each change of it.
 cdef unsigned int value_version = NEVER
@@ -43,6 +46,9 @@ cdef tuple COMPARISONS = (*ORDER, "__eq__", "__ne__")
 cdef tuple REFLECTED = (*COMPARISONS, *[f"__r{name}__" for name in (
     "add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "lshift", "rshift", "and",
     "or", "xor")])
+cdef tuple TOLD_TO_NUMPY = ("__array_ufunc__", "__array_priority__")
+cdef tuple ASKED_BY_NUMPY = (*REFLECTED, *TOLD_TO_NUMPY, "__array__", "__array_interface__",
+                             "__array_struct__", "__len__", "__getitem__")
 
 cdef bint look_at_value() noexcept:
     """Record what the program overrides now. True, for it stands in
@@ -53,6 +59,7 @@ cdef bint look_at_value() noexcept:
     cdef bint access = not overrides_access(value_type)
     cdef bint operators = not overrides(value_type, OPERATORS)
     cdef bint length = find_in_class(value_type, "__len__") is not None
+    call_own_operators(value_type)
     access_shipped, operators_shipped, has_length = access, operators, length
     constructor_shipped = (access and find_in_class(value_type, "__init__") is shipped_init
                            and value_type.tp_new == object_new)
@@ -146,6 +153,15 @@ cdef bint overrides(PyTypeObject* cls, tuple names) except -1:
             return True
     return False
 
+cdef int call_own_operators(PyTypeObject* cls) except -1:
+    """Have Python call the operators of C, where the program has none of its own. Python itself
+    looks up their names, for __radd__ and __rmul__ are not of C."""
+    if not overrides(cls, ("__add__", "__radd__")):
+        cls.tp_as_number.nb_add = value_add
+    if not overrides(cls, ("__mul__", "__rmul__")):
+        cls.tp_as_number.nb_multiply = value_multiply
+    return 0
+
 cdef enum:
     SUBCLASSES = 32
     UNKNOWN = -1
@@ -169,6 +185,7 @@ cdef Subclass* look_at(PyTypeObject* cls) except NULL:
         seen.overrides = overrides_access(cls)
         seen.cls, seen.version, seen.reflects = cls, version, UNKNOWN
         call_quickly(cls)
+        call_own_operators(cls)
         if (cls.tp_richcompare != value_compare and not seen.overrides
                 and not overrides(cls, COMPARISONS)):
             cls.tp_richcompare = value_compare      # Python's own looks these up
@@ -179,7 +196,7 @@ cdef bint has_own_reflected(object value) except -1:
     cdef PyTypeObject* cls = Py_TYPE(<PyObject*>value)
     cdef Subclass* seen = look_at(cls)
     if seen.reflects == UNKNOWN:
-        seen.reflects = seen.overrides or overrides(cls, REFLECTED)
+        seen.reflects = seen.overrides or overrides(cls, ASKED_BY_NUMPY)
     return seen.reflects
 
 cdef object reference():

@@ -125,13 +125,11 @@ cdef inline object binary(int op, object a, object b):
 
 cdef object binary_of_any(int op, object a, object b):
     if not is_value(a):
-        return reflected(op, python_number(a), b)
+        return reflected(op, python_number(a, b), b)
     if not is_value(b):
         if (op == ADD or op == MUL) and stands_in(b):
             return apply_to_stand_in(op, a, b)
         b = leaf(b)
-    elif (op == ADD or op == MUL) and is_asked_first(op, a, b):
-        return reflected(op, a, b)
     if goes_by_attributes(a) or goes_by_attributes(b):
         return compute_with_objects(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
     return compute(op, node_of(<PyObject*>a), node_of(<PyObject*>b))
@@ -152,15 +150,6 @@ cdef object apply_to_stand_in(int op, object a, object b):
     rule = _engine_py.backward_of_add if op == ADD else _engine_py.backward_of_mul
     out._backward = partial(rule, a, b, out)
     return out
-
-cdef bint is_asked_first(int op, object a, object b) except -1:
-    """Whether Python asks b before a: b is of a subclass of a's class with another reflected
-    operator, and that operator calls Value's, which is b + a or b * a."""
-    cdef PyTypeObject* cls = Py_TYPE(<PyObject*>a)
-    cdef PyTypeObject* subclass = Py_TYPE(<PyObject*>b)
-    name = "__radd__" if op == ADD else "__rmul__"
-    return (subclass != cls and PyType_IsSubtype(subclass, cls)
-            and find_in_class(subclass, name) is not find_in_class(cls, name))
 
 cdef inline bint goes_by_attributes(object value) except -1:
     """has_own_access(value), for instances of subclasses; `compute` checks the class Value
@@ -235,17 +224,19 @@ cdef object reflected(int op, object a, object b):
         return compute(op, node_of(<PyObject*>b), node_of(<PyObject*>a))
     return PyNumber_Add(b, a) if op == ADD else PyNumber_Multiply(b, a)
 
-cdef object python_number(object o):
+cdef object python_number(object o, object other):
     """The operand on the left; of a numpy scalar, but for its texts, its Python number: numpy
-    converts its scalar to one when it does not know the other operand."""
+    converts its scalar to one when it does not know the other operand, a Value. Where the program
+    has told numpy of it, it does not."""
     cdef PyObject* p = <PyObject*>o
     if is_value(o) or PyLong_CheckExact(p) or PyFloat_CheckExact(p) or isinstance(o, (str, bytes)):
         return o
+    know_numpy_types()
+    if (numpy_generic is None or not isinstance(o, numpy_generic)
+            or overrides(Py_TYPE(<PyObject*>other), TOLD_TO_NUMPY)):
+        return o
     if Py_TYPE(p) == numpy_float64:
         return PyFloat_AS_DOUBLE(p)
-    know_numpy_types()
-    if numpy_generic is None or not isinstance(o, numpy_generic):
-        return o
     if is_static_type(Py_TYPE(p)) and PyType_IsSubtype(Py_TYPE(p), numpy_integer):
         integer = python_integer(o)
         if integer is not o:

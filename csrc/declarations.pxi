@@ -26,6 +26,8 @@ cdef extern from "Python.h":
         PyTypeObject* ob_type
     ctypedef int (*visitproc)(PyObject*, void*) noexcept
     ctypedef struct PyNumberMethods:
+        void* nb_add
+        void* nb_multiply
         int (*nb_bool)(PyObject*) except -1
     ctypedef struct PyTypeObject:
         const char* tp_name
@@ -35,7 +37,7 @@ cdef extern from "Python.h":
         void* tp_getattro
         void* tp_setattro
         void* tp_hash
-        void* tp_richcompare
+        object (*tp_richcompare)(object, object, int)
         Py_ssize_t tp_dictoffset, tp_weaklistoffset, tp_vectorcall_offset
         PyObject* (*tp_alloc)(PyTypeObject*, Py_ssize_t) noexcept
         void (*tp_free)(void*) noexcept

@@ -70,7 +70,8 @@ cdef class Value:
     def data(self, new):
         forbid("writing", NULL)
         drop_unused_dict(self)
-        call_quickly(Py_TYPE(<PyObject*>self))      # its constructor may never call Value's
+        if Py_TYPE(<PyObject*>self) != value_type:
+            look_at(Py_TYPE(<PyObject*>self))       # its constructor may never call Value's
         put_data(&self.node, new)
 
     @data.deleter
@@ -161,7 +162,7 @@ cdef class Value:
         if not is_value(self):
             if modulo is not None or has_own_power(other):
                 return NotImplemented       # a __pow__ of the program's own has no reflected one
-            return PyNumber_Power(leaf(python_number(self)), other, None)
+            return PyNumber_Power(leaf(python_number(self, other)), other, None)
         if modulo is not None:
             raise TypeError("Value.__pow__() takes 2 positional arguments but 3 were given")
         if is_value(other):
@@ -258,8 +259,7 @@ cdef class Value:
             return equals(self, other)
         if than != Py_NE:
             return compare(self, other, than)
-        own = Py_TYPE(<PyObject*>self).tp_richcompare != value_compare
-        equal = type(self).__eq__(self, other) if own else equals(self, other)
+        equal = Py_TYPE(<PyObject*>self).tp_richcompare(self, other, Py_EQ)
         return equal if equal is NotImplemented else not equal
 
     def __hash__(self):
@@ -284,11 +284,12 @@ cdef class Value:
 
     def __sub__(self, other):
         """__sub__($self, other)\n--\n\nself - other"""
-        return PyNumber_Add(python_number(self), PyNumber_Negative(other))
+        return PyNumber_Add(python_number(self, other), PyNumber_Negative(other))
 
     def __truediv__(self, other):
         """__truediv__($self, other)\n--\n\nself / other"""
-        return PyNumber_Multiply(python_number(self), PyNumber_Power(divisor(other), -1, None))
+        return PyNumber_Multiply(python_number(self, other),
+                                 PyNumber_Power(divisor(other), -1, None))
 
     def backward(self):
         """ set its gradient to 1 and add to those of all nodes under it, by the chain rule """
@@ -327,7 +328,8 @@ cdef class Value:
 
 # numpy looks up __array_ufunc__ in the class of an operand that it does not know. Value has none,
 # and before Python 3.12 formatting the text of that AttributeError takes longer than the operation.
-# This descriptor raises the same error with a text that is ready.
+# This descriptor raises the same error with a text that is ready. And it is not the None that a
+# program may put in its place.
 
 cdef class _NoArrayUfunc:
     """Stands for the attribute that Value does not have."""
@@ -340,8 +342,7 @@ cdef PyObject* get_no_attribute(PyObject* self, PyObject* value, PyObject* cls) 
     return NULL
 
 (<PyTypeObject*>_NoArrayUfunc).tp_descr_get = get_no_attribute
-if sys.version_info < (3, 12):
-    Value.__array_ufunc__ = _NoArrayUfunc()
+Value.__array_ufunc__ = _NoArrayUfunc()
 
 cdef class _ArrayPriority:
     """numpy's scalars leave an operation to what has this priority, its arrays do not. Where the
@@ -375,7 +376,36 @@ cdef class _Comparison:
         return self.of_object if value is None else self.of_value.__get__(value, cls)
 
 
+# other + self and other * self. (The operators of C, which Python calls in both orders, cannot tell
+# Value.__add__(a, b) from Value.__radd__(b, a).) Of a Value and an instance of a subclass that has
+# an __add__ of its own, Python asks the second one's __radd__ first, even where that is Value's.
+
+@cython.binding(True)
+def __radd__(self, other):
+    if is_value(other) and is_inherited(self, other, "__radd__"):
+        return type(other).__add__(other, self)
+    return PyNumber_Add(self, other)
+
+@cython.binding(True)
+def __rmul__(self, other):
+    if is_value(other) and is_inherited(self, other, "__rmul__"):
+        return type(other).__mul__(other, self)
+    return PyNumber_Multiply(self, other)
+
+cdef bint is_inherited(object value, object other, str name):
+    """Whether the class of a Value has the method from that of another."""
+    cdef PyTypeObject* cls = Py_TYPE(<PyObject*>value)
+    cdef PyTypeObject* base = Py_TYPE(<PyObject*>other)
+    return (cls != base and PyType_IsSubtype(cls, base)
+            and find_in_class(cls, name) is find_in_class(base, name))
+
+
 value_type = <PyTypeObject*>Value
+value_add, value_multiply = value_type.tp_as_number.nb_add, value_type.tp_as_number.nb_multiply
+for reflecting in (__radd__, __rmul__):
+    reflecting.__qualname__ = f"Value.{reflecting.__name__}"
+    setattr(Value, reflecting.__name__, reflecting)
+del __radd__, __rmul__
 Value.__init__ = shipped_init
 Value.__weakref__ = property(first_weakref)
 value_hash, value_compare = value_type.tp_hash, value_type.tp_richcompare
@@ -409,8 +439,9 @@ call_type.tp_new = call_type.tp_vectorcall = NULL       # only begin_call makes 
 del _Call.__new__
 PyType_Modified(call_type)
 gc.callbacks.append(_before_collection)
-for name in (*ACCESS, *OPERATORS, "__pow__", *REFLECTED, *activations):
+for name in (*ACCESS, *OPERATORS, "__pow__", *ASKED_BY_NUMPY, *activations):
     value_attributes[name] = find_in_class(value_type, name)
+call_own_operators(value_type)          # and not by a lookup of their names
 activation_functions.update({getattr(Value, name): op for name, op in activations.items()})
 _reduction = Value.__reduce__, Value.__reduce_ex__
 cdef dict added = added_to(Value)

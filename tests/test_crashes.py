@@ -286,11 +286,14 @@ def test_an_attribute_that_a_method_of_its_own_class_answers(attribute, value, u
 
 
 def test_methods_called_with_what_is_no_value():
-    """TypeError, but for relu and backward, which go by attributes as the original's do."""
+    """TypeError, but for those that take anything, as the original's do: relu and backward go by
+    attributes, __radd__ is self + other, __rmul__ self * other."""
     ends_well("""
     methods = {name: getattr(Value, name) for name, method in vars(Value).items()
                if callable(method) and name not in
-               ("relu", "backward", "__init__", "__repr__", "__new__", "__class__")}
+               ("relu", "backward", "__radd__", "__rmul__", "__init__", "__repr__", "__new__",
+                "__class__")}
+    assert Value.__radd__(5, Value(3.0)).data == 8 and Value.__rmul__("x", 2) == "xx"
     for name in ("__lt__", "__le__", "__gt__", "__ge__"):       # Value.__lt__ is object's
         def method(bad, *arguments, comparison=vars(Value)[name]):
             return comparison.__get__(bad, Value)(*arguments)
