@@ -22,7 +22,8 @@ def holds_times(x: Any) -> bool:
 
 def is_iterable(x: Any) -> bool:
     """Whether it has items; an array of no dimensions has none."""
-    return hasattr(x, "__iter__") and getattr(x, "shape", None) != ()
+    shape = getattr(x, "shape", None)
+    return hasattr(x, "__iter__") and not (isinstance(shape, tuple) and not shape)
 
 
 def listed(items: Any, name: str, of: str = "of Values") -> list[Any]:

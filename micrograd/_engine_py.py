@@ -495,4 +495,5 @@ _fused = _parameters_of = _zero_grad = _zeroed = _ships = _predict = _sgd = _ada
 def __getattr__(name):
     """What recordings need of an engine is in _replay_py, which imports this module."""
     from micrograd import _replay_py
-    return getattr(_replay_py, name)
+    globals()[name] = found = getattr(_replay_py, name)
+    return found

@@ -148,9 +148,8 @@ def is_zero(a):
     return not getattr(a, "shape", ()) and a == 0
 
 
-def has_inverse(a):
-    """Whether 1 / a is a float. True for an array."""
-    return bool(getattr(a, "shape", ())) or abs(a) > 5.6e-309
+def is_nan(a):
+    return not getattr(a, "shape", ()) and a != a
 
 
 def pole(root):
@@ -180,9 +179,10 @@ def slope_of_power(a, b):
         return 0
     if is_recorded(a):
         return b * a ** (b - 1)
-    if not has_inverse(number(a)) and number(b) == 0:
+    base = number(a)
+    if is_zero(number(b)) and (is_zero(base) or is_nan(base)):
         return 0
-    if is_zero(number(a)) and number(b) < 1:
+    if is_zero(base) and number(b) < 1:
         return b * pole(a ** 0.5)
     return b * a ** (b - 1)
 

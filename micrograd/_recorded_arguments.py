@@ -11,11 +11,10 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Set
 from functools import cached_property, lru_cache
 from itertools import islice
-from numbers import Real
+from numbers import Number, Rational, Real
 from typing import TYPE_CHECKING, Any
 
 from micrograd._checks import described, holds_times
-from micrograd._functions import is_value
 from micrograd.engine import Value, __core__
 
 if TYPE_CHECKING:
@@ -46,19 +45,23 @@ def fixed_key(thing: Any) -> Any:
         return type(thing), *map(fixed_key, thing)
     if isinstance(thing, dict):
         return type(thing), *[(fixed_key(k), fixed_key(x)) for k, x in thing.items()]
+    if isinstance(thing, frozenset):
+        return type(thing), frozenset(map(fixed_key, thing))
+    if isinstance(thing, range):
+        return type(thing), thing.start, thing.stop, thing.step
     if isinstance(thing, float):
-        return type(thing), repr(thing)         # tells 0.0 from -0.0, and is equal for nan
-    if by_identity_or_all(thing):
-        return type(thing), thing
-    return type(thing), thing, repr(thing)      # Decimal("1.0") and Decimal("1.00") are equal
+        return type(thing), float.__repr__(thing)       # 0.0 is not -0.0, and nan is like nan
+    if isinstance(thing, Number) and not isinstance(thing, Rational):
+        return type(thing), repr(thing)         # Decimal("1.0") equals Decimal("1.00")
+    if is_frozen_dataclass(type(thing)):
+        return type(thing), thing, *[fixed_key(getattr(thing, name)) for name, field
+                                     in thing.__dataclass_fields__.items() if field.compare]
+    return type(thing), thing
 
 
-def by_identity_or_all(thing: Any) -> bool:
-    """Whether what equals it is the same in all that a program can see; so too where it has no
-    text that would tell."""
-    cls: Any = type(thing)
-    return (cls in (str, int, bool, bytes) or is_value(thing)
-            or cls.__eq__ is object.__eq__ or cls.__repr__ is object.__repr__)
+def is_frozen_dataclass(cls: Any) -> bool:
+    parameters = getattr(cls, "__dataclass_params__", None)
+    return parameters is not None and parameters.frozen and parameters.eq
 
 
 def is_fixed(x: Any) -> bool:

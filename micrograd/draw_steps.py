@@ -86,7 +86,7 @@ def expression(graph: Graph, i: int, texts: list[str]) -> str:
         terms.reverse()
     if op in ("+", "*", "**") and len(terms) == 2:
         return f" {op} ".join(terms)
-    if op.startswith("**"):
+    if op.startswith("**") and op != "**":
         return f"{terms[0]} ** {op[2:]}"
     return f"{op}({', '.join(terms)})"
 

@@ -23,7 +23,14 @@ from math import inf, isfinite
 from numbers import Number
 from typing import Any
 
-from micrograd._checks import check_real, check_value, described, listed, listed_values
+from micrograd._checks import (
+    check_real,
+    check_value,
+    described,
+    holds_times,
+    listed,
+    listed_values,
+)
 from micrograd._recorded_errors import refuse
 from micrograd._tape import Tape
 from micrograd.engine import Value, __core__
@@ -240,15 +247,19 @@ def inputs(xs: Iterable[Any]) -> list[Value]:
     """The numbers among xs made leaves."""
     xs = listed(xs, "xs", "of numbers or Values")
     for i, x in enumerate(xs):
-        if not isinstance(x, (Value, float, Number)):       # the check of an ABC takes longer
+        if not isinstance(x, (Value, float)) and not is_number(x):
             raise TypeError(f"input {i} must be a number or a Value, not {described(x)}")
     return [x if isinstance(x, Value) else Value(x) for x in xs]
+
+
+def is_number(x: Any) -> bool:
+    return isinstance(x, Number) and not holds_times(x)
 
 
 def listed_numbers(numbers: Iterable[Any], name: str) -> list[Any]:
     items = listed(numbers, name, "of numbers")
     for i, x in enumerate(items):
-        if not isinstance(x, Number):
+        if not is_number(x):
             raise TypeError(f"item {i} of {name} must be a number, not {described(x)}")
     return items
 

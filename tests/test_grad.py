@@ -322,6 +322,8 @@ ERRORS = [
     (lambda G, x: G.jacobian(len, 1.0), "xs must be a list of numbers or Values, not float: 1.0"),
     (lambda G, x: G.jacobian(len, x), "xs must be a list of numbers or Values, not Value"),
     (lambda G, x: G.jacobian(len, [[1.0]]), "input 0 must be a number or a Value, not list: [1.0]"),
+    (lambda G, x: G.jacobian(len, [pytest.importorskip("numpy").timedelta64(1, "ns")]),
+     "input 0 must be a number or a Value, not timedelta64"),
     (lambda G, x: G.hessian(lambda x: x, [1.0]), "what f returns must be a Value, not list"),
     (lambda G, x: G.check_grad(lambda x: None, [1.0]),
      "what f returns must be a Value, not NoneType"),

@@ -188,6 +188,16 @@ def test_lr_and_weight_decay(name, attribute, bad, error):
     assert_refused(name, {attribute: bad}, error, f"{attribute} must be ")
 
 
+class Grid:
+    """With a shape that is no tuple."""
+
+    def __init__(self, items):
+        self.items, self.shape = items, [1, len(items)]
+
+    def __iter__(self):
+        return iter(self.items)
+
+
 def test_parameters():
     a, b = values(1.0, 2.0)
     with pytest.raises(ValueError, match="no parameters to optimise"):
@@ -196,6 +206,7 @@ def test_parameters():
         optim.Adam([a, b, a])
     with pytest.raises(TypeError, match="parameters must be a list of Values, not Value"):
         optim.SGD(Value(1.0))
+    assert optim.SGD(Grid([a, b])).parameters == [a, b]
     with pytest.raises(TypeError, match=r"parameters must be a list of Values, not ndarray: array"):
         optim.SGD(pytest.importorskip("numpy").array(1.0))
     with pytest.raises(TypeError, match="parameter 1 must be a Value, not float: 1.0"):
