@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Set
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import islice
 from numbers import Number, Rational, Real
 from typing import TYPE_CHECKING, Any
@@ -189,6 +189,11 @@ def contents(arguments: list[Any]) -> Any:
 class Rows:
     """The rows of a recording's columns: their numbers, or the arguments one by one."""
 
+    # Made when first needed, without functools.cached_property: before Python 3.12 one lock of it
+    # serves all rows of the process, and to read a column may run Python code.
+    _columns: list[Any] | None = None
+    _each: list[tuple[Any, list[Any]]] | None = None
+
     def __init__(self, recording: Recording, arguments: Any, keywords: dict[str, Any]):
         self.recording, self.given = recording, (arguments, keywords)
         if recording._columns is not None and not keywords:
@@ -207,13 +212,15 @@ class Rows:
             return memoryview(self.leaves)[:len(self.leaves) // self.count].cast("d").tolist()
         return list(self.leaves[:len(self.leaves) // self.count])
 
-    @cached_property
+    @property
     def columns(self) -> list[Any]:
         """Those of the arguments, and after them those of the keywords."""
-        arguments, keywords = self.given
-        static = self.recording._is_static
-        return [*[self.column(x, static(i, None)) for i, x in enumerate(arguments)],
-                *[self.column(x, static(-1, name)) for name, x in keywords.items()]]
+        if self._columns is None:
+            arguments, keywords = self.given
+            static = self.recording._is_static
+            self._columns = [*[self.column(x, static(i, None)) for i, x in enumerate(arguments)],
+                             *[self.column(x, static(-1, name)) for name, x in keywords.items()]]
+        return self._columns
 
     @staticmethod
     def column(x: Any, is_static: bool) -> Any:
@@ -255,11 +262,12 @@ class Rows:
             return None
         return [leaf for _, leaves in self.each for leaf in leaves]
 
-    @cached_property
+    @property
     def each(self) -> list[tuple[Any, list[Any]]]:
         """The structure and the leaves of each row."""
-        rows = []
-        for i in range(self.count):
-            leaves: list[Any] = []
-            rows.append((self.row(i, leaves), leaves))
-        return rows
+        if self._each is None:
+            self._each = []
+            for i in range(self.count):
+                leaves: list[Any] = []
+                self._each.append((self.row(i, leaves), leaves))
+        return self._each

@@ -358,3 +358,27 @@ def test_an_interrupt_in_a_batch_and_in_a_sweep(threads):
     pytest.importorskip("numpy")
     code = INTERRUPTED.replace("{threads}", str(threads)).replace("{rows}", "150000")
     print(python("-c", code, MICROGRAD_ENGINE="c"))
+
+
+def test_a_column_whose_numbers_another_thread_computes():
+    """functools.cached_property would wait for ever, before Python 3.12."""
+    said = python("-c", """if True:
+        import faulthandler
+        from concurrent.futures import ThreadPoolExecutor
+        from micrograd import record
+        faulthandler.dump_traceback_later(60, exit=True)
+        double, triple = record(lambda x: x * 2), record(lambda x: x * 3)
+        double(1.0), triple(1.0)
+        pool = ThreadPoolExecutor(1)
+
+        class Loaded:
+            def __len__(self):
+                return 2
+
+            def __iter__(self):
+                work = pool.submit(lambda: [v.data for v in double.map([1.0, 2.0])])
+                return iter(work.result())
+
+        print([v.data for v in triple.map(Loaded())])
+        """)
+    assert said == "[6.0, 12.0]\n"
