@@ -44,7 +44,7 @@ def _operations(list roots not None):
 cdef tuple operation_at(object value):
     cdef Node* n = node_of(<PyObject*>value)
     if n.flags & CALLBACK:
-        made = sys.modules.get("micrograd._engine_py")      # the reference, which may have pickled it
+        made = sys.modules.get("micrograd._engine_py")  # the reference, which may have pickled it
         return (value, *made._operation(value)) if made else (value, None, tuple(value._prev), None)
     if n.op == OUTPUT:
         return value, "recorded", run_of(call_of(n)), place_of_result(n)
