@@ -40,7 +40,7 @@ cdef inline bint value_has_length() noexcept:
 
 cdef dict value_attributes = {}     # as shipped: those below, __pow__ and the activations
 cdef tuple ACCESS = ("data", "grad", "_prev", "_op", "_backward")
-cdef tuple OPERATORS = ("__add__", "__radd__", "__mul__", "__rmul__")
+cdef tuple SUM = ("__add__", "__radd__"), PRODUCT = ("__mul__", "__rmul__")
 cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 cdef tuple COMPARISONS = (*ORDER, "__eq__", "__ne__")
 cdef tuple REFLECTED = (*COMPARISONS, *[f"__r{name}__" for name in (
@@ -57,9 +57,8 @@ cdef bint look_at_value() noexcept:
     # Before looking: that may run Python code.
     cdef unsigned int version = new_class_version(value_type)
     cdef bint access = not overrides_access(value_type)
-    cdef bint operators = not overrides(value_type, OPERATORS)
+    cdef bint operators = call_own_operators(value_type)
     cdef bint length = find_in_class(value_type, "__len__") is not None
-    call_own_operators(value_type)
     access_shipped, operators_shipped, has_length = access, operators, length
     constructor_shipped = (access and find_in_class(value_type, "__init__") is shipped_init
                            and value_type.tp_new == object_new)
@@ -153,14 +152,15 @@ cdef bint overrides(PyTypeObject* cls, tuple names) except -1:
             return True
     return False
 
-cdef int call_own_operators(PyTypeObject* cls) except -1:
-    """Have Python call the operators of C, where the program has none of its own. Python itself
-    looks up their names, for __radd__ and __rmul__ are not of C."""
-    if not overrides(cls, ("__add__", "__radd__")):
-        cls.tp_as_number.nb_add = value_add
-    if not overrides(cls, ("__mul__", "__rmul__")):
-        cls.tp_as_number.nb_multiply = value_multiply
-    return 0
+cdef bint call_own_operators(PyTypeObject* cls) except -1:
+    """Have Python call the operators of C, where the program has none of its own; whether it has
+    none at all. Python itself looks up their names, for __radd__ and __rmul__ are not of C."""
+    cdef bint sum = not overrides(cls, SUM), product = not overrides(cls, PRODUCT)
+    if sum:
+        set_slot(&cls.tp_as_number.nb_add, value_add)
+    if product:
+        set_slot(&cls.tp_as_number.nb_multiply, value_multiply)
+    return sum and product
 
 cdef enum:
     SUBCLASSES = 32
@@ -170,6 +170,7 @@ cdef struct Subclass:           # one that was looked up; its class's address gi
     unsigned int version
     bint overrides              # the access to the engine's attributes
     int reflects                # by methods of its own; UNKNOWN until numpy asks
+    int tells_numpy             # by TOLD_TO_NUMPY; UNKNOWN until one of numpy's is an operand
 cdef Subclass[SUBCLASSES] subclasses
 
 cdef inline bint has_own_access(object value) except -1:
@@ -183,12 +184,13 @@ cdef Subclass* look_at(PyTypeObject* cls) except NULL:
     cdef unsigned int version = class_version(cls)
     if seen.cls != cls or seen.version != version or version == 0:
         seen.overrides = overrides_access(cls)
-        seen.cls, seen.version, seen.reflects = cls, version, UNKNOWN
+        seen.cls, seen.version = cls, version
+        seen.reflects = seen.tells_numpy = UNKNOWN
         call_quickly(cls)
         call_own_operators(cls)
         if (cls.tp_richcompare != value_compare and not seen.overrides
                 and not overrides(cls, COMPARISONS)):
-            cls.tp_richcompare = value_compare      # Python's own looks these up
+            set_slot(&cls.tp_richcompare, <void*>value_compare)     # Python's looks these up
     return seen
 
 cdef bint has_own_reflected(object value) except -1:
@@ -198,6 +200,13 @@ cdef bint has_own_reflected(object value) except -1:
     if seen.reflects == UNKNOWN:
         seen.reflects = seen.overrides or overrides(cls, ASKED_BY_NUMPY)
     return seen.reflects
+
+cdef bint has_told_numpy(PyTypeObject* cls) except -1:
+    """Whether a program has said in this class how numpy treats its Values."""
+    cdef Subclass* seen = look_at(cls)
+    if seen.tells_numpy == UNKNOWN:
+        seen.tells_numpy = overrides(cls, TOLD_TO_NUMPY)
+    return seen.tells_numpy
 
 cdef object reference():
     """The reference's Value, whose methods take what has the attributes of one, as the original's

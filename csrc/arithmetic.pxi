@@ -233,7 +233,7 @@ cdef object python_number(object o, object other):
         return o
     know_numpy_types()
     if (numpy_generic is None or not isinstance(o, numpy_generic)
-            or overrides(Py_TYPE(<PyObject*>other), TOLD_TO_NUMPY)):
+            or has_told_numpy(Py_TYPE(<PyObject*>other))):
         return o
     if Py_TYPE(p) == numpy_float64:
         return PyFloat_AS_DOUBLE(p)

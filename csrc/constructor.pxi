@@ -77,7 +77,7 @@ cdef int set_label(object value, object label) except -1:
 cdef inline void call_quickly(PyTypeObject* cls) noexcept:
     """Have Python call a subclass by `call_class`, if its metaclass does nothing of its own."""
     if cls.tp_vectorcall == NULL and Py_TYPE(<PyObject*>cls) == <PyTypeObject*>type:
-        cls.tp_vectorcall = <void*>call_class
+        set_slot(&cls.tp_vectorcall, <void*>call_class)
 
 cdef PyObject* value_vectorcall(PyObject* cls, PyObject** args, size_t flags,
                                 PyObject* names) except NULL:

@@ -127,6 +127,7 @@ cdef extern from "internals.h":
     bint is_tracked(PyObject*) noexcept
     bint heads_are_as_described(PyObject*) noexcept
     void set_dict_offset(PyTypeObject*, Py_ssize_t) noexcept
+    void set_slot(void* slot, void* function) noexcept
     unsigned int class_version(PyTypeObject*) noexcept
     unsigned int new_class_version(PyTypeObject*) noexcept
     enum: NEVER

@@ -44,6 +44,12 @@ static inline void set_dict_offset(PyTypeObject *type, Py_ssize_t offset) {
     PyType_Modified(type);
 }
 
+/* The same in a subclass, at any time: Python writes its own function there again when the program
+   changes what the class, or a base of it, has for that slot. */
+static inline void set_slot(void *slot, void *function) {
+    memcpy(slot, &function, sizeof function);
+}
+
 /* 3.10 to 3.15: the class's version: unique (in 3.10 until sys._clear_type_cache() is called), and
    new after each change; 0 while it has none. */
 static inline unsigned int class_version(PyTypeObject *type) {

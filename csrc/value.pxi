@@ -439,7 +439,7 @@ call_type.tp_new = call_type.tp_vectorcall = NULL       # only begin_call makes 
 del _Call.__new__
 PyType_Modified(call_type)
 gc.callbacks.append(_before_collection)
-for name in (*ACCESS, *OPERATORS, "__pow__", *ASKED_BY_NUMPY, *activations):
+for name in (*ACCESS, *SUM, *PRODUCT, "__pow__", *ASKED_BY_NUMPY, *activations):
     value_attributes[name] = find_in_class(value_type, name)
 call_own_operators(value_type)          # and not by a lookup of their names
 activation_functions.update({getattr(Value, name): op for name, op in activations.items()})
