@@ -203,7 +203,7 @@ class Rows:
                 self.leaves, self.count = filled
                 return
         self.count = self.counted()
-        self.structure = self.row(0, [])
+        self.structure, _ = self.row(0)
         self.leaves = self.all_leaves()         # numbers and Values; None if rows differ
 
     def first(self) -> list[Any]:
@@ -243,11 +243,12 @@ class Rows:
                              f"{', '.join(map(str, lengths)) or 'none'}")
         return lengths[0]
 
-    def row(self, i: int, leaves: list[Any]) -> Any:
-        """Add the numbers and Values of row i to the leaves; the structure around them."""
+    def row(self, i: int) -> tuple[Any, list[Any]]:
+        """The structure and the leaves of row i."""
+        leaves: list[Any] = []
         arguments, keywords = self.given
         parts = [x if isinstance(x, Fixed) else flattened(x[i], leaves) for x in self.columns]
-        return *parts[:len(arguments)], tuple(zip(keywords, parts[len(arguments):]))
+        return (*parts[:len(arguments)], tuple(zip(keywords, parts[len(arguments):]))), leaves
 
     def all_leaves(self) -> Any:
         parts = *self.structure[:-1], *[part for _, part in self.structure[-1]]
@@ -266,8 +267,5 @@ class Rows:
     def each(self) -> list[tuple[Any, list[Any]]]:
         """The structure and the leaves of each row."""
         if self._each is None:
-            self._each = []
-            for i in range(self.count):
-                leaves: list[Any] = []
-                self._each.append((self.row(i, leaves), leaves))
+            self._each = [self.row(i) for i in range(self.count)]
         return self._each
