@@ -20,6 +20,8 @@ from micrograd.engine import Value, __core__
 
 __all__ = ["leaves", "data", "grads", "predict"]
 
+ROWS = 4096             # that the engine takes at a time
+
 # As shipped: a program may patch them.
 CALLS: dict[type, Any] = {cls: cls.__call__ for cls in (nn.Neuron, nn.Layer, nn.MLP)}
 
@@ -114,8 +116,10 @@ def numbers_of(X: Any, numpy: Any) -> Any:
     """The array as the engine takes it: of aligned doubles or floats. A weight, which is a float,
     times one of numpy's ints or bools is a double. None for other types."""
     if X.dtype.kind in "biu":
-        return X.astype(float, order="C")
-    return numpy.require(X, requirements="CAE") if X.dtype in (float, numpy.float32) else None
+        return X.astype(float, order="C").ravel()
+    if X.dtype not in (float, numpy.float32):
+        return None
+    return numpy.require(X, requirements="CAE").ravel()
 
 
 def by_row(module: Callable[[Any], Any], X: Any) -> list[Any]:
@@ -184,5 +188,14 @@ def pack_rows(X: Sequence[Any], nin: int) -> array[float] | None:
 
 
 def at_once(layers: list[nn.Layer], X: Any, nin: int) -> bytearray | None:
-    """All outputs from the engine, or None where it has no short cut; the reference has none."""
-    return None if X is None or nin == 0 else __core__._predict(layers, X, nin)
+    """All outputs from the engine, or None where it has no short cut; the reference has none.
+    X holds the numbers of all rows. Between its pieces Ctrl-C is heeded, and other threads run."""
+    if X is None or nin == 0:
+        return None
+    outputs, piece = bytearray(), ROWS * nin
+    for start in range(0, len(X), piece):
+        more = __core__._predict(layers, X[start:start + piece], nin)
+        if more is None:
+            return None
+        outputs += more
+    return outputs

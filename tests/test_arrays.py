@@ -88,7 +88,9 @@ def test_the_short_cut_is_taken():
 
 @pytest.mark.parametrize("shape", [(2, 3, 1), (3, 4, 2), (1, 1, 1, 1), (2, 16, 16, 1)])
 @pytest.mark.parametrize("nonlin", [True, False, "tanh"])
-def test_predictions_are_the_outputs(shape, nonlin):
+@pytest.mark.parametrize("rows", [arrays.ROWS, 7])
+def test_predictions_are_the_outputs(shape, nonlin, rows, monkeypatch):
+    monkeypatch.setattr(arrays, "ROWS", rows)
     m = model(*shape, nonlin=nonlin)
     X = np.random.default_rng(1).normal(size=(20, shape[0])) * 100
     expected = by_hand(m, X.tolist())
