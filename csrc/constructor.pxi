@@ -33,14 +33,17 @@ cdef int initialize(Value self, object data, object children, object op) except 
 
 cdef int init_by_attributes(object value, object data, object children, object op) except -1:
     """What the original's __init__ does, attribute by attribute."""
+    cdef Body* body = <Body*>value
     backward = make_nothing()
     value.data = data
     value.grad = 0
     if isinstance(op, (tuple, list)):
         set_locals(value, children, op)
-        children, op = locals_of(node_of(<PyObject*>value)).operands, ""
+        children, op = locals_of(&body.node).operands, ""
         backward = make_backward(value)
     value._backward = backward
+    if body.node.op <= CUSTOM_PREV and body.backward == <PyObject*>backward:
+        clear_backward(body)            # it is what `_backward` gives by itself
     value._prev = set(children)
     value._op = op
     return 0

@@ -10,6 +10,8 @@ cdef object copying():
         copying_module = _copying
     return copying_module
 
+cdef str DELETED = "deleted attributes"     # no attribute of a program has such a name
+
 def _nodes_under(Value root not None):
     """The nodes under root that are no leaves, and root, operands before results."""
     return nodes_under([root], False)
@@ -19,12 +21,19 @@ def _parts_of(Value value not None, bint shared):
     state, own = state_of(value), own_state_of(value)
     if shared and value.node.op != LEAF:
         share_with_copy(value, state)
+    cdef list gone = [name for name in state if state[name] is deleted]
+    for name in gone:
+        del state[name]
+    if gone:
+        state[DELETED] = gone
     return operation, state, own
 
 def _restore(Value value not None, operation, dict state not None, dict own not None):
     cdef Node* n = &value.node
     for name in own:
         state.pop(name, None)
+    for name in state.pop(DELETED, ()):
+        state[name] = deleted
     unpack(n)
     make_plain(n)
     if operation is not None:

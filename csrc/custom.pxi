@@ -30,12 +30,7 @@ cdef inline void become_custom(Node* n) noexcept:
     if n.op == LEAF:
         n.op, n.index = CUSTOM, 0
 
-def _deleted():
-    """Stands for an attribute that the program has deleted: copy and pickle keep a function as it
-    is."""
-    return _deleted
-
-cdef object deleted = _deleted
+cdef object deleted = object()          # stands for an attribute that the program has deleted
 
 cdef object op_of(object value):
     cdef Node* n = node_of(<PyObject*>value)

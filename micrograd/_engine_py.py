@@ -407,27 +407,30 @@ def state_of_a_leaf():
     return {"_backward": backward_of_leaf, "_prev": set(), "_op": ''}
 
 
+ACCESS = "data", "grad", "_prev", "_op", "_backward"
 DELETED = "deleted attributes"      # no attribute of a program has such a name
 
 
 def _parts_of(value, shared):
     """What the operation is stands in `_backward`."""
     leaf = state_of_a_leaf()
+    own = {k: x for k, x in vars(value).items() if k in ACCESS and hasattr(type(value), k)}
     left_out = {} if shared else leaf
-    attributes = {k: v for k, v in vars(value).items() if k not in left_out or v != left_out[k]}
-    deleted = sorted(leaf.keys() - vars(value))
+    attributes = {k: x for k, x in vars(value).items()
+                  if k not in own and (k not in left_out or x != left_out[k])}
+    deleted = [k for k in leaf if k not in vars(value) and not hasattr(type(value), k)]
     if deleted:
         attributes[DELETED] = deleted
-    return None, attributes, {}
+    return None, attributes, own
 
 
 def _restore(value, operation, attributes, own):
     if operation:
         raise TypeError("a graph of the compiled engine can be restored by that engine only")
     deleted = attributes.pop(DELETED, ())
-    vars(value).update({**state_of_a_leaf(), **attributes})
-    for name in deleted:
-        del vars(value)[name]
+    leaf = {k: x for k, x in state_of_a_leaf().items()
+            if k not in deleted and not hasattr(type(value), k)}
+    vars(value).update({**leaf, **attributes, **own})
 
 
 # For micrograd.gradients.

@@ -73,6 +73,12 @@ def test_a_leaf_of_a_subclass_goes_from_one_engine_to_the_other(engines, tmp_pat
 from micrograd.engine import Value
 class Box(Value): pass
 class Slotted(Value): __slots__ = ("note",)
+class Own(Value):
+    _op = "class's"
+    @property
+    def data(self): return self.__dict__["data"]
+    @data.setter
+    def data(self, x): self.__dict__["data"] = x
 """)
     find = f"import pickle, sys; sys.path.append({str(tmp_path)!r}); import own; "
     dump = ("leaves = own.Box(1.5), own.Slotted(2.5), own.Box(3.5, (), 'name')\n"
@@ -85,6 +91,17 @@ class Slotted(Value): __slots__ = ("note",)
         "Box Value(data=1.5, grad=8.75) n  set()\n"
         "Slotted Value(data=2.5, grad=5.25) n  set()\n"
         "Box Value(data=3.5, grad=3.75) n name set()\n")
+    dump = ("leaves = own.Box(1.5), own.Own(2.5)\n"
+            "for v in leaves: v.note = 'n'; del v._op, v._prev, v._backward\n"
+            "print(pickle.dumps((*leaves, own.Own(3.5))).hex())")
+    load = ("a, b, c = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+            "for v in (a, b): print(v, v.note, *[hasattr(v, x) for x in ('_prev', '_backward')])\n"
+            "print(hasattr(a, '_op'), b._op, repr(c._op), c, c._prev)")
+    pickled = python("-c", find + dump, MICROGRAD_ENGINE=engines[0]).strip()
+    assert python("-c", find + load, pickled, MICROGRAD_ENGINE=engines[1]) == (
+        "Value(data=1.5, grad=0) n False False\n"
+        "Value(data=2.5, grad=0) n False False\n"
+        "False class's '' Value(data=3.5, grad=0) set()\n")
 
 
 @compiled
