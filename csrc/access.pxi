@@ -39,7 +39,7 @@ cdef inline bint value_has_length() noexcept:
     return (value_is_as_seen() or look_at_value()) and has_length
 
 cdef dict value_attributes = {}     # as shipped: those below, __pow__ and the activations
-cdef tuple ACCESS = ("data", "grad", "_prev", "_op", "_backward")
+cdef tuple ATTRIBUTES = _bases.ATTRIBUTES
 cdef tuple SUM = ("__add__", "__radd__"), PRODUCT = ("__mul__", "__rmul__")
 cdef tuple ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 cdef tuple COMPARISONS = (*ORDER, "__eq__", "__ne__")
@@ -130,7 +130,7 @@ cdef inline tuple mro_of(PyTypeObject* cls):
 cdef bint overrides_access(PyTypeObject* cls) except -1:
     """Runs no Python code, which could change the graph that is being sorted."""
     return (cls.tp_getattro != object_getattro or cls.tp_setattro != object_setattro
-            or has_odd_keys(cls) or overrides(cls, ACCESS))
+            or has_odd_keys(cls) or overrides(cls, ATTRIBUTES))
 
 cdef bint has_odd_keys(PyTypeObject* cls) except -1:
     """Whether a key in the dict of the class, or of a base that Python code has made, is of a class

@@ -73,10 +73,10 @@ cdef dict state_of(object value):
     return state
 
 cdef dict own_state_of(object value):
-    """{attribute: what stands in the __dict__} of those of ACCESS that the class overrides: by a
-    default, say, or by a property that keeps there what it is given."""
+    """{attribute: what stands in the __dict__} of those of ATTRIBUTES that the class overrides: by
+    a default, say, or by a property that keeps there what it is given."""
     cdef dict attrs = {} if (<Body*>value).attrs == NULL else attrs_of(value)
-    return {name: attrs[name] for name in ACCESS
+    return {name: attrs[name] for name in ATTRIBUTES
             if name in attrs and overrides(Py_TYPE(<PyObject*>value), (name,))}
 
 cdef bint has_data(Node* n) noexcept:

@@ -18,8 +18,7 @@ from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 import gc
 import sys
 
-from micrograd import _templates
-from micrograd._bases import added_to, take_from_further_bases
+from micrograd import _bases, _templates
 
 cdef extern from "Python.h":
     ctypedef struct PyObject:

@@ -361,7 +361,7 @@ Value.__array_priority__ = _ArrayPriority()
 def init_subclass(cls, **keywords):
     super(Value, cls).__init_subclass__(**keywords)
     if cls.__mro__[len(cls.__mro__) - 2] is not Value:      # else object alone comes after it
-        take_from_further_bases(cls, Value, added)
+        _bases.take_from_further_bases(cls, Value, added)
 
 cdef class _Comparison:
     """A comparison of Values. Read from the class it is object's, as in the original:
@@ -439,12 +439,12 @@ call_type.tp_new = call_type.tp_vectorcall = NULL       # only begin_call makes 
 del _Call.__new__
 PyType_Modified(call_type)
 gc.callbacks.append(_before_collection)
-for name in (*ACCESS, *SUM, *PRODUCT, "__pow__", *ASKED_BY_NUMPY, *activations):
+for name in (*ATTRIBUTES, *SUM, *PRODUCT, "__pow__", *ASKED_BY_NUMPY, *activations):
     value_attributes[name] = find_in_class(value_type, name)
 call_own_operators(value_type)          # and not by a lookup of their names
 activation_functions.update({getattr(Value, name): op for name, op in activations.items()})
 _reduction = Value.__reduce__, Value.__reduce_ex__
-cdef dict added = added_to(Value)
+cdef dict added = _bases.added_to(Value)
 Value.__init_subclass__ = classmethod(init_subclass)
 shipped_attributes[Value] = {}          # networks depend on its version too
 cdef Value first = Value(0)

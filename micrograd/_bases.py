@@ -1,11 +1,12 @@
 """What a class inherits that derives from Value and, after it, from other classes."""
 
+ATTRIBUTES = "data", "grad", "_prev", "_op", "_backward"       # of each instance
+
 # What Value has in the original. Whatever else it has here must not hide what a further base has.
 ORIGINAL = {
     "__init__", "__add__", "__mul__", "__pow__", "relu", "backward", "__neg__", "__radd__",
     "__sub__", "__rsub__", "__rmul__", "__truediv__", "__rtruediv__", "__repr__",
-    "__module__", "__doc__", "__dict__", "__weakref__",
-    "data", "grad", "_prev", "_op", "_backward"}        # of each instance
+    "__module__", "__doc__", "__dict__", "__weakref__", *ATTRIBUTES}
 
 
 def added_to(Value):

@@ -10,7 +10,7 @@ from functools import partial
 from numbers import Integral, Number
 
 from micrograd import _copying
-from micrograd._bases import added_to, take_from_further_bases
+from micrograd._bases import ATTRIBUTES, added_to, take_from_further_bases
 from micrograd._functions import FUNCTIONS, compare_by_own_number, is_value
 
 
@@ -407,14 +407,13 @@ def state_of_a_leaf():
     return {"_backward": backward_of_leaf, "_prev": set(), "_op": ''}
 
 
-ACCESS = "data", "grad", "_prev", "_op", "_backward"
 DELETED = "deleted attributes"      # no attribute of a program has such a name
 
 
 def _parts_of(value, shared):
     """What the operation is stands in `_backward`."""
     leaf = state_of_a_leaf()
-    own = {k: x for k, x in vars(value).items() if k in ACCESS and hasattr(type(value), k)}
+    own = {k: x for k, x in vars(value).items() if k in ATTRIBUTES and hasattr(type(value), k)}
     left_out = {} if shared else leaf
     attributes = {k: x for k, x in vars(value).items()
                   if k not in own and (k not in left_out or x != left_out[k])}
