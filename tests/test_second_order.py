@@ -7,6 +7,8 @@ MICROGRAD_EXAMPLES sets how many programs are tried, 60 if unset.
 import math
 
 import pytest
+
+pytest.importorskip("hypothesis")
 from hypothesis import assume, given
 
 from micrograd.gradients import nodes_under
