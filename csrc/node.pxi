@@ -111,6 +111,7 @@ cdef void value_dealloc(PyObject* value) noexcept:
     cdef Body* body = <Body*>value
     if body.head.ob_type.tp_finalize != NULL and PyObject_CallFinalizerFromDealloc(value) < 0:
         return                                  # __del__ has resurrected it
+    leave_call(&body.node)                      # which would hand it to Python code that runs now
     if is_tracked(value):
         PyObject_GC_UnTrack(value)
     if body.weakrefs != NULL:
@@ -168,13 +169,17 @@ cdef inline void replace_operands(Node* n, int op, Node* a, Node* b) noexcept:
     operands. (That may run Python code, so it comes last.)"""
     cdef Node* old_a = n.a
     cdef Node* old_b = n.b
-    if n.op == OUTPUT:
-        call_of(n).outputs[n.index] = NULL
+    leave_call(n)
     set_operands(n, op, a, b)
     if old_a != NULL:
         Py_DECREF(value_of(old_a))
     if old_b != NULL:
         Py_DECREF(value_of(old_b))
+
+cdef inline void leave_call(Node* n) noexcept:
+    """Remove an output from its call, which owns no reference to it."""
+    if n.op == OUTPUT:
+        call_of(n).outputs[n.index] = NULL
 
 cdef inline void set_operands(Node* n, int op, Node* a, Node* b) noexcept:
     """The same for a node that has no operands."""

@@ -43,6 +43,20 @@ print("went on")
 """
 
 PROGRAMS = {
+    "an output's finalizer, which reaches its call by another output": """
+import copy
+from micrograd import record
+w = Value(3.0)
+recorded = record(lambda x, y: [x * w, y * w])
+for make in (lambda: recorded(Value(1.0), Value(2.0)), lambda: nn.Layer(2, 2)([1.0, 2.0])):
+    for look in (copy.deepcopy, lambda v: v._prev, lambda v: v._backward(), lambda v: v.backward()):
+        for i in range(20):
+            first, second = make()
+            first.note = Dying(lambda: look(second))
+            rest = Value(0.0, (Value(0.0), first)) if i % 2 else None   # dies before it
+            first = rest = None
+            look(second)
+""",
     "a weight's finalizer in the sort": """
 layer = nn.Layer(2, 2)
 out = layer([1.0, 2.0])
