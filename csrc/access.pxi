@@ -187,7 +187,8 @@ cdef Subclass* look_at(PyTypeObject* cls) except NULL:
         seen.cls, seen.version = cls, version
         seen.reflects = seen.tells_numpy = UNKNOWN
         call_quickly(cls)
-        call_own_operators(cls)
+        if not has_odd_keys(cls):       # a sort may be going on
+            call_own_operators(cls)
         if (cls.tp_richcompare != value_compare and not seen.overrides
                 and not overrides(cls, COMPARISONS)):
             set_slot(&cls.tp_richcompare, <void*>value_compare)     # Python's looks these up

@@ -43,6 +43,23 @@ print("went on")
 """
 
 PROGRAMS = {
+    "a key like an operator's name, compared in the sort": """
+class Name(str):
+    def __hash__(self): return hash("__add__")
+    def __eq__(self, other):
+        if armed: armed.clear(), root.__init__(0.0)
+        return False
+armed = []
+Odd = type("Odd", (Value,), {Name("k"): 1})
+odd = Odd(1.0)
+chain = first = Value(1.0)
+for _ in range(1_000_000): chain = chain * first
+root = chain + odd * 2
+del chain
+Odd.changed = 1                         # so that the engine looks at the class again
+armed.append(1)
+root.backward()
+""",
     "an output's finalizer, which reaches its call by another output": """
 import copy
 from micrograd import record
