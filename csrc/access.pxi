@@ -128,9 +128,8 @@ cdef inline tuple mro_of(PyTypeObject* cls):
     return () if cls.tp_mro == NULL else <tuple>cls.tp_mro
 
 cdef bint overrides_access(PyTypeObject* cls) except -1:
-    """Runs no Python code, which could change the graph that is being sorted."""
     return (cls.tp_getattro != object_getattro or cls.tp_setattro != object_setattro
-            or has_odd_keys(cls) or overrides(cls, ATTRIBUTES))
+            or overrides(cls, ATTRIBUTES))
 
 cdef bint has_odd_keys(PyTypeObject* cls) except -1:
     """Whether a key in the dict of the class, or of a base that Python code has made, is of a class
@@ -180,14 +179,17 @@ cdef inline bint has_own_access(object value) except -1:
     return look_at(Py_TYPE(<PyObject*>value)).overrides
 
 cdef Subclass* look_at(PyTypeObject* cls) except NULL:
+    """Runs no Python code, which could change the graph that is being sorted."""
     cdef Subclass* seen = &subclasses[(<size_t>cls >> 6) % SUBCLASSES]
     cdef unsigned int version = class_version(cls)
+    cdef bint odd
     if seen.cls != cls or seen.version != version or version == 0:
-        seen.overrides = overrides_access(cls)
+        odd = has_odd_keys(cls)
+        seen.overrides = odd or overrides_access(cls)
         seen.cls, seen.version = cls, version
         seen.reflects = seen.tells_numpy = UNKNOWN
         call_quickly(cls)
-        if not has_odd_keys(cls):       # a sort may be going on
+        if not odd:
             call_own_operators(cls)
         if (cls.tp_richcompare != value_compare and not seen.overrides
                 and not overrides(cls, COMPARISONS)):
@@ -202,8 +204,9 @@ cdef bint has_own_reflected(object value) except -1:
         seen.reflects = seen.overrides or overrides(cls, ASKED_BY_NUMPY)
     return seen.reflects
 
-cdef bint has_told_numpy(PyTypeObject* cls) except -1:
-    """Whether a program has said in this class how numpy treats its Values."""
+cdef bint has_told_numpy(object value) except -1:
+    """Whether a program has said in the class of this Value how numpy treats it."""
+    cdef PyTypeObject* cls = Py_TYPE(<PyObject*>value)
     cdef Subclass* seen = look_at(cls)
     if seen.tells_numpy == UNKNOWN:
         seen.tells_numpy = overrides(cls, TOLD_TO_NUMPY)

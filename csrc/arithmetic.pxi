@@ -232,8 +232,7 @@ cdef object python_number(object o, object other):
     if is_value(o) or PyLong_CheckExact(p) or PyFloat_CheckExact(p) or isinstance(o, (str, bytes)):
         return o
     know_numpy_types()
-    if (numpy_generic is None or not isinstance(o, numpy_generic)
-            or has_told_numpy(Py_TYPE(<PyObject*>other))):
+    if numpy_generic is None or not isinstance(o, numpy_generic) or has_told_numpy(other):
         return o
     if Py_TYPE(p) == numpy_float64:
         return PyFloat_AS_DOUBLE(p)
