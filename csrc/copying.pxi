@@ -10,8 +10,6 @@ cdef object copying():
         copying_module = _copying
     return copying_module
 
-cdef str DELETED = "deleted attributes"     # no attribute of a program has such a name
-
 def _nodes_under(Value root not None):
     """The nodes under root that are no leaves, and root, operands before results."""
     return nodes_under([root], False)
@@ -25,14 +23,14 @@ def _parts_of(Value value not None, bint shared):
     for name in gone:
         del state[name]
     if gone:
-        state[DELETED] = gone
+        state[copying().DELETED] = gone
     return operation, state, own
 
 def _restore(Value value not None, operation, dict state not None, dict own not None):
     cdef Node* n = &value.node
     for name in own:
         state.pop(name, None)
-    for name in state.pop(DELETED, ()):
+    for name in state.pop(copying().DELETED, ()):
         state[name] = deleted
     unpack(n)
     make_plain(n)

@@ -7,7 +7,8 @@ engine, `core` below, takes one apart and puts it together:
                                 before results
     core._parts_of(value, shared)       its operation, as (name, operands), or None where there is
                                         none, or the attributes have it;
-                                        {attribute: what it holds} of all else that a Value has;
+                                        {attribute: what it holds} of all else that a Value has,
+                                        and DELETED: the names of what the program has deleted;
                                         {attribute: what stands in the __dict__} of the engine's
                                         attributes that the class overrides;
                                         `shared` for copy, which shares `_prev` and `_backward`
@@ -101,6 +102,7 @@ class EndOfNodes:
         return type(None), ()
 
 
+DELETED = "deleted attributes"      # no attribute of a program has such a name
 ENTRIES = {"_graph", "_slots", "_attributes", "_own values"}   # of a state, beside attributes
 
 

@@ -407,9 +407,6 @@ def state_of_a_leaf():
     return {"_backward": backward_of_leaf, "_prev": set(), "_op": ''}
 
 
-DELETED = "deleted attributes"      # no attribute of a program has such a name
-
-
 def _parts_of(value, shared):
     """What the operation is stands in `_backward`."""
     leaf = state_of_a_leaf()
@@ -419,14 +416,14 @@ def _parts_of(value, shared):
                   if k not in own and (k not in left_out or x != left_out[k])}
     deleted = [k for k in leaf if k not in vars(value) and not hasattr(type(value), k)]
     if deleted:
-        attributes[DELETED] = deleted
+        attributes[_copying.DELETED] = deleted
     return None, attributes, own
 
 
 def _restore(value, operation, attributes, own):
     if operation:
         raise TypeError("a graph of the compiled engine can be restored by that engine only")
-    deleted = attributes.pop(DELETED, ())
+    deleted = attributes.pop(_copying.DELETED, ())
     leaf = {k: x for k, x in state_of_a_leaf().items()
             if k not in deleted and not hasattr(type(value), k)}
     vars(value).update({**leaf, **attributes, **own})
