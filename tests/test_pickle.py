@@ -81,13 +81,17 @@ class Own(Value):
     def data(self, x): self.__dict__["data"] = x
 """)
     find = f"import pickle, sys; sys.path.append({str(tmp_path)!r}); import own; "
+
+    def loaded(dump, load):
+        pickled = python("-c", find + dump, MICROGRAD_ENGINE=engines[0]).strip()
+        return python("-c", find + load, pickled, MICROGRAD_ENGINE=engines[1])
+
     dump = ("leaves = own.Box(1.5), own.Slotted(2.5), own.Box(3.5, (), 'name')\n"
             "for v in leaves: v.note = 'n'\n"
             "print(pickle.dumps(leaves).hex())")
     load = ("a, b, c = pickle.loads(bytes.fromhex(sys.argv[1])); y = a * b * c; y.backward()\n"
             "for v in (a, b, c): print(type(v).__name__, v, v.note, v._op, v._prev)")
-    pickled = python("-c", find + dump, MICROGRAD_ENGINE=engines[0]).strip()
-    assert python("-c", find + load, pickled, MICROGRAD_ENGINE=engines[1]) == (
+    assert loaded(dump, load) == (
         "Box Value(data=1.5, grad=8.75) n  set()\n"
         "Slotted Value(data=2.5, grad=5.25) n  set()\n"
         "Box Value(data=3.5, grad=3.75) n name set()\n")
@@ -97,8 +101,7 @@ class Own(Value):
     load = ("a, b, c = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
             "for v in (a, b): print(v, v.note, *[hasattr(v, x) for x in ('_prev', '_backward')])\n"
             "print(hasattr(a, '_op'), b._op, repr(c._op), c, c._prev)")
-    pickled = python("-c", find + dump, MICROGRAD_ENGINE=engines[0]).strip()
-    assert python("-c", find + load, pickled, MICROGRAD_ENGINE=engines[1]) == (
+    assert loaded(dump, load) == (
         "Value(data=1.5, grad=0) n False False\n"
         "Value(data=2.5, grad=0) n False False\n"
         "False class's '' Value(data=3.5, grad=0) set()\n")
