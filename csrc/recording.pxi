@@ -57,12 +57,13 @@ cdef inline unsigned char flag_of_new(value) except? 255:
 
 cdef int end_recording() except -1:
     global made_flag, refuse, made_of_subclasses
-    cdef Chunk* c = head
+    cdef Chunk* c
     cdef int i
     made_flag, refuse = 0, None
     for value in made_of_subclasses:
         node_of(<PyObject*>value).flags &= ~MADE
-    made_of_subclasses = []
+    made_of_subclasses = []             # which may free Values, and chunks
+    c = head
     while c != NULL:
         for i in range(c.fresh, CELLS):
             if is_live(&c.cells[i]):

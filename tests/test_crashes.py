@@ -521,3 +521,21 @@ def test_a_thread_that_changes_what_is_being_recorded():
     else:
         raise AssertionError
     """)
+
+
+def test_a_recording_whose_end_frees_what_its_function_made():
+    """(Only AddressSanitizer sees it.)"""
+    ends_well("""
+    from micrograd.recording import record
+
+    class V(Value):
+        pass
+
+    def function(x):
+        y = x * 2.0
+        v, _ = V(1.0), V(2.0)
+        v.note = [Value(i) for i in range(40)]
+        return y
+
+    assert record(function)(1.0).data == 2.0
+    """)
