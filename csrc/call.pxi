@@ -35,7 +35,8 @@ cdef struct CallKind:
     bint (*accepts)(Call*, int, Number) noexcept
     Number (*result)(Call*, int) noexcept
     int (*traverse)(Call*, visitproc, void*) noexcept
-    void (*release)(Call*) noexcept             # its references, and its memory
+    void (*release)(Call*, PyObject**) noexcept         # its references, with release_to, and its
+                                                        # memory
     object (*name)(Call*, int)                  # of the operation that an output is the result of
     # The set of an output's operands, where the call is shown as that operation; NULL where plain
     # nodes are.
@@ -87,7 +88,7 @@ cdef inline void begin_call(Call* call, const CallKind* kind) noexcept:
         calls.previous = call
     calls = call
 
-cdef void free_call(Call* call) noexcept:
+cdef void free_call(Call* call, PyObject** dead) noexcept:
     global calls, divided_calls
     divided_calls -= call.wanted != NULL
     if call.next != NULL:
@@ -96,7 +97,7 @@ cdef void free_call(Call* call) noexcept:
         call.previous.next = call.next
     else:
         calls = call.next
-    call.kind.release(call)
+    call.kind.release(call, dead)
 
 cdef int traverse_call(PyObject* call, visitproc visit, void* arg) noexcept:
     return (<Call*>call).kind.traverse(<Call*>call, visit, arg)

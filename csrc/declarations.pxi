@@ -124,6 +124,8 @@ cdef extern from "internals.h":
         size_t next, previous
     void init_head(PyObject*, PyTypeObject*) noexcept
     bint is_tracked(PyObject*) noexcept
+    void dealloc_by_turns(PyObject*, void (*dealloc)(PyObject*) noexcept,
+                          void (*work)(PyObject*) noexcept) noexcept
     bint heads_are_as_described(PyObject*) noexcept
     void set_dict_offset(PyTypeObject*, Py_ssize_t) noexcept
     void set_slot(void* slot, void* function) noexcept

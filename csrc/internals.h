@@ -27,6 +27,18 @@ static inline int is_tracked(PyObject *o) {
     return ((GCHead *)o - 1)->next != 0;
 }
 
+/* Do the work of a tp_dealloc; where the stack is deep in deallocations, once these are done. (The
+   tp_dealloc of a subclass of the program's has seen to that, and from 3.14 on Python itself.) */
+static inline void dealloc_by_turns(PyObject *o, destructor dealloc, void (*work)(PyObject *)) {
+#ifdef Py_TRASHCAN_BEGIN
+    Py_TRASHCAN_BEGIN(o, dealloc)
+    work(o);
+    Py_TRASHCAN_END
+#else
+    work(o);
+#endif
+}
+
 /* Whether the collector's heads are as described: tried with an untracked object of the engine. */
 static int heads_are_as_described(PyObject *o) {
     GCHead *head = (GCHead *)o - 1;

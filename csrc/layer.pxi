@@ -120,11 +120,12 @@ cdef inline void enter_layer(LayersCall* c, Stage* s, Parameters p) noexcept:
     c.piecewise &= p.m.piecewise
     memset(s.sum_grad.x + s.nout, 0, (s.width - s.nout) * sizeof(double))   # the padding
 
-cdef void release_layers(Call* call) noexcept:
+cdef void release_layers(Call* call, PyObject** dead) noexcept:
     cdef LayersCall* c = <LayersCall*>call
     cdef int i
     for i in range(c.stages[0].nout):
-        Py_XDECREF(c.inputs[i])
+        if c.inputs[i] != NULL:
+            release_to(dead, c.inputs[i])
     for i in range(1, c.depth):
         release(c.stages[i].version)
         Py_DECREF(c.stages[i].parameters)

@@ -16,8 +16,9 @@
 # 1. The pool. Values come from chunks of CHUNK bytes, never from malloc one by one, and a chunk
 #    whose last Value died goes back to the system (except a few, kept for the next step).
 # 2. Deallocation is iterative. The last reference to a root may be the last reference to a million
-#    nodes. A Value that dies while another is being cleared is only put on a list (linked through
-#    the dead Values themselves, so nothing can fail); the outermost deallocation empties the list.
+#    nodes. The operands that die with a Value go on a list (linked through the dead Values
+#    themselves, so nothing can fail), and its deallocation frees them one by one. Python code that
+#    a finalizer runs meanwhile, or another thread, frees its own Values.
 # 3. The cyclic garbage collector does not track a plain Value: numbers cannot form cycles. A Value
 #    is tracked once it refers to an object that could lead back: a `_backward`, say.
 # 4. Such a cycle may run through plain Values (leaf -> attribute -> root -> ... -> leaf). Before a
@@ -83,8 +84,7 @@ cdef inline void set_grad_of_node(Node* n, Number grad) noexcept:
 
 cdef PyTypeObject* value_type = NULL    # class Value
 cdef unsigned char made_flag = 0        # the flag of new nodes: MADE, or 0
-cdef PyObject* dead = NULL              # objects to clear and free, linked through weakrefs
-cdef bint deallocating = False          # the outermost deallocation is emptying that list
+cdef PyObject** awaited = NULL          # the list for a Value or call that dies now; see release_to
 
 cdef inline PyObject* new_value() noexcept:
     """A Value from the pool with nothing filled in, or NULL. It owns no reference to its type,
@@ -107,28 +107,42 @@ cdef PyObject* value_alloc(PyTypeObject* type, Py_ssize_t items) noexcept:
 
 cdef void value_dealloc(PyObject* value) noexcept:
     """tp_dealloc: point 2 of the essay."""
-    global dead, deallocating
+    global awaited
     cdef Body* body = <Body*>value
+    cdef PyObject** dead = awaited
+    cdef bint tracked
+    awaited = NULL                              # Python code may run from here on
     if body.head.ob_type.tp_finalize != NULL and PyObject_CallFinalizerFromDealloc(value) < 0:
         return                                  # __del__ has resurrected it
     leave_call(&body.node)                      # which would hand it to Python code that runs now
-    if is_tracked(value):
+    tracked = is_tracked(value)
+    if tracked:
         PyObject_GC_UnTrack(value)
     if body.weakrefs != NULL:
         PyObject_ClearWeakRefs(value)
-    if not deallocating:
-        deallocating = True
-        clear_and_free(body)
-        while dead != NULL:
-            body = <Body*>dead
-            dead = body.weakrefs
-            clear_and_free(body)
-        deallocating = False
-    elif body.head.ob_type == value_type or body.head.ob_type == call_type:
-        body.weakrefs = dead
-        dead = value
+    if dead != NULL:
+        body.weakrefs, dead[0] = dead[0], value
+    elif tracked:
+        dealloc_by_turns(value, value_dealloc, free_with_operands)
     else:
-        clear_and_free(body)    # Python defers deep chains of its own classes' instances itself
+        free_with_operands(value)
+
+cdef void free_with_operands(PyObject* value) noexcept:
+    """Clear and free a dead object, and what dies with it."""
+    cdef PyObject* dead = NULL                  # linked through weakrefs
+    clear_and_free(<Body*>value, &dead)
+    while dead != NULL:
+        value = dead
+        dead = (<Body*>value).weakrefs
+        clear_and_free(<Body*>value, &dead)
+
+cdef inline void release_to(PyObject** dead, PyObject* o) noexcept:
+    """Release a reference. A Value or call that dies of it goes on the list; anything else is freed
+    at once."""
+    global awaited
+    awaited = dead if o.ob_type == value_type or o.ob_type == call_type else NULL
+    Py_DECREF(o)
+    awaited = NULL
 
 cdef void value_free(void* value) noexcept:
     """tp_free. Python refuses to assign a __class__ with another tp_free. So no Value becomes an
@@ -136,33 +150,50 @@ cdef void value_free(void* value) noexcept:
     Value."""
     give_cell(cell_of(<PyObject*>value))
 
-cdef inline void clear_and_free(Body* body) noexcept:
+cdef inline void clear_and_free(Body* body, PyObject** dead) noexcept:
     cdef PyTypeObject* type = body.head.ob_type
     if type == call_type:
-        free_call(<Call*>body)
-    elif type == value_type:
-        clear(body)
+        free_call(<Call*>body, dead)
+        return
+    clear(body, dead)
+    if type == value_type:
         give_cell(cell_of(&body.head))
     else:
-        clear(body)
         type.tp_free(body)
         Py_DECREF(<PyObject*>type)
 
-cdef inline void clear(Body* body) noexcept:
-    if may_lead_back(body):
-        value_clear(&body.head)
-    else:
-        replace_operands(&body.node, LEAF, NULL, NULL)      # most Values refer to nothing else
+cdef inline void clear(Body* body, PyObject** dead) noexcept:
+    """Release everything."""
+    cdef Node* n = &body.node
+    cdef Node* a
+    cdef Node* b
+    if may_lead_back(body):             # most Values refer to nothing but operands
+        clear_objects(body, dead)
+    leave_call(n)
+    a, b = n.a, n.b
+    n.op, n.a, n.b = LEAF, NULL, NULL
+    if a != NULL:
+        release_to(dead, value_of(a))
+    if b != NULL:
+        release_to(dead, value_of(b))
+
+cdef void clear_objects(Body* body, PyObject** dead) noexcept:
+    body.node.flags = 0
+    Py_CLEAR(body.attrs)
+    Py_CLEAR(body.backward)
+    clear_slot(&body.node.data, &body.node.data_kind, dead)
+    clear_slot(&body.node.grad, &body.node.grad_kind, dead)
 
 cdef inline void set_reference(PyObject** place, object o) noexcept:
     Py_INCREF(<PyObject*>o)
     Py_XSETREF(place[0], <PyObject*>o)
 
-cdef inline void clear_slot(Slot* slot, unsigned char* kind) noexcept:
+cdef inline void clear_slot(Slot* slot, unsigned char* kind, PyObject** dead) noexcept:
     """Release what a data or grad holds; the attribute is not set afterwards."""
-    if kind[0] != OBJECT:
-        kind[0], slot.object = OBJECT, NULL
-    Py_CLEAR(slot.object)
+    cdef PyObject* old = slot.object if kind[0] == OBJECT else NULL
+    kind[0], slot.object = OBJECT, NULL
+    if old != NULL:
+        release_to(dead, old)
 
 cdef inline void replace_operands(Node* n, int op, Node* a, Node* b) noexcept:
     """Make n the result of op on a and b, of which either may be NULL, and release its former
@@ -190,14 +221,8 @@ cdef inline void set_operands(Node* n, int op, Node* a, Node* b) noexcept:
         Py_INCREF(value_of(b))
 
 cdef int value_clear(PyObject* value) noexcept:
-    """tp_clear: release everything."""
-    cdef Body* body = <Body*>value
-    body.node.flags = 0
-    Py_CLEAR(body.attrs)
-    Py_CLEAR(body.backward)
-    clear_slot(&body.node.data, &body.node.data_kind)
-    clear_slot(&body.node.grad, &body.node.grad_kind)
-    replace_operands(&body.node, LEAF, NULL, NULL)
+    """tp_clear"""
+    clear(<Body*>value, NULL)
     return 0
 
 cdef int value_traverse(PyObject* value, visitproc visit, void* arg) noexcept:

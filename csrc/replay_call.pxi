@@ -108,7 +108,7 @@ cdef int new_replay(_Run run, Py_ssize_t row, list values, const double* numbers
         Py_DECREF(&c.call.body.head)
     return 0
 
-cdef void release_replay(Call* call) noexcept:
+cdef void release_replay(Call* call, PyObject** dead) noexcept:
     cdef PyObject* run = (<ReplayCall*>call).run
     cdef PyObject* sources = (<ReplayCall*>call).sources
     PyMem_Free(<char*>call - sizeof(GCHead))

@@ -79,7 +79,7 @@ cdef class Value:
         forbid("writing", NULL)
         unpack(&self.node)
         own_data(self)          # AttributeError if there is none
-        clear_slot(&self.node.data, &self.node.data_kind)
+        clear_slot(&self.node.data, &self.node.data_kind, NULL)
 
     @property
     def grad(self):
@@ -96,7 +96,7 @@ cdef class Value:
         forbid("writing", NULL)
         unpack(&self.node)
         own_grad(self)
-        clear_slot(&self.node.grad, &self.node.grad_kind)
+        clear_slot(&self.node.grad, &self.node.grad_kind, NULL)
 
     @property
     def _prev(self):

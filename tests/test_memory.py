@@ -175,6 +175,15 @@ def test_attributes_that_hold_deep_graphs():
     del x, y
 
 
+def test_a_chain_of_bound_methods():
+    x = Value(0.0)
+    for _ in range(200_000):
+        y = Value(1.0)
+        y._backward = x.relu
+        x = y
+    del x, y
+
+
 def test_training_does_not_grow():
     printed = python("-c", """if True:
         import random, resource, sys
