@@ -160,6 +160,7 @@ cdef bint is_own_backward(PyObject* function, object value) noexcept:
 
 # Local gradients: Value(y, (a, b), (dy/da, dy/db)) adds dy/da * out.grad to a.grad, and so on.
 
+@cython.no_gc_clear             # the collector breaks cycles at the Values
 cdef class _Locals:
     """The operands of a LOCAL node, as they were given, and dy/da for each: numbers, or Values."""
     cdef tuple operands

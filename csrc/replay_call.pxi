@@ -26,7 +26,7 @@ cdef PyObject* given_to(Call* call, Py_ssize_t i) noexcept:
     cdef _Run run = run_of(call)
     cdef PyObject* leaf
     i += first_row(call) * run.program.code.inputs
-    if run.given is None or i >= len(run.given):        # a list that the collector has emptied
+    if run.given is None:
         return NULL
     leaf = PySequence_Fast_ITEMS(<PyObject*>run.given)[i]
     return NULL if leaf == <PyObject*>None else leaf
@@ -50,12 +50,12 @@ cdef int find_sources(Call* call) except -1:
     """Find out what each output was computed from, if that makes a difference to a sort."""
     cdef ReplayCall* c = <ReplayCall*>call
     cdef _Program program = run_of(call).program
-    cdef list sources = None
+    cdef tuple sources = None
     c.by_parameters = program.has_result(program.used)
     c.by_inputs = is_given_result(call)
     if c.by_inputs or c.by_parameters:
         if program.picks_results or program.has_result(program.picked):
-            sources = [source_in_rows(call, j) for j in range(call.nout)]
+            sources = tuple([source_in_rows(call, j) for j in range(call.nout)])
         else:
             sources = program.sources_of_outputs(c.by_inputs, c.by_parameters)
     set_reference(&c.sources, sources)
@@ -186,7 +186,7 @@ cdef int visit_leaves(Call* call, bytearray leaves, Sweep* s) except -1:
     return 0
 
 cdef inline tuple source_of(Call* call, int j):
-    cdef list sources = <list>(<ReplayCall*>call).sources
+    cdef tuple sources = <tuple>(<ReplayCall*>call).sources
     return sources[j % <Py_ssize_t>len(sources)]
 
 cdef int visit_parameters(_Program program, bytearray used, Sweep* s) except -1:

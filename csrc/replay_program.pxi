@@ -1,5 +1,6 @@
 # Programs: what was recorded, as the steps of replay.h, and where its parameters' numbers stand.
 
+@cython.no_gc_clear             # the collector breaks cycles at the parameters
 cdef class _Program:
     """The steps that lead from inputs to outputs, two lists of Values of the function that is being
     recorded. TypeError and RecordingError for what cannot be a step."""
@@ -7,7 +8,8 @@ cdef class _Program:
     cdef str name
     cdef object refuse                  # raises RecordingError
     cdef readonly tuple parameters      # the Values that the function uses and has not made
-    cdef list memory                    # bytearrays, the arrays of the code: six of ints, then the
+    # Tuples, which the collector does not empty: a finalizer may use a result of a dead cycle.
+    cdef tuple memory                   # bytearrays, the arrays of the code: six of ints, then the
                                         # constants and the packed numbers
     cdef bytearray live                 # of each slot: whether an output's gradient reaches it
     cdef bytearray used                 # of each parameter: the same
@@ -16,13 +18,13 @@ cdef class _Program:
     cdef bint partly                    # whether a step is a pick, or a layer has neurons that no
                                         # output was computed from
     cdef bytearray picked               # of each parameter: whether it is a choice of a pick
-    cdef list sources                   # of all outputs, once they are needed; see ReplayCall
+    cdef tuple sources                  # of all outputs, once they are needed; see ReplayCall
     cdef bint parameters_differ, inputs_differ      # ... whether these are not the same for all
     # Where the numbers of the parameters stand, as long as is_packed:
-    cdef list matrices                  # layers laid out as nn's: (its Parameters, packed place)
+    cdef tuple matrices                 # layers laid out as nn's: (its Parameters, packed place)
     cdef Ints loose_places              # the packed places of parameters outside these layers
     cdef Ints held, place               # other parameters that are in a Matrix; where in it
-    cdef list holders                   # ... in whose: (Parameters, where theirs end in `held`)
+    cdef tuple holders                  # ... in whose: (Parameters, where theirs end in `held`)
     cdef Ints loose                     # the parameters that hold their own numbers
     cdef Ints every                     # all parameters
 
@@ -37,7 +39,7 @@ cdef class _Program:
 
     cdef int take(self, _Builder made, int inputs) except -1:
         cdef Code* c = &self.code
-        self.memory = []
+        self.memory = ()
         self.parameters = tuple(made.graph.parameters)
         c.inputs, c.slots, c.parameters, c.scratch = (
             inputs, made.slots, len(self.parameters), made.scratch)
@@ -49,8 +51,8 @@ cdef class _Program:
         c.steps, c.layers = <Step*>self.keep(&made.steps), <Dense*>self.keep(&made.dense)
         c.places, c.packed_from = self.keep(&made.places), self.keep(&made.packed_from)
         c.single, c.output = self.keep(&made.single), self.keep(&made.output)
-        self.memory += [bytearray(c.constants * sizeof(double)),
-                        bytearray(c.packed * sizeof(double))]
+        self.memory += (bytearray(c.constants * sizeof(double)),
+                        bytearray(c.packed * sizeof(double)))
         c.constant = <double*>PyByteArray_AS_STRING(self.memory[6])
         c.packed_number = <double*>PyByteArray_AS_STRING(self.memory[7])
         for i in range(c.constants):
@@ -81,13 +83,14 @@ cdef class _Program:
                     self.picks_results = True
         return 0
 
-    cdef list sources_of_outputs(self, bint by_inputs, bint by_parameters):
+    cdef tuple sources_of_outputs(self, bint by_inputs, bint by_parameters):
         """What each output was computed from: `sources` of a ReplayCall. None where that is the
         same for all outputs, of the inputs and of the parameters, as far as these are asked for."""
         cdef Code* c = &self.code
-        cdef list sources = self.sources
+        cdef tuple sources = self.sources
         if sources is None:
-            sources = [what_may_be_used(c, marked_outputs(c, k, 1)) for k in range(c.outputs)]
+            sources = tuple([what_may_be_used(c, marked_outputs(c, k, 1))
+                             for k in range(c.outputs)])
             self.parameters_differ = any([used != sources[0][0] for used, _ in sources])
             self.inputs_differ = any([inputs != sources[0][1] for _, inputs in sources])
             self.sources = sources
@@ -110,12 +113,12 @@ cdef class _Program:
         # The packed places, and the parameters, of these layers.
         cdef bytearray elsewhere = bytearray(c.packed), taken = bytearray(c.parameters)
         cdef int k, i
-        self.matrices = []
+        cdef list matrices = [], holders = []
         for k in range(c.layer_count):
             layer = &c.layers[k]
             p = self.matrix_at(layer)
             if p is not None and not elsewhere[layer.weights]:
-                self.matrices.append((p, layer.weights))
+                matrices.append((p, layer.weights))
                 for i in range((layer.nin + 1) * layer.width):
                     elsewhere[layer.weights + i] = 1
                     if c.packed_from[layer.weights + i] >= 0:
@@ -126,23 +129,23 @@ cdef class _Program:
                 taken[c.packed_from[i]] = 0
         for i in range(c.singles):
             taken[c.single[i]] = 0
-        self.holders = []
         for i in range(c.parameters):
             put(&self.every, i)
             if self.picked[i] or not taken[i]:
-                self.find_holder(i)
+                self.find_holder(i, holders)
+        self.matrices, self.holders = tuple(matrices), tuple(holders)
         return 0
 
-    cdef int find_holder(self, int i) except -1:
+    cdef int find_holder(self, int i, list holders) except -1:
         """Note that parameter i holds its own number, or which Matrix does."""
         cdef Node* n = node_of(<PyObject*>self.parameters[i])
         if n.data_kind != PACKED:
             return put(&self.loose, i)
         put(&self.held, i)
         put(&self.place, n.index)
-        if self.holders and self.holders[len(self.holders) - 1][0] is <object>n.data.object:
-            self.holders.pop()
-        self.holders.append((<object>n.data.object, self.held.count))
+        if holders and holders[len(holders) - 1][0] is <object>n.data.object:
+            holders.pop()
+        holders.append((<object>n.data.object, self.held.count))
         return 0
 
     cdef Parameters matrix_at(self, Dense* l):
@@ -191,8 +194,8 @@ cdef class _Program:
         return False
 
     cdef int* keep(self, Ints* ints) except? NULL:
-        self.memory.append(
-            PyByteArray_FromStringAndSize(<char*>ints.items, ints.count * sizeof(int)))
+        self.memory += (
+            PyByteArray_FromStringAndSize(<char*>ints.items, ints.count * sizeof(int)),)
         return <int*>PyByteArray_AS_STRING(self.memory[len(self.memory) - 1])
 
     def difference(self, _Program other not None):

@@ -5,13 +5,14 @@ cdef enum:
     KEPT_SLOTS = 1 << 22                # numbers of one run that are kept for its sweep
     TILES = 16                          # of a job, at most; see replay.h
 
+@cython.no_gc_clear             # the collector breaks cycles at the Values
 cdef class _Run:
     """The arguments and the results of a program for some rows."""
     cdef readonly _Program program
     cdef Job job
     cdef readonly Py_ssize_t rows
     cdef int threads
-    cdef list given                     # of each leaf: the Value, or None; None if all are numbers
+    cdef tuple given                    # of each leaf: the Value, or None; None if all are numbers
     cdef bytearray given_numbers
     cdef double* gathered               # the parameters, and those that are packed
     cdef double* outcome                # the results, and which rows are odd
@@ -37,22 +38,24 @@ cdef class _Run:
                 f"not as many leaves as in {self.rows} rows of {self.program.code.inputs}")
         x = <double*>PyByteArray_AS_STRING(self.given_numbers)
         for i, leaf in enumerate(leaves or ()):
-            x[i] = self.number_of_leaf(leaf, i)
-        return 0
+            x[i] = self.number_of_leaf(leaf)
+        return self.keep_given([leaf if is_value(leaf) else None for leaf in leaves or ()])
 
-    cdef double number_of_leaf(self, leaf, Py_ssize_t place) except? -1:
+    cdef double number_of_leaf(self, leaf) except? -1:
         if not is_value(leaf):
             return <double?>leaf
         if has_own_access(leaf):
             self.program.refuse("override")
-        if self.given is None:
-            self.given = [None] * (self.rows * self.program.code.inputs)
-        self.given[place] = leaf
         cdef Number n = data_of_node(node_of(<PyObject*>leaf))
         if n.kind != OBJECT:
             return n.x
         from micrograd.recording import number_given
         return number_given(data_of(leaf))
+
+    cdef int keep_given(self, list values) except -1:
+        """Keep the Values given, or None, for each leaf. (The collector does not empty a tuple.)"""
+        self.given = tuple(values) if any([value is not None for value in values]) else None
+        return 0
 
     cdef int take_parameters(self) except -1:
         cdef Code* c = &self.program.code
@@ -127,7 +130,7 @@ cdef class _Run:
         if not 0 <= row < self.rows:
             raise IndexError(row)
         leaves = ([None] * count if self.given is None
-                  else self.given[row * count:(row + 1) * count])
+                  else list(self.given[row * count:(row + 1) * count]))
         for i in range(count):
             if leaves[i] is None:
                 leaves[i] = self.job.inputs[row * count + i]
@@ -239,15 +242,11 @@ cdef class _Run:
 
     cdef int release_dead_leaves(self) except -1:
         """Release the Values given that no result was computed from."""
-        cdef list given = self.given
-        cdef Py_ssize_t i
-        self.given = None
-        for i in range(0 if given is None else len(given)):
-            if not self.program.live[i % self.program.code.inputs]:
-                given[i] = None
-            elif given[i] is not None:
-                self.given = given
-        return 0
+        cdef Py_ssize_t inputs = self.program.code.inputs, i
+        if self.given is None:
+            return 0
+        return self.keep_given([leaf if self.program.live[i % inputs] else None
+                                for i, leaf in enumerate(self.given)])
 
 # Only forward makes one.
 (<PyTypeObject*>_Run).tp_new = (<PyTypeObject*>_Run).tp_vectorcall = NULL
