@@ -343,21 +343,21 @@ cdef int raise_if_stopped(_Run run) except -1:
 
 cdef int raise_error_of_sweep(_Run run, rows, bytearray outputs) except -1:
     """Raise the error that Python raises in the derivative of a power, one of the steps that lead
-    to the outputs that are marked."""
-    from micrograd._functions import slope_of_power
+    to the outputs that are marked. Runs no Python code: a sort may be under way."""
     cdef Code* c = &run.program.code
     cdef bytearray slots = bytearray((c.slots + c.scratch + 1) * sizeof(double)), live
     cdef double* v = <double*>PyByteArray_AS_STRING(slots)
+    cdef double a, b
     cdef int i
     for row in rows:
         live = live_in_row(run, row, outputs, v)
         for i in range(c.step_count - 1, -1, -1):
             if not live[c.steps[i].y]:
                 continue
-            if c.steps[i].op == POW:
-                PyNumber_Power(v[c.steps[i].a], v[c.steps[i].b] - 1, None)
-            elif c.steps[i].op == POWER:
-                slope_of_power(v[c.steps[i].a], v[c.steps[i].b])
+            a, b = v[c.steps[i].a], v[c.steps[i].b]
+            # A ** of Values has a slope of its own at 0; see slope_of_power.
+            if c.steps[i].op == POW or (c.steps[i].op == POWER and a != 0 and b != 0):
+                PyNumber_Power(a, b - 1, None)
     return 0
 
 cdef Number result_of_replay(Call* call, int j) noexcept:

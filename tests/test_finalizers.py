@@ -60,6 +60,75 @@ Odd.changed = 1                         # so that the engine looks at the class 
 armed.append(1)
 root.backward()
 """,
+    "a finalizer uses a result of the cycle that the collector has cleared": """
+import copy, weakref
+from micrograd import grad, record
+from micrograd.recording import pick
+
+class Holder:
+    def __del__(self):
+        result = weakref.ref(self.result)
+        self.late = Dying(lambda: use(result()))
+
+used = []
+def use(result):
+    used.append(result)
+    look(result)
+def recorded(a, b):
+    a.f = record(lambda x: x * a + x)
+    return a.f(b)
+def recorded_pick(a, b):
+    a.f = record(lambda x, y: (pick([x, a], y * 0), x * y))
+    return a.f(b * 1, Value(3.0))[0]
+def mapped(a, b):
+    a.f = record(lambda x: x * a)
+    return a.f.map([b, 2.0, a])[0]
+count = 0
+for make in (lambda a, b: Value(5.0, (a, b), (1.0, 2.0)), recorded, recorded_pick, mapped):
+    for look in (Value.backward, repr, copy.copy, lambda v: v._backward(),
+                 lambda v: v._prev, lambda v: v._op, lambda v: grad(v, [v]), lambda v: v.__reduce__(),
+                 lambda v: (v * 2).backward()):
+        a, b = Value(2.0), Value(3.0)
+        result = make(a, b)         # its run is older than the holder, and is cleared before it
+        a.holder = b.holder = Holder()
+        a.holder.late, a.holder.result = None, result
+        del a, b, result
+        gc.collect()
+        count += 1
+assert len(used) == count and None not in used
+""",
+    "a profile function drops the graph when a recorded slope fails in the sort": """
+import copy, sys
+from micrograd import record
+w, x, chain, failed = Value(-0.5), Value(1e-300), Value(1.0), []
+f = record(lambda x: x ** w)
+f(1.0)
+def profile(frame, event, argument):
+    if frame.f_code.co_name == "slope_of_power":
+        sys.setprofile(None)
+        root.__init__(0.0)
+for _ in range(1_000_000): chain = chain * 1.0
+root = chain + f(x)
+del chain
+sys.setprofile(profile)
+try: copy.deepcopy(root)
+except OverflowError: failed.append(1)
+sys.setprofile(None)
+assert failed
+""",
+    "a training loop in a finalizer": """
+def train():
+    for _ in range(100):
+        y = Value(1.0)
+        for _ in range(100): y = y * 2.0 + 1.0
+        y.backward()
+    counts.append(__core__._count_values())
+counts = []
+first = Value(1.0)
+first.note = Dying(train)
+del first
+assert counts and counts[0] < 1000
+""",
     "an output's finalizer, which reaches its call by another output": """
 import copy
 from micrograd import record
