@@ -15,12 +15,12 @@ cdef object prev_of(object value):
     make_plain(n)
     if n.op == LOCAL:
         return set(locals_of(n).operands)
-    prev = set()
+    operands = []                       # a list holds them while set() runs their __hash__
     if n.a != NULL:
-        prev.add(<object>value_of(n.a))
+        operands.append(<object>value_of(n.a))
     if n.b != NULL and gradients[n.op] == 2:    # an exponent that is a number gets no gradient
-        prev.add(<object>value_of(n.b))
-    return prev
+        operands.append(<object>value_of(n.b))
+    return set(operands)
 
 cdef dict attrs_of(object value):
     cdef Body* body = <Body*>value

@@ -196,6 +196,22 @@ def test_a_hash_that_changes_the_children_or_the_node():
     """)
 
 
+def test_a_hash_that_drops_its_node_while_prev_is_made():
+    ends_well("""
+    class Hashed(Value):
+        def __hash__(self):
+            root.__init__(0.0)
+            return 1
+
+    for operands in 1, 2:
+        root = Hashed(3.0) * (Hashed(4.0) if operands == 2 else 2.0)
+        prev = root._prev
+        others = [Hashed(1.0) for _ in range(100)]
+        assert sorted(v.data for v in prev)[-1] == 4.0 - (operands == 1)
+        assert len(prev) == 2 and root._prev == set()
+    """)
+
+
 def test_a_key_whose_comparison_changes_the_graph():
     ends_well("""
     class Key(str):
