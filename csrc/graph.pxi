@@ -1,14 +1,17 @@
 # The graph as a list of nodes: for copies, pickle and micrograd.gradients.
 
-cdef list nodes_under(list roots, bint named):
-    """The roots and the nodes under them that are no leaves, operands before results. All calls are
-    made plain, or, where `named`, those that are not shown as one operation."""
+cdef list nodes_under(list roots, bint named, Node* above=NULL):
+    """The roots and the nodes under them that are no leaves, operands before results; without
+    `above`, and what is only under it. All calls are made plain, or, where `named`, those that are
+    not shown as one operation."""
     cdef Sweep s
     cdef Py_ssize_t i
     cdef list nodes = []
     begin(&s)
     s.plain, s.named = True, named
     try:
+        if above != NULL:
+            above.flags |= VISITED
         for root in reversed(roots):
             append(&s.stack, node_of(<PyObject*>root))
         undisturbed(sort, &s)
@@ -16,6 +19,8 @@ cdef list nodes_under(list roots, bint named):
             if s.order.items[i].op != CALL:
                 nodes.append(<object>value_of(s.order.items[i]))
     finally:
+        if above != NULL:
+            above.flags &= ~VISITED
         finish(&s)
     return nodes
 
@@ -30,15 +35,16 @@ cdef list operands_of(Node* n):
         operands.append(<object>value_of(n.b))
     return operands
 
-def _operations(list roots not None):
+def _operations(list roots not None, Value above=None):
     """The results of operations under roots, operands first, each as (node, symbol, a, b): b is
     None or a number where it gets no gradient. Where the program has set a `_backward`, the symbol
     is None and a is the tuple of the operands; where it gave local gradients, it is "local" and b
     has them; what a recording gives is "recorded", a is its run and b the place among its
-    results."""
+    results. Without `above`, and what is only under it."""
     for root in roots:
         check_child(root)
-    found = [operation_at(value) for value in nodes_under(roots, True)]
+    found = [operation_at(value) for value in nodes_under(
+        roots, True, NULL if above is None else &above.node)]
     return [operation for operation in found if operation is not None]
 
 cdef tuple operation_at(object value):

@@ -14,9 +14,10 @@ from micrograd._bases import ATTRIBUTES, added_to, take_from_further_bases
 from micrograd._functions import FUNCTIONS, compare_by_own_number, is_value
 
 
-def operands_first(*roots, operands=lambda node: node._prev):
-    """The nodes under roots, operands before results."""
-    order, seen, stack = [], set(), [(root, False) for root in reversed(roots)]
+def operands_first(*roots, operands=lambda node: node._prev, above=()):
+    """The nodes under roots, operands before results; without those of `above`, and what is only
+    under these."""
+    order, seen, stack = [], set(above), [(root, False) for root in reversed(roots)]
     while stack:                        # no recursion: a graph may be of any depth
         node, operands_done = stack.pop()
         if operands_done:
@@ -435,14 +436,15 @@ OPERATIONS = {backward_of_add: "+", backward_of_mul: "*", backward_of_pow: "**",
               backward_of_relu: "ReLU"}
 
 
-def _operations(roots):
+def _operations(roots, above=None):
     """The results of operations under roots, operands first, each as (node, symbol, a, b): b is
     None or a number where it gets no gradient. Where the program has set a `_backward`, the symbol
     is None and a is the tuple of the operands; where it gave local gradients, it is "local" and b
     has them; what a recording gives is "recorded", a is its run and b the place among its
-    results."""
-    return [(node, *_operation(node)) for node in operands_first(*roots, operands=operands_in_order)
-            if node._backward is not backward_of_leaf]
+    results. Without `above`, and what is only under it."""
+    nodes = operands_first(*roots, operands=operands_in_order,
+                           above=() if above is None else (above,))
+    return [(node, *_operation(node)) for node in nodes if node._backward is not backward_of_leaf]
 
 
 def operands_in_order(node):

@@ -28,7 +28,8 @@ class Tape:
         self.steps: list[tuple[Any, ...]] = []
         self.listings: dict[int, Any] = {}      # of recordings' programs, by their ids
         self.unrolled: dict[tuple[int, int], Unrolled] = {}     # by the id of a run, and the row
-        self.append(__core__._operations(ys))
+        only = xs[0] if len(self.places) == 1 else None         # nothing under it leads to it
+        self.append(__core__._operations(ys, only))
 
     def append(self, operations: list[tuple[Any, ...]]) -> None:
         """Append each operation that has an operand on the tape."""

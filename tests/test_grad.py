@@ -55,6 +55,19 @@ def test_nodes_of_all_kinds_as_x(G):
     assert numbers(G.grad(a, iter([a]))) == [1]
 
 
+def test_what_is_under_the_only_x_is_not_listed(G):
+    """Or a loop of gradients would take quadratic time."""
+    a = G.Value(2.0)
+    x = a * a + 1
+    operations = G.__core__._operations([(x * x).tanh(), x], x)
+    assert [name for _, name, _, _ in operations] == ["*", "tanh"]
+    assert len(G.__core__._operations([x * x])) == 3
+    assert numbers(G.grad(x * x, [x, x])) == [10, 10]
+    assert numbers(G.grad(x * x, [x, a])) == [10, 40]
+    (x * x).backward()                  # it is visited again
+    assert a.grad == 40
+
+
 def test_equal_operands_count_twice(G):
     a = G.Value(3.0)
     for f, slope in [(a * a, 6), (a + a, 2), (a.maximum(a), 1), (a.minimum(a), 1), (a - a, 0),
