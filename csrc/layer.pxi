@@ -38,7 +38,7 @@ cdef struct LayersCall:
     bint piecewise              # each layer is piecewise linear
     bint integers               # an input is one of numpy's ints or bools
     Py_ssize_t size             # of its memory, in bytes
-    PyObject** inputs           # each a Value, or one of numpy's ints or bools; else NULL
+    PyObject** inputs           # each a Value, a bool, or one of numpy's ints or bools; else NULL
     Stage stages[1]
 
 cdef inline Matrix* matrix(Stage* s) noexcept:
@@ -162,20 +162,15 @@ cdef Number input_number(PyObject* x, bint* integer) noexcept:
             return n
         x = node_of(x).data.object
     n = known_number(x)
-    if n.kind == OBJECT and numpy_integer != NULL and is_static_type(x.ob_type):
-        integer[0] = x.ob_type == numpy_bool or PyType_IsSubtype(x.ob_type, numpy_integer)
-        if integer[0]:
-            n.x = PyObject_IsTrue(x) if x.ob_type == numpy_bool else index_of(x)
-            n.kind = NUMPY if n.x == n.x else OBJECT
+    if n.kind == OBJECT and is_bool(x):
+        n = Number(PyObject_IsTrue(x), INTEGER)
+    elif n.kind == OBJECT:
+        n = Number(PyObject_IsTrue(x), NUMPY) if x.ob_type == numpy_bool else numpy_int(x)
+        integer[0] = n.kind != OBJECT
     return n
 
-cdef double index_of(PyObject* x) noexcept:
-    """A numpy integer as a double, or nan beyond 2**53."""
-    cdef double result = exact_integer(x)
-    if PyErr_Occurred() != NULL:        # a timedelta is none
-        PyErr_Clear()
-        return NAN
-    return result
+cdef inline bint is_bool(PyObject* x) noexcept:
+    return x.ob_type == <PyTypeObject*>bool
 
 cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
     """Fill in the inputs; False where one is no number, or too large an int."""
@@ -192,7 +187,7 @@ cdef bint set_inputs(LayersCall* c, PyObject** x) noexcept:
         s.common &= n.kind
         c.rounds |= n.kind == FLOAT32
         c.integers |= integer
-        if integer or x[i].ob_type == value_type:
+        if integer or x[i].ob_type == value_type or is_bool(x[i]):
             c.inputs[i] = x[i]
             Py_INCREF(x[i])
     return True

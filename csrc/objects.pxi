@@ -51,6 +51,17 @@ cdef inline Number known_number(PyObject* o) noexcept:
         return Number(PyFloat_AsDouble(o), FLOAT32)
     return Number(0, OBJECT)
 
+cdef Number numpy_int(PyObject* o) noexcept:
+    """The same for one of numpy's ints, whose results with floats are numpy.float64."""
+    cdef double x = NAN
+    if (numpy_integer != NULL and is_static_type(o.ob_type)
+            and PyType_IsSubtype(o.ob_type, numpy_integer)):
+        x = exact_integer(o)
+        if PyErr_Occurred() != NULL:        # a timedelta is none
+            PyErr_Clear()
+            x = NAN
+    return Number(x, NUMPY if x == x else OBJECT)
+
 cdef inline double exact_integer(PyObject* o) noexcept:
     """A Python int as a double, or nan beyond 2**53."""
     cdef int overflow

@@ -14,7 +14,7 @@ def _fill(tuple columns, tuple structures):
     """The leaves of all rows, side by side, as a bytearray of numbers, or a list if Values are
     among them; and how many rows there are, for Python code may run and change a column. None
     unless the columns have these structures and one length, and each is an array of numbers, or a
-    list of Values, floats or ints (numpy's floats too), of such arrays, or of lists, tuples or
+    list of Values, floats or ints (numpy's too), of such arrays, or of lists, tuples or
     dicts of all these."""
     cdef Py_ssize_t width = 0, rows, w, i
     cdef bytearray numbers
@@ -126,6 +126,8 @@ cdef inline bint fill_item(PyObject* item, PyObject* structure, Leaves* to) exce
         to.next += 1
         return True
     n = known_number(item)
+    if n.kind == OBJECT:
+        n = numpy_int(item)
     to.next[0] = n.x
     to.next += 1
     return n.kind != OBJECT

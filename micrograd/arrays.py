@@ -179,7 +179,7 @@ def pack_rows(X: Sequence[Any], nin: int) -> array[float] | None:
     """The numbers of all rows; None unless they are Python's, nin in each row."""
     if not all(type(row) in (list, tuple) and len(row) == nin for row in X):
         return None
-    if not set(map(type, chain.from_iterable(X))) <= {float, int}:
+    if not set(map(type, chain.from_iterable(X))) <= {float, int, bool}:
         return None
     try:
         return array("d", chain.from_iterable(X))

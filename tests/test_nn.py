@@ -6,6 +6,7 @@ import random
 import pytest
 
 from conftest import TWINS
+from graphs import nodes_under
 from micrograd import engine, nn
 from micrograd.engine import Value
 
@@ -387,6 +388,21 @@ def test_numbers_that_a_layer_leaves_to_python(weight, nonlin):
             for factor in (1, np.float32(3)):
                 c, python = (outcome(TWINS[name], x, w, nonlin, factor) for name in ("c", "python"))
                 assert c == python, (x, w, factor)
+
+
+@pytest.mark.parametrize("weight", [4, 4.0])
+def test_bools_as_inputs(weight):
+    """They are what the numbers 1 and 0 are, and stay what they are in the graph."""
+    for name, twin in TWINS.items():
+        assert outcome(twin, [True, False], weight, True) == outcome(twin, [1, 0], weight, True)
+        x = twin.Value(True)
+        assert outcome(twin, [x, True], weight, "tanh") == outcome(twin, [1, 1], weight, "tanh")
+        layer = twin.nn.Layer(2, 1)
+        before = twin.core._count_values() if name == "c" else 0
+        y = layer([True, x])
+        assert name != "c" or twin.core._count_values() == before + 1
+        assert sum(v.data is True for v in nodes_under(y)) == 2
+        assert layer([1, x]).data == y.data
 
 
 def test_a_function_set_on_the_class(monkeypatch):

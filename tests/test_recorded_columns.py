@@ -27,6 +27,7 @@ COLUMNS = {
     "array of objects": np.array(NUMBERS, object),
     "scalars of numpy": list(np.array(NUMBERS, "f")),
     "floats of numpy": [np.float64(x) for x in NUMBERS],
+    "ints of numpy": [np.int64(x) for x in NUMBERS],
     "all kinds": [kind(x) for kind, x in zip(
         [int, float, np.float64, np.float32, np.int8, Fraction, np.longdouble, int, np.uint64,
          float, np.float16], NUMBERS)],
