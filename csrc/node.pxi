@@ -127,7 +127,7 @@ cdef void value_dealloc(PyObject* value) noexcept:
     else:
         free_with_operands(value)
 
-cdef void free_with_operands(PyObject* value) noexcept:
+cdef inline void free_with_operands(PyObject* value) noexcept:
     """Clear and free a dead object, and what dies with it."""
     cdef PyObject* dead = NULL                  # linked through weakrefs
     clear_and_free(<Body*>value, &dead)
@@ -140,7 +140,11 @@ cdef inline void release_to(PyObject** dead, PyObject* o) noexcept:
     """Release a reference. A Value or call that dies of it goes on the list; anything else is freed
     at once."""
     global awaited
-    awaited = dead if o.ob_type == value_type or o.ob_type == call_type else NULL
+    if Py_REFCNT(o) > 1:
+        Py_DECREF(o)
+        return
+    if o.ob_type == value_type or o.ob_type == call_type:
+        awaited = dead
     Py_DECREF(o)
     awaited = NULL
 

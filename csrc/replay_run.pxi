@@ -12,7 +12,8 @@ cdef class _Run:
     cdef Job job
     cdef readonly Py_ssize_t rows
     cdef int threads
-    cdef tuple given                    # of each leaf: the Value, or None; None if all are numbers
+    cdef tuple given                    # of each leaf: the Value, or None; None if all are numbers.
+                                        # (The collector does not empty a tuple)
     cdef bytearray given_numbers
     cdef double* gathered               # the parameters, and those that are packed
     cdef double* outcome                # the results, and which rows are odd
@@ -37,9 +38,13 @@ cdef class _Run:
             raise ValueError(
                 f"not as many leaves as in {self.rows} rows of {self.program.code.inputs}")
         x = <double*>PyByteArray_AS_STRING(self.given_numbers)
+        cdef bint any_value = False
         for i, leaf in enumerate(leaves or ()):
+            any_value |= is_value(leaf)
             x[i] = self.number_of_leaf(leaf)
-        return self.keep_given([leaf if is_value(leaf) else None for leaf in leaves or ()])
+        if any_value:
+            self.given = tuple([leaf if is_value(leaf) else None for leaf in leaves])
+        return 0
 
     cdef double number_of_leaf(self, leaf) except? -1:
         if not is_value(leaf):
@@ -51,11 +56,6 @@ cdef class _Run:
             return n.x
         from micrograd.recording import number_given
         return number_given(data_of(leaf))
-
-    cdef int keep_given(self, list values) except -1:
-        """Keep the Values given, or None, for each leaf. (The collector does not empty a tuple.)"""
-        self.given = tuple(values) if any([value is not None for value in values]) else None
-        return 0
 
     cdef int take_parameters(self) except -1:
         cdef Code* c = &self.program.code
@@ -243,10 +243,12 @@ cdef class _Run:
     cdef int release_dead_leaves(self) except -1:
         """Release the Values given that no result was computed from."""
         cdef Py_ssize_t inputs = self.program.code.inputs, i
-        if self.given is None:
+        cdef const char* live = PyByteArray_AS_STRING(self.program.live)
+        if self.given is None or memchr(live, 0, inputs) == NULL:
             return 0
-        return self.keep_given([leaf if self.program.live[i % inputs] else None
-                                for i, leaf in enumerate(self.given)])
+        given = tuple([leaf if live[i % inputs] else None for i, leaf in enumerate(self.given)])
+        self.given = given if any([leaf is not None for leaf in given]) else None
+        return 0
 
 # Only forward makes one.
 (<PyTypeObject*>_Run).tp_new = (<PyTypeObject*>_Run).tp_vectorcall = NULL
