@@ -64,7 +64,7 @@ class Optimizer:
         unless all gradients and data are real numbers, and the settings as in the constructor."""
         self._check_settings()
         self._check_count(getattr(self, self.memory[0]))
-        if self.maximize or not self._step_in_c():       # which knows no maximize
+        if not self._step_in_c():
             self._step_in_python()
 
     def _step_in_c(self) -> bool:
@@ -151,8 +151,9 @@ class SGD(Optimizer):
         self.first = self.first and not self.momentum
 
     def _step_in_c(self) -> bool:
-        return not self.nesterov and bool(__core__._sgd(
-            self.parameters, self.velocity, self.lr, self.momentum, self.weight_decay, self.first))
+        return bool(__core__._sgd(
+            self.parameters, self.velocity, self.lr, self.momentum, self.weight_decay,
+            self.nesterov, self.maximize, self.first))
 
     def _step_in_python(self) -> None:
         lr, momentum, decay = float(self.lr), float(self.momentum), float(self.weight_decay)
@@ -205,9 +206,13 @@ class Adam(Optimizer):
         self.t += 1
 
     def _step_in_c(self) -> bool:
-        return not self.amsgrad and bool(__core__._adam(
-            self.parameters, self.mean, self.square, self.lr, *self.betas, self.eps,
-            self.weight_decay, self.decoupled, self.t + 1))
+        greatest = (self.greatest or self._zeros()) if self.amsgrad else None
+        done = __core__._adam(
+            self.parameters, self.mean, self.square, greatest, self.lr, *self.betas, self.eps,
+            self.weight_decay, self.decoupled, self.maximize, self.t + 1)
+        if done and greatest:
+            self.greatest = greatest
+        return bool(done)
 
     def _step_in_python(self) -> None:
         lr, eps, decay = float(self.lr), float(self.eps), float(self.weight_decay)

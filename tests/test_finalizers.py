@@ -85,8 +85,8 @@ def mapped(a, b):
     return a.f.map([b, 2.0, a])[0]
 count = 0
 for make in (lambda a, b: Value(5.0, (a, b), (1.0, 2.0)), recorded, recorded_pick, mapped):
-    for look in (Value.backward, repr, copy.copy, lambda v: v._backward(),
-                 lambda v: v._prev, lambda v: v._op, lambda v: grad(v, [v]), lambda v: v.__reduce__(),
+    for look in (Value.backward, repr, copy.copy, Value.__reduce__, lambda v: v._backward(),
+                 lambda v: v._prev, lambda v: v._op, lambda v: grad(v, [v]),
                  lambda v: (v * 2).backward()):
         a, b = Value(2.0), Value(3.0)
         result = make(a, b)         # its run is older than the holder, and is cleared before it
@@ -168,9 +168,10 @@ def work(step, *memory):
     parameters[:] = few
     nn.Neuron.changed = True        # so that the engine looks at the classes
     step(parameters, *memory)
-soon(lambda: parameters.extend(more), lambda: work(__core__._sgd, zeros, 0.1, 0.9, 0.0, True))
+soon(lambda: parameters.extend(more),
+     lambda: work(__core__._sgd, zeros, 0.1, 0.9, 0.0, False, False, True))
 soon(parameters.clear,
-     lambda: work(__core__._adam, zeros, zeros[:], 0.1, 0.9, 0.9, 0.1, 0.0, False, 1))
+     lambda: work(__core__._adam, zeros, zeros[:], None, 0.1, 0.9, 0.9, 0.1, 0.0, False, False, 1))
 """,
     "the layers are others during a prediction": """
 model, other = nn.MLP(3, [4, 2]), nn.MLP(3, [400, 200])

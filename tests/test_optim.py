@@ -98,6 +98,24 @@ def test_the_engines_step_is_pythons(name, arguments, monkeypatch):
     assert results[0] == pytest.approx(results[1], rel=1e-13)
 
 
+@pytest.mark.parametrize("name, arguments", KINDS)
+def test_the_parameters_of_a_called_network_move_as_any(name, arguments):
+    """Their numbers stand in the matrices of its layers."""
+    results = []
+    for called in True, False:
+        random.seed(7)
+        model = MLP(3, [9, 2])
+        if called:
+            model([1.0, 2.0, 3.0])
+        optimizer = getattr(optim, name)(model.parameters(), **{"lr": 0.1, **arguments})
+        for _ in range(5):
+            for p in model.parameters():
+                p.grad = random.uniform(-1, 1)
+            optimizer.step()
+        results.append([p.data for p in model.parameters()])
+    assert results[0] == results[1]
+
+
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
 def test_a_step_gives_floats(name):
     np = pytest.importorskip("numpy")

@@ -724,15 +724,16 @@ def sgd(m):
     core = sys.modules["micrograd._core"]
     parameters = m.model().parameters() + m.values()
     core._sgd(parameters[:m.byte()], doubles(m), 0.1, m.byte() % 2 * 0.9, m.byte() % 2 * 0.1,
-              m.byte() % 2)
+              m.byte() % 2, m.byte() % 2, m.byte() % 2)
 
 
 @wild
 def adam(m):
     core = sys.modules["micrograd._core"]
     parameters = m.model().parameters() + m.values()
-    core._adam(parameters[:m.byte()], doubles(m), 0.1, 0.9, 0.999, 1e-8, 0.1, m.byte() % 2,
-               m.byte())
+    core._adam(parameters[:m.byte()], doubles(m), doubles(m),
+               doubles(m) if m.byte() % 2 else None, 0.1, 0.9, 0.999, 1e-8, 0.1, m.byte() % 2,
+               m.byte() % 2, m.byte())
 
 
 @wild
@@ -999,8 +1000,9 @@ def edited_parameters(m):
     zeros = array.array("d", bytes(8 * len(parameters)))
     m.nn.Neuron.changed = True          # so that the engine looks at the classes
     more = [m.Value(0.0) for _ in range(m.byte() * 16)]
-    steps = [lambda: core._sgd(parameters, zeros, 0.1, 0.9, 0.0, True),
-             lambda: core._adam(parameters, zeros, zeros[:], 0.1, 0.9, 0.9, 0.1, 0, 0, 1),
+    steps = [lambda: core._sgd(parameters, zeros, 0.1, 0.9, 0.0, False, False, True),
+             lambda: core._adam(parameters, zeros, zeros[:], zeros[:], 0.1, 0.9, 0.9, 0.1, 0, 0, 0,
+                                1),
              lambda: core._zeroed(parameters)]
     edited_soon(m, parameters, more, steps[m.byte() % 3])
     del m.nn.Neuron.changed
