@@ -495,6 +495,8 @@ _fused = _parameters_of = _zero_grad = _zeroed = _ships = _predict = _sgd = _ada
 
 def __getattr__(name):
     """What recordings need of an engine is in _replay_py, which imports this module."""
+    if name.startswith("__"):           # an import from this module asks for __path__
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from micrograd import _replay_py
     globals()[name] = found = getattr(_replay_py, name)
     return found

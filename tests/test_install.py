@@ -72,6 +72,12 @@ def test_import_takes_nothing_along():
     assert taken <= {"micrograd", "gc", "cython_runtime"}, taken
 
 
+def test_the_reference_alone_takes_no_recordings_along():
+    """The compiled engine leaves a class with an access of its own to it, at the first sweep."""
+    python("-c", "import sys; from micrograd._engine_py import Value; "
+                 "assert 'micrograd._replay_py' not in sys.modules")
+
+
 def test_the_package_hands_names_on():
     from micrograd import MLP, Layer, Module, Neuron, Value, engine, nn
     assert (Value, MLP, Layer) == (engine.Value, nn.MLP, nn.Layer)
