@@ -122,7 +122,7 @@ cdef void value_dealloc(PyObject* value) noexcept:
         PyObject_ClearWeakRefs(value)
     if dead != NULL:
         body.weakrefs, dead[0] = dead[0], value
-    elif tracked:
+    elif tracked or may_lead_back(body):
         dealloc_by_turns(value, value_dealloc, free_with_operands)
     else:
         free_with_operands(value)

@@ -184,6 +184,14 @@ def test_a_chain_of_bound_methods():
     del x, y
 
 
+def test_a_chain_of_arrays_of_values():
+    np = pytest.importorskip("numpy")
+    x = Value(0.0)
+    for _ in range(50_000):
+        x = Value(np.array([x, None]))
+    del x
+
+
 def test_training_does_not_grow():
     printed = python("-c", """if True:
         import random, resource, sys
