@@ -169,7 +169,7 @@ cdef class _Locals:
     cdef Py_ssize_t place       # results, by which it has second derivatives; else None
     cdef str name               # ... and its function's name, the `_op` of the result; else None
 
-    def __init__(self, operands, gradients):
+    def __cinit__(self, operands, gradients):
         if isinstance(operands, (set, frozenset)) and len(operands) > 1:
             raise TypeError("operands with local gradients must be in order, and a set has none")
         self.operands, self.gradients = tuple(operands), tuple(gradients)
