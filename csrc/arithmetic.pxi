@@ -108,9 +108,10 @@ cdef bint was_given(Node* n, Node* a, Node* b):
     """Whether a and b are what the constructor was given for the operands of n; b may be NULL."""
     if n.op == CUSTOM:
         return n.a == a and n.b == (NULL if b == a else b)
-    if n.op != CUSTOM_PREV or type(<object>value_of(n.a)) is not set:
+    prev = <object>value_of(n.a) if n.op == CUSTOM_PREV else None
+    if type(prev) is not set:
         return False
-    return set(map(id, <object>value_of(n.a))) == {
+    return set(map(id, prev)) == {
         id(<object>value_of(a)), id(<object>value_of(a if b == NULL else b))}
 
 cdef str operation_name(int op, Node* b):

@@ -268,7 +268,11 @@ cdef bint any_has_own_access(object value) except -1:
     """Whether a node or one of its operands must be read or written by Python's attributes."""
     cdef Node* n = node_of(<PyObject*>value)
     if n.op == LOCAL:
-        return any([has_own_access(x) for x in (value, *locals_of(n).operands)])
+        pair = locals_of(n)
+        for operand in pair.operands:       # allocates nothing: a collection may change the node
+            if has_own_access(operand):
+                return True
+        return has_own_access(value)
     return (has_own_access(value) or has_own_access(<object>value_of(n.a))
             or (n.b != NULL and has_own_access(<object>value_of(n.b))))
 

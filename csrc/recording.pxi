@@ -140,9 +140,8 @@ def _sign(Value value not None):
     from micrograd._functions import sign
     return marked(SIGN_OF, sign(data_of(value)), (value,))
 
-cdef tuple marked_operation(Node* n):
+cdef tuple marked_operation(_Marked pair):
     """Of such a node (symbol, operand, None), or ("pick", the values, the index)."""
-    cdef _Marked pair = marked_operands(n)
     cdef tuple operands = pair.operands
     if pair.op == PICK:
         return "pick", operands[:len(operands) - 1], operands[len(operands) - 1]

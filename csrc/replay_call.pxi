@@ -233,7 +233,9 @@ cdef int make_replay_plain(Call* call) except -1:
         for j in range(count):
             if outputs[j] != NULL:
                 value = <object>value_of(outputs[j])    # held: a collection may drop it meanwhile
-                become_local(outputs[j], local_gradients(outputs[j]))
+                pair = local_gradients(outputs[j])
+                if outputs[j] != NULL:                  # ... or have it leave the call
+                    become_local(outputs[j], pair)
     finally:
         Py_DECREF(&call.body.head)
     return 0
