@@ -89,16 +89,17 @@ cdef int become_result(object value, int op, str name, Node* a, Node* b) except 
     what the constructor has given it for `_prev` and `_op`."""
     cdef Body* body = <Body*>value
     cdef Node* n = &body.node
-    cdef PyTypeObject* cls = Py_TYPE(<PyObject*>value)
     make_plain(n)
     unpack(n)
     if has_own_access(value):
         value._backward = make_backward(value)
     else:
         clear_backward(body)
-    if not overrides(cls, ("_op",)) and op_of(value) != name:
+    # Its class may be another after each line that runs Python code.
+    if not overrides(Py_TYPE(<PyObject*>value), ("_op",)) and op_of(value) != name:
         attrs_of(value)["_op"] = op_of(value)
-    if not overrides(cls, ("_prev",)) and not was_given(n, a, NULL if gradients[op] == 1 else b):
+    if not overrides(Py_TYPE(<PyObject*>value), ("_prev",)) and not was_given(
+            n, a, NULL if gradients[op] == 1 else b):
         attrs_of(value)["_prev"] = prev_of(value)
         n.flags |= OWN_PREV
     replace_operands(n, op, a, b)

@@ -555,3 +555,48 @@ def test_a_recording_whose_end_frees_what_its_function_made():
 
     assert record(function)(1.0).data == 2.0
     """)
+
+
+def test_a_class_that_dies_while_its_value_becomes_a_result():
+    """(Only AddressSanitizer sees it, except on 3.10.)"""
+    ends_well("""
+    import gc
+
+    class Other(Value):
+        pass
+
+    def make_class():
+        class V(Value):
+            def __setattr__(self, name, x):
+                object.__setattr__(self, name, x)
+                names.append(name)
+                if names.count("_backward") == 2:       # the constructor's was the first
+                    object.__setattr__(self, "__class__", Other)
+                    classes.clear()
+                    gc.collect()
+                    junk.extend(type(f"X{i}", (), {}) for i in range(50))
+        return V
+
+    Value.__new__ = lambda cls, *args: object.__new__(classes[0] if classes else cls)
+    classes, names, junk = [], [], []
+    a, b = Value(1.0), Value(2.0)
+    for _ in range(20):
+        names.clear()
+        classes.append(make_class())
+        assert (a * b).data == 2.0
+    """)
+
+
+def test_local_gradients_that_are_initialised_again():
+    """(Only AddressSanitizer sees it.)"""
+    ends_well("""
+    a = Value(1.0)
+    v = Value(5.0, (a, Value(2.0)), (1.0, 2.0))
+    pair = v.__reduce__()[2]["_graph"][2][0]
+    try:
+        pair.__init__((a,) * 5000, (1.0,))
+    except (TypeError, ValueError):
+        pass
+    v.backward()
+    assert a.grad == 1.0
+    """)

@@ -129,6 +129,61 @@ first.note = Dying(train)
 del first
 assert counts and counts[0] < 1000
 """,
+    "a recorded result leaves its call while that is made plain": """
+from micrograd import record
+w, kept = Value(2.0), []
+f = record(lambda x, z: (x * w + z, z * z))
+for look in (Value.__reduce__, lambda v: v._backward(), lambda v: setattr(v, "_prev", ())):
+    soon(lambda: kept[0].__init__(0.0), lambda: look(kept[0]),
+         lambda: kept.__setitem__(slice(None), f(Value(1.5), Value(2.0))))
+""",
+    "a node loses its local gradients while it is swept": """
+kept = []
+def prepare():
+    kept[:] = [Value(5.0, (Value(1.0), Value(2.0)), (1.0, 2.0))]
+    kept.append(kept[0]._backward)
+soon(lambda: kept[0].__init__(0.0), lambda: kept[1](), prepare)
+""",
+    "a node of a gradient that is being recorded loses its operands": """
+from micrograd import grad, record
+def function(x):
+    z = x * 3.0
+    u = z.detach()
+    y = u * z + z
+    garbage = Dying(lambda: u.__init__(0.0))
+    garbage.me = garbage
+    del garbage
+    gc.set_threshold(later, 100000, 100000), gc.enable()
+    try: return grad(y, [z])[0]
+    finally: gc.disable()
+for later in range(1, 120):
+    gc.collect(), gc.disable()
+    try: record(function)(1.0)
+    except RuntimeError: pass
+    gc.set_threshold(700, 10, 10), gc.enable()
+""",
+    "a constructor's _prev goes while it is looked at": """
+shipped, y = Value.__init__, []
+def constructor(self, data, _children=(), _op=""):
+    shipped(self, data, (), _op)
+    if _children:
+        self._prev = set(_children)
+        y[:] = [self]
+        if later:
+            garbage = Dying(lambda: setattr(y[0], "_prev", ()))
+            garbage.me = garbage
+            del garbage
+            gc.set_threshold(later, 100000, 100000), gc.enable()
+Value.__init__ = constructor
+a, b = Value(1.0), Value(2.0)
+for later in range(1, 60):
+    gc.collect(), gc.disable()
+    product = a * b
+    gc.set_threshold(700, 10, 10), gc.enable()
+    assert product.data == 2.0
+later = 0
+Value.__init__ = shipped
+""",
     "an output's finalizer, which reaches its call by another output": """
 import copy
 from micrograd import record
