@@ -61,7 +61,7 @@ armed.append(1)
 root.backward()
 """,
     "a finalizer uses a result of the cycle that the collector has cleared": """
-import copy, weakref
+import copy, sys, weakref
 from micrograd import grad, record
 from micrograd.recording import pick
 
@@ -73,7 +73,7 @@ class Holder:
 used = []
 def use(result):
     used.append(result)
-    look(result)
+    if result is not None: look(result)
 def recorded(a, b):
     a.f = record(lambda x: x * a + x)
     return a.f(b)
@@ -95,7 +95,9 @@ for make in (lambda a, b: Value(5.0, (a, b), (1.0, 2.0)), recorded, recorded_pic
         del a, b, result
         gc.collect()
         count += 1
-assert len(used) == count and None not in used
+assert len(used) == count
+# From 3.14 on, such a weak reference is dead by then.
+assert None not in used or sys.version_info >= (3, 14)
 """,
     "a profile function drops the graph when a recorded slope fails in the sort": """
 import copy, sys
