@@ -21,7 +21,7 @@ TESTS = HERE.parent / "tests"
 BUILD = pathlib.Path(sys.prefix) / "micrograd-fuzz"
 CORPUS = TESTS / "fuzz" / "corpus"
 COVERAGE = f"-fsanitize-coverage=trace-pc -include {HERE / 'coverage.h'}"
-OPTIONS = ["-max_len=200", "-timeout=180", "-rss_limit_mb=3000", "-handle_int=0",
+OPTIONS = ["-max_len=200", "-timeout=60", "-rss_limit_mb=3000", "-handle_int=0",
            "-print_final_stats=1", "-reload=0", "-len_control=0"]
 
 

@@ -601,6 +601,7 @@ def patch_class(m):
         return          # patches of patches of patches take long
 
     def patched(self, *arguments, **keywords):
+        m.count_patched_call()
         act()
         return former(self, *arguments, **keywords)
 

@@ -32,6 +32,7 @@ except ImportError:
 
 REGISTERS = 12
 FUEL = 150              # operations in a program, those in callbacks included
+PATCHED_CALLS = 500_000     # of methods that a program has patched: some seconds
 ANY = math.inf          # as a scale: no matter what the second engine sees
 DEPTH = 3               # of callbacks in callbacks
 HUGE = 1e6              # results beyond are not kept: sums are exact, and gradients comparable
@@ -110,7 +111,7 @@ class Machine:
         self.code = code
         self.wild = notes is None
         self.notes = notes
-        self.fuel, self.depth = FUEL, 0
+        self.fuel, self.depth, self.patched_calls = FUEL, 0, 0
         self.v = [self.Value(0.5), self.Value(-1.25)]
         self.models, self.classes, self.held, self.recordings = [], [], [], []
         self.references, self.called, self.undo = [], [], []
@@ -229,6 +230,11 @@ class Machine:
                 self.steps(Bytes(piece))
             finally:
                 self.depth -= 1
+
+    def count_patched_call(self):
+        self.patched_calls += 1
+        if self.patched_calls > PATCHED_CALLS:
+            raise Thrown
 
     def release_replaced(self):
         """A fused layer holds the weights that were replaced until it is used again, and its
