@@ -102,7 +102,7 @@ cdef int become_result(object value, int op, str name, Node* a, Node* b) except 
             n, a, NULL if gradients[op] == 1 else b):
         attrs_of(value)["_prev"] = prev_of(value)
         n.flags |= OWN_PREV
-    replace_operands(n, op, a, b)
+    replace_operands(n, op, a, b, NULL)
     return 0
 
 cdef bint was_given(Node* n, Node* a, Node* b):

@@ -35,8 +35,7 @@ cdef struct CallKind:
     bint (*accepts)(Call*, int, Number) noexcept
     Number (*result)(Call*, int) noexcept
     int (*traverse)(Call*, visitproc, void*) noexcept
-    void (*release)(Call*, PyObject**) noexcept         # its references, with release_to, and its
-                                                        # memory
+    void (*release)(Call*, PyObject** dead) noexcept    # its references, and its memory
     object (*name)(Call*, int)                  # of the operation that an output is the result of
     # The set of an output's operands, where the call is shown as that operation; NULL where plain
     # nodes are.

@@ -18,7 +18,7 @@ cdef int initialize(Value self, object data, object children, object op) except 
     drop_unused_dict(self)
     unpack(n)
     make_plain(n)
-    replace_operands(n, LEAF, NULL, NULL)
+    replace_operands(n, LEAF, NULL, NULL, NULL)
     clear_attributes(<Body*>self)
     if type(self) is not Value:
         become_custom(n)

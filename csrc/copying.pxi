@@ -130,5 +130,5 @@ cdef int restore_operation(object value, tuple operation) except -1:
     unpack(n)
     n.index = 0
     replace_operands(n, op, node_of(<PyObject*>operands[0]) if count > 0 else NULL,
-                     node_of(<PyObject*>operands[1]) if count > 1 else NULL)
+                     node_of(<PyObject*>operands[1]) if count > 1 else NULL, NULL)
     return 0

@@ -70,7 +70,7 @@ cdef inline bint equals_only_itself(PyObject* child) noexcept:
 
 cdef inline void replace_with_custom(Node* n, PyObject* a, PyObject* b) noexcept:
     become_custom(n)
-    replace_operands(n, CUSTOM, node_of(a), NULL if b == a else node_of(b))
+    replace_operands(n, CUSTOM, node_of(a), NULL if b == a else node_of(b), NULL)
 
 cdef int set_any_children(object value, object children) except -1:
     cdef list given = list(children)
@@ -92,7 +92,7 @@ cdef int set_prev(object value, object prev) except -1:
     track(<PyObject*>value)
     n.flags |= OWN_PREV
     if is_custom(n.op):
-        replace_operands(n, CUSTOM_PREV, node_of(<PyObject*>prev), NULL)
+        replace_operands(n, CUSTOM_PREV, node_of(<PyObject*>prev), NULL, NULL)
     else:
         attrs_of(value)["_prev"] = prev
     return 0
@@ -205,7 +205,7 @@ cdef int set_locals(object value, object children, object gradients) except -1:
 
 cdef void become_local(Node* n, _Locals pair) noexcept:
     track(value_of(n))
-    replace_operands(n, LOCAL, node_of(<PyObject*>pair), NULL)
+    replace_operands(n, LOCAL, node_of(<PyObject*>pair), NULL, NULL)
 
 cdef bint add_locals(Node* n) noexcept:
     """Apply the chain rule to a LOCAL node; False where that needs Python, and then nothing was

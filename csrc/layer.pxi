@@ -433,7 +433,7 @@ cdef int make_layers_plain(Call* call) except -1:
     for j in range(call.nout):
         if call.outputs[j] != NULL and nodes[last][j] is not None:
             n = node_of(<PyObject*>nodes[last][j])
-            replace_operands(call.outputs[j], n.op, n.a, n.b)
+            replace_operands(call.outputs[j], n.op, n.a, n.b, NULL)
     return 0
 
 cdef object plain_neuron(LayersCall* c, Stage* s, int j, list inputs):

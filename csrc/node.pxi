@@ -137,8 +137,8 @@ cdef inline void free_with_operands(PyObject* value) noexcept:
         clear_and_free(<Body*>value, &dead)
 
 cdef inline void release_to(PyObject** dead, PyObject* o) noexcept:
-    """Release a reference. A Value or call that dies of it goes on the list; anything else is freed
-    at once."""
+    """Release a reference. A Value or call that dies of it goes on the list, if there is one;
+    anything else is freed at once."""
     global awaited
     if Py_REFCNT(o) > 1:
         Py_DECREF(o)
@@ -168,18 +168,9 @@ cdef inline void clear_and_free(Body* body, PyObject** dead) noexcept:
 
 cdef inline void clear(Body* body, PyObject** dead) noexcept:
     """Release everything."""
-    cdef Node* n = &body.node
-    cdef Node* a
-    cdef Node* b
     if may_lead_back(body):             # most Values refer to nothing but operands
         clear_objects(body, dead)
-    leave_call(n)
-    a, b = n.a, n.b
-    n.op, n.a, n.b = LEAF, NULL, NULL
-    if a != NULL:
-        release_to(dead, value_of(a))
-    if b != NULL:
-        release_to(dead, value_of(b))
+    replace_operands(&body.node, LEAF, NULL, NULL, dead)
 
 cdef void clear_objects(Body* body, PyObject** dead) noexcept:
     body.node.flags = 0
@@ -199,7 +190,7 @@ cdef inline void clear_slot(Slot* slot, unsigned char* kind, PyObject** dead) no
     if old != NULL:
         release_to(dead, old)
 
-cdef inline void replace_operands(Node* n, int op, Node* a, Node* b) noexcept:
+cdef inline void replace_operands(Node* n, int op, Node* a, Node* b, PyObject** dead) noexcept:
     """Make n the result of op on a and b, of which either may be NULL, and release its former
     operands. (That may run Python code, so it comes last.)"""
     cdef Node* old_a = n.a
@@ -207,9 +198,9 @@ cdef inline void replace_operands(Node* n, int op, Node* a, Node* b) noexcept:
     leave_call(n)
     set_operands(n, op, a, b)
     if old_a != NULL:
-        Py_DECREF(value_of(old_a))
+        release_to(dead, value_of(old_a))
     if old_b != NULL:
-        Py_DECREF(value_of(old_b))
+        release_to(dead, value_of(old_b))
 
 cdef inline void leave_call(Node* n) noexcept:
     """Remove an output from its call, which owns no reference to it."""
