@@ -56,10 +56,11 @@ cdef tuple operation_at(object value):
         return value, "recorded", run_of(call_of(n)), place_of_result(n)
     if not is_swept_by_engine(n.op):
         return None
+    mark = marked_operands(n)
+    if mark is not None:
+        return value, *marked_operation(mark)
     if n.op == LOCAL:
         pair = locals_of(n)
-        if type(pair) is _Marked:
-            return value, *marked_operation(pair)
         if pair.run is not None:
             return value, "recorded", pair.run, pair.place
         return value, "local", pair.operands, pair.gradients

@@ -13,14 +13,9 @@ cdef object prev_of(object value):
         call = <object>value_of(n.a)        # held: a finalizer may make it plain meanwhile
         return call_of(n).kind.operands(call_of(n), n.index)
     make_plain(n)
-    if n.op == LOCAL:
-        return set(locals_of(n).operands)
-    operands = []                       # a list holds them while set() runs their __hash__
-    if n.a != NULL:
-        operands.append(<object>value_of(n.a))
-    if n.b != NULL and gradients[n.op] == 2:    # an exponent that is a number gets no gradient
-        operands.append(<object>value_of(n.b))
-    return set(operands)
+    cdef list operands = operands_of(n)         # which holds them while set() runs their __hash__
+    # An exponent that is a number gets no gradient.
+    return set(operands if n.op == LOCAL else operands[:gradients[n.op]])
 
 cdef dict attrs_of(object value):
     cdef Body* body = <Body*>value
